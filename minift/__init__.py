@@ -1,0 +1,57 @@
+"""minift: BERT and DistilBERT fine-tuning with every stage written out.
+
+The public names below are loaded on first use (PEP 562), so that ``import minift`` costs a few milliseconds and
+imports neither torch nor tensorflow: the TensorFlow path shares everything before the model and never needs torch.
+"""
+
+from importlib import import_module
+
+# module -> the public names it defines, in the order in which a batch meets them
+_PUBLIC = {
+    "hub": ["snapshot", "upload_folder"],
+    "data.features": ["ClassLabel", "Features", "List", "Sequence", "Value"],
+    "data.dataset": ["Dataset"],
+    "data.dataset_dict": ["DatasetDict"],
+    "data.disk": ["load_from_disk"],
+    "data.load": ["load_dataset"],
+    "data.tokenizer": ["AutoTokenizer", "Tokenizer"],
+    "data.batch_encoding": ["BatchEncoding"],
+    "data.collate": ["DataCollatorWithPadding", "default_data_collator"],
+    "model.config": ["AutoConfig", "BertConfig", "DistilBertConfig"],
+    "model.bert": ["BertModel"],
+    "model.distilbert": ["DistilBertModel"],
+    "model.heads": ["BertForSequenceClassification", "DistilBertForSequenceClassification"],
+    "model.auto": ["AutoModel", "AutoModelForSequenceClassification"],
+    "optim.adamw": ["AdamW"],
+    "optim.schedule": [
+        "get_constant_schedule",
+        "get_constant_schedule_with_warmup",
+        "get_cosine_schedule_with_warmup",
+        "get_linear_schedule_with_warmup",
+        "get_polynomial_decay_schedule_with_warmup",
+        "get_scheduler",
+    ],
+    "train.seed": ["set_seed"],
+    "train.arguments": ["TrainingArguments"],
+    "train.trainer": ["Trainer"],
+    "train.evaluate": ["EvalPrediction", "PredictionOutput"],
+    "metrics": ["load_metric"],
+    "pipelines": ["pipeline"],
+}
+_MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names}
+
+__version__ = "0.1.0"
+__all__ = sorted(_MODULE_OF)
+
+
+def __getattr__(name: str):
+    """Import the module that defines `name`; unknown names raise AttributeError as for any module."""
+    if name not in _MODULE_OF:
+        raise AttributeError(f"minift has no public name {name!r}; it has: {', '.join(__all__)}")
+    value = getattr(import_module(f"minift.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,1 @@
+"""The loop that ties data, model and optimizer together."""

@@ -1,0 +1,9 @@
+"""Settings that every test shares."""
+
+import os
+
+# No test may reach the internet: the libraries answer from local files, or from the loopback server of a test.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
