@@ -1,0 +1,8 @@
+"""`python -m minift` is the command line."""
+
+import sys
+
+from minift.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,168 @@
+"""The command line: `minift demo`, `minift finetune`, `minift predict`."""
+
+import argparse
+import ast
+import dataclasses
+import inspect
+import json
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; what it was given wrong is reported in one line, with exit code 2."""
+    parser = argparse.ArgumentParser(prog="minift", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    _add_demo(commands)
+    _add_finetune(commands)
+    _add_predict(commands)
+    options = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        options.run(options)
+    except (ValueError, FileNotFoundError, KeyError, TypeError, ImportError, PermissionError) as error:
+        message = error.args[0] if isinstance(error, KeyError) else error
+        print(f"minift {options.command}: {message}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _add_demo(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("demo", help="the whole pipeline offline, in two minutes, on a generated corpus")
+    parser.add_argument("--output_dir", default="minift-demo", help="folder for the corpus and the model")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the corpus and of the training")
+    parser.set_defaults(run=_demo)
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from minift.demo import demo
+
+    demo(options.output_dir, options.seed)
+
+
+def _add_finetune(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("finetune", help="train a classifier from a checkpoint and a data set")
+    _add_source(parser)
+    parser.add_argument("--text_columns", nargs="+", help="one or two columns to read; by default found")
+    parser.add_argument("--label_column", help="the column to predict; by default found")
+    parser.add_argument("--max_length", type=int, help="tokens to cut a row to; by default what the model can read")
+    add_training_arguments(parser, eval_strategy="epoch")
+    parser.set_defaults(run=_finetune)
+
+
+def _finetune(options: argparse.Namespace) -> None:
+    from minift.finetune import finetune
+    from minift.train.report import log_metrics
+
+    _, output = finetune(
+        options.model,
+        options.dataset,
+        training_arguments(options),
+        config=options.config,
+        text_columns=options.text_columns,
+        label_column=options.label_column,
+        max_length=options.max_length,
+    )
+    log_metrics("train", {"global_step": output.global_step, **output.metrics})
+    print(f"saved to {options.output_dir}")
+
+
+def _add_predict(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("predict", help="label and probability for a text, a pair, or a file of them")
+    parser.add_argument("--model", required=True, help="folder or Hub name of a fine-tuned model")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--text", help="the text, or the first of a pair")
+    source.add_argument("--file", help='JSON lines: {"text": …} or {"text": …, "text_pair": …}; - for standard input')
+    parser.add_argument("--text_pair", help="the second text of a pair")
+    parser.add_argument("--batch_size", type=int, default=8, help="texts in a batch")
+    parser.set_defaults(run=_predict)
+
+
+def _predict(options: argparse.Namespace) -> None:
+    from minift.pipelines import pipeline
+
+    classify = pipeline("text-classification", model=options.model, batch_size=options.batch_size, truncation=True)
+    if options.file is None:
+        item = {"text": options.text} | ({"text_pair": options.text_pair} if options.text_pair is not None else {})
+        answer = classify([item])[0]
+        print(f"{answer['label']}  {answer['score']:.4f}")
+        return
+    items = list(read_items(options.file))
+    for item, answer in zip(items, classify(items), strict=True):
+        print(json.dumps(item | answer, ensure_ascii=False))
+
+
+def read_items(path: str) -> Iterator[dict[str, str]]:
+    """The objects of a JSON-lines file with "text" and perhaps "text_pair"; errors name the file and the line."""
+    with open(path, encoding="utf-8") if path != "-" else sys.stdin as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                item = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise ValueError(f"{path}, line {number}: not JSON: {error}") from error
+            if not isinstance(item, dict) or not isinstance(item.get("text"), str):
+                raise ValueError(f'{path}, line {number}: expected an object with a string "text", not {line.strip()}')
+            yield {name: item[name] for name in ("text", "text_pair") if name in item}
+
+
+def _add_source(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", required=True, help="folder or Hub name of the checkpoint to start from")
+    parser.add_argument("--dataset", required=True, help="folder or Hub name of the data set")
+    parser.add_argument("--config", help="configuration of the data set, such as mrpc")
+
+
+def add_training_arguments(parser: argparse.ArgumentParser, **defaults: object) -> None:
+    """A flag for every field of `TrainingArguments`, its docstring as the help; `defaults` replace the field's own."""
+    from minift.train.arguments import TrainingArguments
+
+    group = parser.add_argument_group("training arguments")
+    documented = _field_docs(TrainingArguments)
+    for field in dataclasses.fields(TrainingArguments):
+        factory = field.default_factory
+        default = defaults.get(field.name, factory() if factory is not dataclasses.MISSING else field.default)
+        names = [part.strip() for part in str(getattr(field.type, "__name__", field.type)).split("|")]
+        if "bool" in names:
+            kind = {"type": _boolean, "nargs": "?", "const": True, "metavar": "BOOL"}
+        elif names[0].startswith("list"):
+            kind = {"nargs": "*"}
+        else:
+            kind = {"type": {"int": int, "float": float, "dict": json.loads}.get(names[0], str)}
+        shown = documented[field.name].replace("%", "%%")
+        group.add_argument(f"--{field.name}", default=default, help=f"{shown} [{default}]", **kind)
+
+
+def training_arguments(options: argparse.Namespace):
+    """The `TrainingArguments` that the flags of `add_training_arguments` describe."""
+    from minift.train.arguments import TrainingArguments
+
+    arguments = {field.name: getattr(options, field.name) for field in dataclasses.fields(TrainingArguments)}
+    if arguments["resume_from_checkpoint"] in ("True", "true"):
+        arguments["resume_from_checkpoint"] = True
+    return TrainingArguments(**arguments)
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() in ("true", "yes", "1"):
+        return True
+    if text.lower() in ("false", "no", "0"):
+        return False
+    raise argparse.ArgumentTypeError(f"expected true or false, not {text!r}")
+
+
+def _field_docs(dataclass: type) -> dict[str, str]:
+    """The string under each field of a dataclass, which Python itself throws away."""
+    body = ast.parse(inspect.getsource(dataclass)).body[0].body
+    return {
+        field.target.id: text.value.value
+        for field, text in pairwise(body)
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr)
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""Which rows, in which order, in which batch."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+
+class RandomOrder:
+    """A permutation of n rows that depends on the seed and the epoch alone.
+
+    Epoch e is ``torch.randperm(n)`` of a generator seeded with ``seed + e``, the order in which accelerate's
+    `SeedableRandomSampler` visits the rows, so that any epoch can be entered without running those before it.
+    """
+
+    def __init__(self, length: int, seed: int):
+        self.length, self.seed = length, seed
+
+    def order(self, epoch: int) -> list[int]:
+        import torch
+
+        return torch.randperm(self.length, generator=torch.Generator().manual_seed(self.seed + epoch)).tolist()
+
+
+class SequentialOrder:
+    """The rows as they lie in the data set, in every epoch."""
+
+    def __init__(self, length: int):
+        self.length = length
+
+    def order(self, epoch: int) -> Sequence[int]:
+        return range(self.length)
+
+
+class LengthGroupedOrder:
+    """A random order in which neighbours have similar lengths, so that batches need little padding.
+
+    The rows are permuted with torch's global generator, cut into mega-batches of up to 50 batches, and sorted by
+    falling length within each; the longest row of all comes first, so that running out of memory shows at once
+    (transformers' `get_length_grouped_indices`).
+    """
+
+    def __init__(self, lengths: Sequence[int], batch_size: int):
+        self.lengths, self.length, self.batch_size = list(lengths), len(lengths), batch_size
+
+    def order(self, epoch: int) -> list[int]:
+        import torch
+
+        rows = torch.randperm(self.length).tolist()
+        size = self.batch_size * max(1, min(self.length // (self.batch_size * 4), 50))
+        groups = [
+            sorted(rows[start : start + size], key=self.lengths.__getitem__, reverse=True)
+            for start in range(0, self.length, size)
+        ]
+        longest = max(range(len(groups)), key=lambda group: self.lengths[groups[group][0]])
+        groups[0][0], groups[longest][0] = groups[longest][0], groups[0][0]
+        return [row for group in groups for row in group]
+
+
+class BatchSampler:
+    """Cuts the order of an epoch into batches of row numbers; an epoch can be entered at any batch."""
+
+    def __init__(self, order: RandomOrder | SequentialOrder | LengthGroupedOrder, batch_size: int, drop_last: bool):
+        if batch_size < 1:
+            raise ValueError(f"the batch size must be at least 1, not {batch_size}")
+        self.order, self.batch_size, self.drop_last = order, batch_size, drop_last
+        self.begin(epoch=0)
+
+    def begin(self, epoch: int, first_batch: int = 0) -> None:
+        """Choose what the next iteration yields: the batches of `epoch` from `first_batch` on."""
+        self.epoch, self.first_batch, self._rows = epoch, first_batch, None
+
+    def rows(self) -> Sequence[int]:
+        """The order of the chosen epoch, drawn when it is first asked for: after the DataLoader's own draw."""
+        if self._rows is None:
+            self._rows = self.order.order(self.epoch)
+        return self._rows
+
+    def __len__(self) -> int:
+        """Batches in a whole epoch."""
+        whole = self.order.length / self.batch_size
+        return math.floor(whole) if self.drop_last else math.ceil(whole)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for batch in range(self.first_batch, len(self)):
+            yield list(self.rows()[batch * self.batch_size : (batch + 1) * self.batch_size])

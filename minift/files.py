@@ -1,0 +1,57 @@
+"""Small files, safely: JSON read with errors that name the file, and writes that happen whole or not at all."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """A temporary sibling of `path`, to be filled as a file or a folder; it takes `path`'s place when the block ends.
+
+    A crash, a full disk or an exception leaves what was at `path` before as it was. Files are flushed to the disk
+    before they are renamed, so that the new name never shows an empty file after a power cut.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    workplace = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
+    try:
+        fresh = workplace / path.name
+        yield fresh
+        for file in [fresh, *fresh.rglob("*")] if fresh.is_dir() else [fresh]:
+            if file.is_file():
+                _flush(file)
+        if path.is_dir():  # os.replace cannot take the place of a folder that is not empty
+            path.rename(workplace / "replaced")
+        os.replace(fresh, path)
+    finally:
+        shutil.rmtree(workplace, ignore_errors=True)
+
+
+def read_json(path: str | Path) -> Any:
+    """Parse a JSON file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is not JSON (truncated, binary, …); the message names the file and the place.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not valid JSON: {error}") from error
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write `value` as indented, sorted JSON in one step, as transformers writes its configuration files."""
+    with atomic_path(path) as fresh:
+        fresh.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _flush(file: Path) -> None:
+    with open(file, "rb") as handle:
+        os.fsync(handle.fileno())

@@ -1,0 +1,273 @@
+"""The settings of a training run: one documented, validated dataclass."""
+
+import dataclasses
+import json
+import math
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+
+# setting -> the values it may take
+CHOICES = {
+    "eval_strategy": ("no", "steps", "epoch"),
+    "logging_strategy": ("no", "steps", "epoch"),
+    "save_strategy": ("no", "steps", "epoch", "best"),
+    "hub_strategy": ("end", "every_save"),
+    "optim": ("adamw_torch", "adamw_torch_fused", "sgd"),
+}
+
+
+@dataclass
+class TrainingArguments:
+    """The fields of transformers' `TrainingArguments` that a BERT or DistilBERT run can use, with its defaults.
+
+    Names that the course used between 2021 and 2026 and today's release has dropped are kept at the end. A field that
+    is not here is refused by name (TypeError), so that no setting is silently without effect.
+
+    Raises:
+        ValueError: a value is out of range, or two settings contradict each other; the message names them.
+    """
+
+    output_dir: str = "trainer_output"
+    """Folder for the checkpoints; made when training starts."""
+
+    # How much to train
+    per_device_train_batch_size: int = 8
+    """Rows in a training batch, on each device."""
+    per_device_eval_batch_size: int = 8
+    """Rows in an evaluation or prediction batch, on each device."""
+    num_train_epochs: float = 3.0
+    """Passes over the training set."""
+    max_steps: int = -1
+    """Optimizer steps to run, whatever the number of epochs; -1 leaves it to `num_train_epochs`."""
+    gradient_accumulation_steps: int = 1
+    """Batches whose gradients are averaged into one step, weighted by their labels: 4 × 4 rows give what 16 give."""
+
+    # The optimizer and its learning rate
+    learning_rate: float = 5e-5
+    """The learning rate after warm-up, from which the schedule falls."""
+    lr_scheduler_type: str = "linear"
+    """The schedule: a name of `minift.optim.schedule.get_scheduler`."""
+    lr_scheduler_kwargs: dict | None = None
+    """More arguments for the schedule, such as `{"power": 2.0}` for "polynomial"."""
+    warmup_steps: float = 0
+    """Steps over which the rate rises from 0; below 1 it is a share of all steps."""
+    optim: str = "adamw_torch"
+    """adamw_torch: minift's AdamW, to the bit torch's plain formula; adamw_torch_fused: torch's fused kernel; sgd."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay of all parameters but biases and LayerNorm."""
+    adam_beta1: float = 0.9
+    """AdamW's decay of the first moment."""
+    adam_beta2: float = 0.999
+    """AdamW's decay of the second moment."""
+    adam_epsilon: float = 1e-8
+    """AdamW's term against division by zero."""
+    max_grad_norm: float = 1.0
+    """Norm to which the gradients are clipped; 0 clips nothing."""
+    label_smoothing_factor: float = 0.0
+    """Probability mass taken from the true class and spread over all of them."""
+
+    # Arithmetic and device
+    bf16: bool = False
+    """Run the model under bfloat16 autocast; weights and optimizer stay in float32."""
+    fp16: bool = False
+    """Run the model under float16 autocast with loss scaling; without a GPU: a warning, then float32."""
+    torch_compile: bool = False
+    """Compile the model with torch.compile."""
+    use_cpu: bool = False
+    """Stay on the CPU although there is a GPU."""
+    full_determinism: bool = False
+    """Refuse kernels whose result may vary from run to run."""
+    seed: int = 42
+    """Seeds Python, numpy and torch when the Trainer is made."""
+    data_seed: int | None = None
+    """Seeds the order of the rows; None takes `seed`."""
+
+    # What is logged, evaluated and saved, and when
+    logging_strategy: str = "steps"
+    """no, steps or epoch."""
+    logging_steps: float = 500
+    """Steps between two entries of the log; below 1 it is a share of all steps."""
+    logging_first_step: bool = False
+    """Log after the first step too."""
+    logging_nan_inf_filter: bool = False
+    """Leave NaN and infinite losses out of the log and go on, as transformers does; False stops with an error."""
+    disable_tqdm: bool = False
+    """Print the log without progress bars."""
+    report_to: str | list[str] | None = "none"
+    """Only "none": minift sends nothing to anyone."""
+    eval_strategy: str = "no"
+    """no, steps or epoch."""
+    eval_steps: float | None = None
+    """Steps between two evaluations; None takes `logging_steps`; below 1 it is a share of all steps."""
+    eval_delay: float = 0
+    """Steps or epochs (as `eval_strategy` says) before the first evaluation."""
+    eval_on_start: bool = False
+    """Evaluate before the first step."""
+    prediction_loss_only: bool = False
+    """Compute no metrics and keep no predictions when evaluating."""
+    batch_eval_metrics: bool = False
+    """Call `compute_metrics(EvalPrediction, compute_result=last)` for each batch, so that no logits are kept."""
+    include_for_metrics: list[str] = dataclasses.field(default_factory=list)
+    """What else `compute_metrics` gets to see: "inputs", "loss"."""
+    save_strategy: str = "steps"
+    """no, steps, epoch or best (whenever `metric_for_best_model` improves)."""
+    save_steps: float = 500
+    """Steps between two checkpoints; below 1 it is a share of all steps."""
+    save_total_limit: int | None = None
+    """Checkpoints to keep: the newest, and always the best."""
+    save_only_model: bool = False
+    """Write checkpoints that can be used but not resumed from."""
+    load_best_model_at_end: bool = False
+    """Return to the weights of the best checkpoint when training ends."""
+    metric_for_best_model: str | None = None
+    """The metric that says which checkpoint is best; "loss" when one is needed and none is named."""
+    greater_is_better: bool | None = None
+    """Whether that metric should rise; None: unless its name ends with "loss"."""
+    resume_from_checkpoint: str | None = None
+    """For scripts: what they may hand to `Trainer.train(resume_from_checkpoint=…)`."""
+    ignore_data_skip: bool = False
+    """When resuming, begin the interrupted epoch anew instead of skipping the batches already seen."""
+    do_train: bool = False
+    """For scripts: whether they should train. The Trainer itself does not look at it."""
+    do_eval: bool = False
+    """For scripts: whether they should evaluate; an `eval_strategy` other than no sets it."""
+    do_predict: bool = False
+    """For scripts: whether they should predict."""
+
+    # Batches
+    dataloader_drop_last: bool = False
+    """Leave out the last training batch when it is not full."""
+    dataloader_num_workers: int = 0
+    """Processes that collate batches; 0 collates in the main process."""
+    dataloader_pin_memory: bool = True
+    """Collate into page-locked memory when there is a GPU."""
+    dataloader_prefetch_factor: int | None = None
+    """Batches that each worker prepares in advance."""
+    dataloader_persistent_workers: bool = False
+    """Keep the workers from epoch to epoch."""
+    remove_unused_columns: bool = True
+    """Drop the columns that the model's forward does not take; they are named once."""
+    label_names: list[str] | None = None
+    """The model's label arguments; None finds them in its forward."""
+    group_by_length: bool = False
+    """Batch rows of similar length, which needs less padding and changes the order."""
+    length_column_name: str = "length"
+    """Column of lengths for `group_by_length`; without it the lengths of `input_ids` are taken."""
+
+    # The Hub
+    push_to_hub: bool = False
+    """Upload the model when training ends (and at every save, if `hub_strategy` says so)."""
+    hub_model_id: str | None = None
+    """Repository to upload to; None takes the name of `output_dir`."""
+    hub_strategy: str = "every_save"
+    """end or every_save."""
+    hub_token: str | None = None
+    """Token for the Hub; None takes the stored one."""
+    hub_private_repo: bool | None = None
+    """Whether a new repository is private."""
+
+    # Names that the course used and today's transformers has dropped
+    evaluation_strategy: str | None = None
+    """The former name of `eval_strategy`."""
+    warmup_ratio: float | None = None
+    """The former way to write `warmup_steps` as a share of all steps."""
+    no_cuda: bool | None = None
+    """The former name of `use_cpu`."""
+    overwrite_output_dir: bool = False
+    """Kept for scripts that set it: files of the same name in `output_dir` are replaced either way."""
+
+    def __post_init__(self) -> None:
+        for former, name in (("evaluation_strategy", "eval_strategy"), ("no_cuda", "use_cpu")):
+            if getattr(self, former) is not None:
+                setattr(self, name, getattr(self, former))
+        if self.warmup_ratio and not self.warmup_steps:
+            self.warmup_steps = self.warmup_ratio
+        self.output_dir = os.path.expanduser(self.output_dir)
+        self._check_choices()
+        self._check_ranges()
+        if self.eval_strategy != "no":
+            self.do_eval = True
+            self.eval_steps = self.eval_steps or self.logging_steps
+        if (self.load_best_model_at_end or self.save_strategy == "best") and self.metric_for_best_model is None:
+            self.metric_for_best_model = "loss"
+        if self.greater_is_better is None and self.metric_for_best_model is not None:
+            self.greater_is_better = not self.metric_for_best_model.endswith("loss")
+        self._check_combinations()
+
+    def _check_choices(self) -> None:
+        for name, choices in CHOICES.items():
+            value = getattr(self, name)
+            value = getattr(value, "value", value)  # an enum's member, such as IntervalStrategy.EPOCH, or its value
+            if value not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+            setattr(self, name, value)
+        if isinstance(self.lr_scheduler_kwargs, str):  # from the command line
+            self.lr_scheduler_kwargs = json.loads(self.lr_scheduler_kwargs)
+        if self.report_to not in (None, "none", [], ["none"]):
+            raise ValueError(f"report_to={self.report_to!r}: minift reports to no service; use 'none'")
+        if unknown := set(self.include_for_metrics) - {"inputs", "loss"}:
+            raise ValueError(f"include_for_metrics may hold 'inputs' and 'loss', not {sorted(unknown)}")
+
+    def _check_ranges(self) -> None:
+        at_least = {
+            1: ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps"),
+            0: (
+                *("learning_rate", "weight_decay", "adam_epsilon", "max_grad_norm", "warmup_steps", "eval_delay"),
+                *("dataloader_num_workers", "label_smoothing_factor", "seed"),
+            ),
+        }
+        for least, names in at_least.items():
+            for name in names:
+                if not getattr(self, name) >= least:
+                    raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)!r}")
+        for name in ("num_train_epochs", "logging_steps", "save_steps"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, not {getattr(self, name)!r}")
+        for name in ("logging_steps", "save_steps", "eval_steps"):
+            value = getattr(self, name)
+            if value is not None and value > 1 and value != int(value):
+                raise ValueError(f"{name} must be a whole number of steps or a share below 1, not {value}")
+        for name in ("adam_beta1", "adam_beta2", "label_smoothing_factor"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be in [0, 1), not {getattr(self, name)!r}")
+        if self.max_steps == 0 or self.max_steps < -1:
+            raise ValueError(f"max_steps must be positive, or -1 for num_train_epochs, not {self.max_steps}")
+
+    def _check_combinations(self) -> None:
+        if self.fp16 and self.bf16:
+            raise ValueError("fp16 and bf16 exclude each other")
+        if self.load_best_model_at_end and self.save_strategy != "best":
+            if self.eval_strategy == "no" or self.eval_strategy != self.save_strategy:
+                raise ValueError(
+                    "load_best_model_at_end needs save_strategy='best', or equal eval and save strategies, not "
+                    f"eval_strategy={self.eval_strategy!r} with save_strategy={self.save_strategy!r}"
+                )
+            if self.eval_strategy == "steps" and self.save_steps % self.eval_steps:
+                raise ValueError(
+                    f"load_best_model_at_end needs save_steps ({self.save_steps}) to be a multiple of eval_steps "
+                    f"({self.eval_steps})"
+                )
+        if self.save_strategy == "best" and self.eval_strategy == "no":
+            raise ValueError("save_strategy='best' needs an eval_strategy other than 'no'")
+
+    @cached_property
+    def device(self) -> torch.device:
+        """The GPU if there is one and `use_cpu` is off, otherwise the CPU."""
+        return torch.device("cuda" if torch.cuda.is_available() and not self.use_cpu else "cpu")
+
+    def get_warmup_steps(self, num_training_steps: int) -> int:
+        """The number of warm-up steps, `warmup_steps` being a count or a share."""
+        share = self.warmup_steps < 1
+        return math.ceil(num_training_steps * self.warmup_steps) if share else int(self.warmup_steps)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, with the token masked."""
+        fields = dataclasses.asdict(self)
+        return fields | ({"hub_token": "<HUB_TOKEN>"} if self.hub_token else {})
+
+    def to_json_string(self) -> str:
+        return json.dumps(self.to_dict(), indent=2)

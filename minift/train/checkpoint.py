@@ -1,0 +1,173 @@
+"""Checkpoints: everything a run needs to go on as if it had never stopped, without pickle."""
+
+import dataclasses
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import safetensors.torch
+import torch
+
+from minift.files import atomic_path, read_json, write_json
+from minift.train.callbacks import TrainerControl, TrainerState
+from minift.train.loader import position_from_json, position_to_json
+from minift.train.seed import rng_state, rng_state_from_json, rng_state_to_json, set_rng_state
+
+if TYPE_CHECKING:
+    from minift.train.trainer import Trainer
+
+STATE_FILE = "trainer_state.json"  # as transformers writes it
+RESUME_FILE = "resume.json"  # generators, position in the data, schedule, loss so far
+OPTIMIZER_FILE = "optimizer.safetensors"
+MODEL_FILE = "model.safetensors"
+
+
+def save_model(folder: str | Path, model: torch.nn.Module, tokenizer: Any = None, args: Any = None) -> None:
+    """Write a model as `from_pretrained` reads it (any other module as safetensors), its tokenizer and settings."""
+    folder = Path(folder)
+    if hasattr(model, "save_pretrained"):
+        model.save_pretrained(folder)
+    else:
+        with atomic_path(folder / MODEL_FILE) as fresh:
+            safetensors.torch.save_model(model, str(fresh))
+    if tokenizer is not None:
+        tokenizer.save_pretrained(folder)
+    if args is not None:
+        write_json(folder / "training_args.json", args.to_dict())
+
+
+def load_weights(folder: str | Path, model: torch.nn.Module) -> None:
+    """Fill `model` with the weights of a checkpoint.
+
+    Raises:
+        FileNotFoundError: the folder holds no ``model.safetensors``.
+        ValueError: the file is broken, or its tensors are not those of the model.
+    """
+    file = Path(folder) / MODEL_FILE
+    if not file.is_file():
+        raise FileNotFoundError(f"no {MODEL_FILE} in {folder}")
+    try:
+        safetensors.torch.load_model(model, str(file))
+    except (safetensors.SafetensorError, RuntimeError) as error:
+        raise ValueError(f"{file} does not hold the weights of this {type(model).__name__}: {error}") from error
+
+
+def save_optimizer(folder: Path, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Write an optimizer's tensors as safetensors; return the rest of its state, which is JSON."""
+    state = optimizer.state_dict()
+    tensors, numbers = {}, {}
+    for parameter, entries in state["state"].items():
+        for name, value in entries.items():
+            target = tensors if isinstance(value, torch.Tensor) else numbers
+            target[f"{parameter}.{name}"] = value.contiguous() if isinstance(value, torch.Tensor) else value
+    safetensors.torch.save_file(tensors, str(folder / OPTIMIZER_FILE))
+    return {"numbers": numbers, "param_groups": state["param_groups"]}
+
+
+def load_optimizer(folder: Path, optimizer: torch.optim.Optimizer, stored: dict[str, Any]) -> None:
+    """Undo `save_optimizer`: `optimizer` must have the same parameter groups as the one that was saved."""
+    state: dict[int, dict[str, Any]] = {}
+    for key, value in {**safetensors.torch.load_file(str(folder / OPTIMIZER_FILE)), **stored["numbers"]}.items():
+        parameter, name = key.split(".", 1)
+        state.setdefault(int(parameter), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": stored["param_groups"]})
+
+
+def save_state(folder: str | Path, state: TrainerState, control: TrainerControl) -> None:
+    """Write ``trainer_state.json`` with the fields and the layout that transformers gives it."""
+    switches = {"TrainerControl": {"args": dataclasses.asdict(control), "attributes": {}}}
+    write_json(Path(folder) / STATE_FILE, dataclasses.asdict(state) | {"stateful_callbacks": switches})
+
+
+def save_checkpoint(folder: Path, trainer: "Trainer") -> None:
+    """Write all that `trainer` needs to go on; the folder appears when it is complete, or not at all."""
+    with atomic_path(folder) as fresh:
+        fresh.mkdir()
+        save_model(fresh, trainer.model, trainer.processing_class, trainer.args)
+        if not trainer.args.save_only_model:
+            ended = trainer.epoch_ended
+            record = {
+                "optimizer": save_optimizer(fresh, trainer.optimizer),
+                "scheduler": trainer.lr_scheduler.state_dict(),
+                "scaler": trainer.scaler.state_dict(),
+                "rng": rng_state_to_json(rng_state()),
+                "epoch": trainer.epoch + 1 if ended else trainer.epoch,
+                "position": None if ended else position_to_json(trainer.loader.position),
+                "running_loss": trainer.running_loss.item(),
+                "total_loss": trainer.total_loss,
+                "logged_step": trainer.logged_step,
+                "callbacks": {type(callback).__name__: callback.state() for callback in trainer.callbacks},
+            }
+            write_json(fresh / RESUME_FILE, record)
+        save_state(fresh, trainer.state, trainer.control)
+
+
+def resume(folder: str | Path, trainer: "Trainer") -> tuple[int, dict[str, Any] | None]:
+    """Bring `trainer` to where the checkpoint was written.
+
+    Returns:
+        The epoch to go on with, and the place in it as `Loader.epoch` takes it (None: its beginning).
+    """
+    stored_state, record = read_resume(folder)
+    load_weights(folder, trainer.model)
+    load_optimizer(Path(folder), trainer.optimizer, record["optimizer"])
+    trainer.lr_scheduler.load_state_dict(record["scheduler"])
+    trainer.scaler.load_state_dict(record["scaler"])
+    fresh, trainer.state = trainer.state, TrainerState.from_json(stored_state)
+    trainer.state.set_intervals(trainer.args, fresh.max_steps)  # the arguments may have changed in the meantime
+    trainer.state.num_train_epochs = fresh.num_train_epochs
+    trainer.running_loss += record["running_loss"]
+    trainer.total_loss, trainer.logged_step = record["total_loss"], record["logged_step"]
+    for callback in trainer.callbacks:
+        callback.load_state(record["callbacks"].get(type(callback).__name__, {}))
+    set_rng_state(rng_state_from_json(record["rng"]))
+    skip = record["position"] is not None and not trainer.args.ignore_data_skip
+    return record["epoch"], position_from_json(record["position"]) if skip else None
+
+
+def read_resume(folder: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The trainer's state and the resume record of a checkpoint.
+
+    Raises:
+        FileNotFoundError: it is no checkpoint, or one that cannot be resumed from (`save_only_model`, or written by
+            transformers, whose optimizer and generator files are pickles, which minift does not open).
+    """
+    folder = Path(folder)
+    if not (folder / STATE_FILE).is_file():
+        raise FileNotFoundError(f"{folder} is not a checkpoint: it has no {STATE_FILE}")
+    if not (folder / RESUME_FILE).is_file():
+        raise FileNotFoundError(
+            f"{folder} cannot be resumed from: it has no {RESUME_FILE} (saved with save_only_model=True, or by "
+            "transformers, whose pickled optimizer state minift does not open)"
+        )
+    return read_json(folder / STATE_FILE), read_json(folder / RESUME_FILE)
+
+
+def checkpoints(output_dir: str | Path) -> list[Path]:
+    """The complete checkpoints of a run, oldest first: ``checkpoint-N`` with its state file."""
+    found = [
+        folder
+        for folder in Path(output_dir).glob("checkpoint-*")
+        if re.fullmatch(r"checkpoint-\d+", folder.name) and (folder / STATE_FILE).is_file()
+    ]
+    return sorted(found, key=lambda folder: int(folder.name.split("-")[1]))
+
+
+def get_last_checkpoint(output_dir: str | Path) -> str | None:
+    """The newest complete checkpoint in a folder, or None."""
+    found = checkpoints(output_dir)
+    return str(found[-1]) if found else None
+
+
+def rotate_checkpoints(output_dir: str | Path, limit: int | None, best: str | None) -> None:
+    """Delete the oldest checkpoints until `limit` are left; the newest and the best always stay."""
+    found = checkpoints(output_dir)
+    if not limit or len(found) <= limit:
+        return
+    best_path = Path(best).resolve() if best else None
+    others_first = sorted(found[:-1], key=lambda folder: folder.resolve() == best_path)
+    keep = max(limit, 2) if best_path in [folder.resolve() for folder in found[:-1]] else limit
+    for folder in others_first[: len(found) - keep]:
+        (folder / STATE_FILE).unlink()  # from here on it no longer counts as a checkpoint, however far rmtree gets
+        shutil.rmtree(folder)

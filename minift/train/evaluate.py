@@ -1,0 +1,161 @@
+"""Run a model over a data set without training it: losses, metrics, and logits only where they are asked for."""
+
+import math
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+
+from minift.train.loader import Loader
+
+if TYPE_CHECKING:
+    from minift.train.trainer import Trainer
+
+
+class EvalPrediction:
+    """What `compute_metrics` receives; unpacks as ``logits, labels = eval_prediction``.
+
+    Attributes:
+        predictions: the logits, float32 (rows, …), or a tuple of arrays if the model returns more than logits.
+        label_ids: the labels, int64 or float32 (rows, …), -100 where there is none.
+        inputs: the input ids, if ``include_for_metrics`` holds "inputs".
+        losses: the loss of each row's batch, (rows,), if it holds "loss".
+    """
+
+    def __init__(self, predictions: Any, label_ids: Any, inputs: Any = None, losses: Any = None):
+        self.predictions, self.label_ids, self.inputs, self.losses = predictions, label_ids, inputs, losses
+        self._fields = [value for value in (predictions, label_ids, inputs, losses) if value is not None]
+
+    def __iter__(self):
+        return iter(self._fields)
+
+    def __getitem__(self, index: int) -> Any:
+        return self._fields[index]
+
+
+class PredictionOutput(NamedTuple):
+    """What `Trainer.predict` returns: logits (rows, …), labels or None, and the metrics."""
+
+    predictions: Any
+    label_ids: Any
+    metrics: dict[str, float]
+
+
+class EvalLoopOutput(NamedTuple):
+    """What `evaluation_loop` returns."""
+
+    predictions: Any
+    label_ids: Any
+    metrics: dict[str, float]
+    num_samples: int
+
+
+def evaluation_loop(
+    trainer: "Trainer", loader: Loader, prefix: str, loss_only: bool, keep_logits: bool = False
+) -> EvalLoopOutput:
+    """Run the model over every batch of `loader` (transformers' `Trainer.evaluation_loop`).
+
+    Two losses are reported. ``{prefix}_loss`` is the library's: the loss of a batch counts once for each of its rows.
+    ``{prefix}_weighted_loss`` counts it once for each of its labels, so that it does not depend on how rows were
+    batched; for classification the two agree, for masked language modelling only this one is the loss per token.
+
+    Memory grows with the rows only if logits are kept: with `keep_logits`, and for a `compute_metrics` that wants them
+    all at once. With ``batch_eval_metrics`` the metric sees a batch at a time and nothing is kept.
+
+    Raises:
+        ValueError: there is no batch to evaluate.
+    """
+    args, model, compute_metrics = trainer.args, trainer.model_in_use, trainer.compute_metrics
+    streaming = args.batch_eval_metrics and compute_metrics is not None
+    if len(loader) == 0:
+        raise ValueError(f"the data set to evaluate ({prefix}) is empty")
+    start, metrics = time.time(), {}
+    losses, weights, logits, labels, inputs = [], [], [], [], []
+    model.eval()
+    for index, batch in enumerate(loader):
+        rows = len(next(iter(batch.values())))
+        loss, batch_logits, batch_labels = trainer.prediction_step(model, batch, loss_only)
+        if loss is not None:
+            losses.append(np.full(rows, loss.item(), dtype=np.float32))
+            weights.append((loss.item(), count_labels(batch, trainer.label_names)))
+        if not loss_only:
+            if trainer.preprocess_logits_for_metrics is not None:
+                batch_logits = trainer.preprocess_logits_for_metrics(batch_logits, batch_labels)
+            batch_logits, batch_labels = to_numpy(batch_logits), to_numpy(batch_labels)
+            extra = {
+                "inputs": to_numpy(batch["input_ids"]) if "inputs" in args.include_for_metrics else None,
+                "losses": losses[-1] if "loss" in args.include_for_metrics and losses else None,
+            }
+            if streaming and batch_labels is not None:
+                prediction = EvalPrediction(batch_logits, batch_labels, **extra)
+                metrics = compute_metrics(prediction, compute_result=index + 1 == len(loader))
+            if keep_logits or not streaming:
+                logits.append(batch_logits)
+                labels.append(batch_labels)
+                inputs.append(extra["inputs"])
+        trainer.fire("on_prediction_step", eval_dataloader=loader)
+
+    all_losses = np.concatenate(losses) if losses else None
+    logits, labels = concatenate(logits), concatenate(labels)
+    if compute_metrics is not None and not streaming and logits is not None and labels is not None:
+        wants_loss = "loss" in args.include_for_metrics
+        prediction = EvalPrediction(logits, labels, concatenate(inputs), all_losses if wants_loss else None)
+        metrics = compute_metrics(prediction)
+    metrics = {name: value.item() if hasattr(value, "item") else value for name, value in (metrics or {}).items()}
+    if all_losses is not None:
+        metrics["loss"] = all_losses.mean().item()
+        total = sum(count for _, count in weights)
+        metrics["weighted_loss"] = sum(loss * count for loss, count in weights) / max(total, 1)
+    prefixed = {name if name.startswith(f"{prefix}_") else f"{prefix}_{name}": value for name, value in metrics.items()}
+    num_samples = len(loader.dataset)
+    prefixed |= speed_metrics(prefix, start, num_samples, math.ceil(num_samples / args.per_device_eval_batch_size))
+    return EvalLoopOutput(logits, labels, prefixed, num_samples)
+
+
+def count_labels(batch: dict[str, torch.Tensor], label_names: list[str]) -> int:
+    """The labels in a batch that the loss averages over: all but -100. Rows, where there are no labels."""
+    found = [batch[name] for name in label_names if batch.get(name) is not None]
+    if not found:
+        return len(next(iter(batch.values())))
+    return int((found[0] != -100).sum())
+
+
+def to_numpy(value: Any) -> Any:
+    """Tensors, in any nest of tuples, as numpy arrays on the CPU; bfloat16, which numpy lacks, as float32."""
+    if isinstance(value, tuple | list):
+        return tuple(to_numpy(item) for item in value)
+    if isinstance(value, torch.Tensor):
+        value = value.detach()
+        return (value.float() if value.dtype == torch.bfloat16 else value).cpu().numpy()
+    return value
+
+
+def concatenate(parts: list[Any]) -> Any:
+    """Join batches of arrays, or of tuples of arrays, along the rows.
+
+    Batches may differ in their second axis (tokens); the shorter ones are filled up with -100 on the right.
+    """
+    if not parts or parts[0] is None:
+        return None
+    if isinstance(parts[0], tuple):
+        return tuple(concatenate(list(column)) for column in zip(*parts, strict=True))
+    if parts[0].ndim < 2 or len({part.shape[1] for part in parts}) == 1:
+        return np.concatenate(parts)
+    rows, longest = sum(len(part) for part in parts), max(part.shape[1] for part in parts)
+    joined = np.full((rows, longest, *parts[0].shape[2:]), -100, dtype=parts[0].dtype)
+    row = 0
+    for part in parts:
+        joined[row : row + len(part), : part.shape[1]] = part
+        row += len(part)
+    return joined
+
+
+def speed_metrics(prefix: str, start: float, num_samples: float, num_steps: float) -> dict[str, float]:
+    """Seconds since `start` (a `time.time()`), and rows and steps per second, under the library's names."""
+    runtime = time.time() - start
+    return {
+        f"{prefix}_runtime": round(runtime, 4),
+        f"{prefix}_samples_per_second": round(num_samples / runtime, 3),
+        f"{prefix}_steps_per_second": round(num_steps / runtime, 3),
+    }

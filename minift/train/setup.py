@@ -1,0 +1,118 @@
+"""What the loop is given: batches of the columns that the model takes, and the optimizer that the arguments name."""
+
+import inspect
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from minift.data.sampler import BatchSampler, LengthGroupedOrder, RandomOrder, SequentialOrder
+from minift.optim.adamw import AdamW, parameter_groups
+from minift.train.arguments import TrainingArguments
+from minift.train.loader import Loader
+
+logger = logging.getLogger(__name__)
+
+
+def forward_arguments(model: torch.nn.Module) -> list[str]:
+    """The argument names of a model's forward."""
+    return list(inspect.signature(model.forward).parameters)
+
+
+def find_label_names(model: torch.nn.Module) -> list[str]:
+    """Those of its forward's arguments that are labels (transformers' `find_labels`)."""
+    return [name for name in forward_arguments(model) if "label" in name]
+
+
+def keep_used_columns(dataset: Any, collate: Callable, model: torch.nn.Module) -> tuple[Any, Callable, list[str]]:
+    """Restrict rows to what the model's forward takes, plus the labels in any of their spellings.
+
+    Returns:
+        The data set, the collator (one of the two restricts the rows) and the names of the columns left out.
+
+    Raises:
+        ValueError: no column is left.
+    """
+    used = {*forward_arguments(model), "label", "label_ids", *find_label_names(model)}
+    if not hasattr(dataset, "column_names"):
+        return dataset, lambda rows: collate([{k: v for k, v in row.items() if k in used} for row in rows]), []
+    unused = [name for name in dataset.column_names if name not in used]
+    if len(unused) == len(dataset.column_names):
+        raise ValueError(
+            f"none of the columns {dataset.column_names} is an argument of {type(model).__name__}.forward, which "
+            f"takes {sorted(used)}; tokenise the data set first, or set remove_unused_columns=False"
+        )
+    return dataset.remove_columns(unused), collate, unused
+
+
+def make_loader(
+    dataset: Any,
+    collate: Callable,
+    model: torch.nn.Module,
+    args: TrainingArguments,
+    description: str,
+    training: bool,
+) -> Loader:
+    """The `Loader` of a training or evaluation set; the columns it drops are named in the log.
+
+    Raises:
+        ValueError: the data set is empty, or none of its columns fits the model.
+    """
+    if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
+        raise TypeError(f"the {description} set needs a length and indexing; {type(dataset).__name__} lacks them")
+    if len(dataset) == 0:
+        raise ValueError(f"the {description} set is empty")
+    lengths = _lengths(dataset, args.length_column_name) if args.group_by_length and training else None
+    if args.remove_unused_columns:
+        dataset, collate, unused = keep_used_columns(dataset, collate, model)
+        if unused:
+            logger.warning(
+                "Columns of the %s set that %s.forward does not take are left out: %s",
+                *(description, type(model).__name__, ", ".join(unused)),
+            )
+    batch_size = args.per_device_train_batch_size if training else args.per_device_eval_batch_size
+    if lengths is not None:
+        order = LengthGroupedOrder(lengths, batch_size * args.gradient_accumulation_steps)
+    elif training:
+        seed = args.data_seed if args.data_seed is not None else torch.initial_seed()
+        order = RandomOrder(len(dataset), seed)
+    else:
+        order = SequentialOrder(len(dataset))
+    return Loader(
+        dataset,
+        BatchSampler(order, batch_size, drop_last=args.dataloader_drop_last and training),
+        collate,
+        args.device,
+        num_workers=args.dataloader_num_workers,
+        pin_memory=args.dataloader_pin_memory and args.device.type == "cuda",
+        prefetch_factor=args.dataloader_prefetch_factor,
+        persistent_workers=args.dataloader_persistent_workers,
+    )
+
+
+def _lengths(dataset: Any, column: str) -> list[int]:
+    """The length of every row: from the column of that name, or counted in `input_ids`."""
+    if column in getattr(dataset, "column_names", ()):
+        return list(dataset[column])
+    if not isinstance(dataset[0], Mapping) or "input_ids" not in dataset[0]:
+        raise ValueError(f"group_by_length needs a column {column!r} or 'input_ids'")
+    return [len(row["input_ids"]) for row in dataset]
+
+
+def make_optimizer(
+    model: torch.nn.Module,
+    args: TrainingArguments,
+    class_and_options: tuple[type[torch.optim.Optimizer], dict[str, Any]] | None = None,
+) -> torch.optim.Optimizer:
+    """The optimizer over the model's parameters, in two groups: with weight decay, and biases and LayerNorm without."""
+    groups = parameter_groups(model, args.weight_decay)
+    if class_and_options is not None:
+        optimizer_class, options = class_and_options
+        return optimizer_class(groups, **options)
+    if args.optim == "sgd":
+        return torch.optim.SGD(groups, lr=args.learning_rate)
+    options = {"lr": args.learning_rate, "betas": (args.adam_beta1, args.adam_beta2), "eps": args.adam_epsilon}
+    return (
+        torch.optim.AdamW(groups, fused=True, **options) if args.optim.endswith("fused") else AdamW(groups, **options)
+    )

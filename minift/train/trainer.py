@@ -1,0 +1,429 @@
+"""The training loop: forward, backward, clip, step, schedule, zero; with logging, evaluation and checkpoints."""
+
+import contextlib
+import logging
+import math
+import time
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch.nn import functional as F
+
+from minift import hub
+from minift.data.collate import DataCollatorWithPadding, default_data_collator
+from minift.optim.schedule import get_scheduler
+from minift.train import checkpoint as ckpt
+from minift.train import report
+from minift.train.arguments import TrainingArguments
+from minift.train.callbacks import (
+    CallbackHandler,
+    DefaultFlowCallback,
+    PrinterCallback,
+    ProgressCallback,
+    TrainerCallback,
+    TrainerState,
+)
+from minift.train.evaluate import PredictionOutput, count_labels, evaluation_loop, speed_metrics
+from minift.train.loader import Loader
+from minift.train.seed import set_seed
+from minift.train.setup import find_label_names, make_loader, make_optimizer
+
+logger = logging.getLogger(__name__)
+
+
+class TrainOutput(NamedTuple):
+    """What `Trainer.train` returns."""
+
+    global_step: int
+    training_loss: float
+    metrics: dict[str, float]
+
+
+class Trainer(CallbackHandler):
+    """Fine-tunes a model (transformers' `Trainer`, its arguments in its order).
+
+    The order of random draws is the library's: seeds are set here, after the user's model exists; the rows of epoch e
+    are ``randperm`` of a generator seeded with seed + e; every pass over a loader, training or evaluation, draws one
+    integer from torch's global generator; batches are collated one ahead.
+
+    Args:
+        model: a module whose output has the loss first, or under "loss", when the batch has labels.
+        args: the settings; None takes all defaults.
+        data_collator: rows to batch; None pads with the tokenizer, or stacks if there is none.
+        train_dataset, eval_dataset: sized, indexable; `eval_dataset` may be a dict of several.
+        processing_class: the tokenizer, saved with the model (`tokenizer` is its former name).
+        model_init: makes the model anew at each `train`, after seeding; instead of `model`.
+        compute_loss_func: ``(outputs, labels, num_items_in_batch) -> loss``, which divides by the last.
+        compute_metrics: `EvalPrediction` to a dict of numbers.
+        callbacks: instances or classes of `TrainerCallback`.
+        optimizers: an optimizer and a schedule to use instead of the arguments' (either may be None).
+        preprocess_logits_for_metrics: ``(logits, labels) -> logits``, applied before logits are kept.
+    """
+
+    def __init__(
+        self,
+        model: torch.nn.Module | None = None,
+        args: TrainingArguments | None = None,
+        data_collator: Callable | None = None,
+        train_dataset: Any = None,
+        eval_dataset: Any = None,
+        processing_class: Any = None,
+        model_init: Callable[[], torch.nn.Module] | None = None,
+        compute_loss_func: Callable | None = None,
+        compute_metrics: Callable | None = None,
+        callbacks: list[TrainerCallback | type[TrainerCallback]] | None = None,
+        optimizers: tuple[torch.optim.Optimizer | None, Any] = (None, None),
+        optimizer_cls_and_kwargs: tuple[type[torch.optim.Optimizer], dict[str, Any]] | None = None,
+        preprocess_logits_for_metrics: Callable | None = None,
+        *,
+        tokenizer: Any = None,
+    ):
+        self.args = args if args is not None else TrainingArguments()
+        set_seed(self.args.seed, self.args.full_determinism)
+        if (model is None) == (model_init is None):
+            raise ValueError("Trainer needs either a model or a model_init, not both and not neither")
+        self.model_init = model_init
+        self.place_model(model if model is not None else model_init())
+        self.processing_class = processing_class if processing_class is not None else tokenizer
+        if data_collator is None:
+            padding = self.processing_class is not None
+            data_collator = DataCollatorWithPadding(self.processing_class) if padding else default_data_collator
+        self.data_collator, self.train_dataset, self.eval_dataset = data_collator, train_dataset, eval_dataset
+        self.compute_loss_func, self.compute_metrics = compute_loss_func, compute_metrics
+        self.preprocess_logits_for_metrics = preprocess_logits_for_metrics
+        self.optimizer, self.lr_scheduler = self.given_optimizers = optimizers
+        self.optimizer_cls_and_kwargs = optimizer_cls_and_kwargs
+        if self.args.eval_strategy != "no" and eval_dataset is None:
+            raise ValueError(f"eval_strategy={self.args.eval_strategy!r} needs an eval_dataset")
+        if self.args.fp16 and self.args.device.type == "cpu":
+            logger.warning("fp16 needs a GPU: training in float32 instead")
+        self.state = TrainerState()
+        reporter = PrinterCallback if self.args.disable_tqdm else ProgressCallback
+        super().__init__([DefaultFlowCallback, reporter, *(callbacks or [])])
+        self.fire("on_init_end")
+
+    def place_model(self, model: torch.nn.Module) -> None:
+        """Move a model to the device and make it the one to train; compiled, if the arguments say so."""
+        self.model = model.to(self.args.device)
+        self.model_in_use = torch.compile(self.model) if self.args.torch_compile else self.model
+        self.label_names = self.args.label_names or find_label_names(self.model)
+
+    # ---- the loop -----------------------------------------------------------------------------------------------
+
+    def train(self, resume_from_checkpoint: str | bool | None = None) -> TrainOutput:
+        """Train, from the start or from a checkpoint (a folder, or True for the newest in `output_dir`).
+
+        A resumed run goes on with the same weights, moments, rows, masks and dropout as if it had never stopped.
+
+        Raises:
+            ValueError: there is no training set, it is empty, a loss is NaN or infinite, or there is no checkpoint.
+            FileNotFoundError: the checkpoint is not complete.
+        """
+        args = self.args
+        if self.train_dataset is None:
+            raise ValueError("Trainer.train needs a train_dataset")
+        if self.model_init is not None:
+            set_seed(args.seed, args.full_determinism)
+            self.place_model(self.model_init())
+        if resume_from_checkpoint is True:
+            resume_from_checkpoint = ckpt.get_last_checkpoint(args.output_dir)
+            if resume_from_checkpoint is None:
+                raise ValueError(f"no complete checkpoint in {args.output_dir} to resume from")
+        loader = self.get_train_dataloader()
+        steps_per_epoch = math.ceil(len(loader) / args.gradient_accumulation_steps)
+        if steps_per_epoch == 0:
+            raise ValueError("dataloader_drop_last leaves no training batch: the set is smaller than a batch")
+        max_steps = args.max_steps if args.max_steps > 0 else math.ceil(args.num_train_epochs * steps_per_epoch)
+        num_epochs = math.ceil(max_steps / steps_per_epoch)
+        self.create_optimizer_and_scheduler(max_steps)
+        self.scaler = torch.amp.GradScaler(enabled=args.fp16 and args.device.type == "cuda")
+
+        self.state = TrainerState(train_batch_size=args.per_device_train_batch_size, num_train_epochs=num_epochs)
+        self.state.set_intervals(args, max_steps)
+        self.running_loss = torch.zeros((), device=args.device)  # since the last entry of the log
+        self.total_loss, self.logged_step = 0.0, 0
+        first_epoch, position = ckpt.resume(resume_from_checkpoint, self) if resume_from_checkpoint else (0, None)
+        first_step, start = self.state.global_step, time.time()
+        report.announce_training(self, len(loader.dataset))
+
+        self.fire("on_train_begin")
+        if args.eval_on_start and not resume_from_checkpoint:
+            self.evaluate()
+        for epoch in range(first_epoch, num_epochs):
+            self.fire("on_epoch_begin")
+            self.epoch, self.epoch_ended, self.loader = epoch, False, loader
+            batches = loader.epoch(epoch, position)
+            while group := list(islice(batches, args.gradient_accumulation_steps)):
+                self.fire("on_step_begin")
+                self.update(group)
+                self.state.global_step += 1
+                self.state.epoch = epoch + loader.position["batches"] / len(loader)
+                self.fire("on_step_end")
+                self._log_evaluate_save()
+                if self.control.should_epoch_stop or self.control.should_training_stop:
+                    break
+            position, self.epoch_ended = None, loader.position["batches"] == len(loader)
+            self.fire("on_epoch_end")
+            self._log_evaluate_save()
+            if self.control.should_training_stop:
+                break
+        return self._finish(start, self.state.global_step - first_step)
+
+    def update(self, group: list[dict[str, Any]]) -> None:
+        """One optimizer step on one batch, or on several whose gradients add up to those of their union."""
+        args, model = self.args, self.model_in_use
+        model.train()
+        num_items = sum(count_labels(batch, self.label_names) for batch in group)
+        for batch in group:
+            loss = self.training_step(model, batch, num_items)
+            if torch.isfinite(loss):
+                self.running_loss += loss
+            elif args.logging_nan_inf_filter:
+                self.running_loss += self.running_loss / (1 + self.state.global_step - self.logged_step)
+            else:
+                raise ValueError(
+                    f"the loss is {loss.item()} at step {self.state.global_step + 1}: lower the learning rate, or look "
+                    f"at the batch of columns {sorted(batch)}; checkpoints are in {args.output_dir}"
+                )
+            if hasattr(self.model, "floating_point_ops"):
+                self.state.total_flos += float(self.model.floating_point_ops(batch))
+        self.scaler.unscale_(self.optimizer)
+        self.grad_norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), args.max_grad_norm or math.inf)
+        self.fire("on_pre_optimizer_step")
+        scale = self.scaler.get_scale()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.fire("on_optimizer_step")
+        self.learning_rate = self.lr_scheduler.get_last_lr()[0]
+        if self.scaler.get_scale() >= scale:  # it falls when float16 gradients overflowed and the step was left out
+            self.lr_scheduler.step()
+        self.model.zero_grad()
+
+    def training_step(
+        self, model: torch.nn.Module, inputs: dict[str, Any], num_items_in_batch: int | None = None
+    ) -> torch.Tensor:
+        """Forward and backward of one batch; returns its share of the step's loss, detached.
+
+        The loss of a batch is a mean over its labels. Weighting it by its share of `num_items_in_batch`, the labels
+        of all batches of the step, gives the mean over all of them, also if the last batch is smaller.
+        """
+        share = count_labels(inputs, self.label_names) / num_items_in_batch if num_items_in_batch else 1.0
+        with self.autocast():
+            loss = self.compute_loss(model, inputs, num_items_in_batch=num_items_in_batch)
+        if share != 1.0 and self.compute_loss_func is None:  # that one divides by num_items_in_batch itself
+            loss = loss * share
+        self.scaler.scale(loss).backward()
+        return loss.detach()
+
+    def compute_loss(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: int | None = None,
+    ) -> Any:
+        """The loss of a batch, a mean over its labels, and on request the model's output; made to be overridden.
+
+        Raises:
+            ValueError: the output has no loss, as when the batch has no labels.
+        """
+        labels = None
+        if (self.args.label_smoothing_factor or self.compute_loss_func) and "labels" in inputs:
+            labels = inputs["labels"]
+            inputs = {name: value for name, value in inputs.items() if name != "labels"}
+        outputs = model(**inputs)
+        if self.compute_loss_func is not None:
+            loss = self.compute_loss_func(outputs, labels, num_items_in_batch=num_items_in_batch)
+        elif labels is not None:
+            logits = outputs["logits"]
+            loss = F.cross_entropy(
+                logits.view(-1, logits.shape[-1]), labels.view(-1), label_smoothing=self.args.label_smoothing_factor
+            )
+        elif isinstance(outputs, tuple):
+            loss = outputs[0]
+        elif outputs.get("loss") is None:
+            raise ValueError(f"the model gave no loss for a batch of {sorted(inputs)}: are there labels in it?")
+        else:
+            loss = outputs["loss"]
+        return (loss, outputs) if return_outputs else loss
+
+    def autocast(self) -> contextlib.AbstractContextManager:
+        """Mixed precision as the arguments ask for it; otherwise nothing."""
+        device = self.args.device.type
+        if self.args.bf16:
+            return torch.autocast(device, dtype=torch.bfloat16)
+        if self.args.fp16 and device == "cuda":
+            return torch.autocast(device, dtype=torch.float16)
+        return contextlib.nullcontext()
+
+    def create_optimizer_and_scheduler(self, num_training_steps: int) -> None:
+        """Make the optimizer and the schedule that the arguments name, unless the user gave them."""
+        args = self.args
+        self.optimizer, self.lr_scheduler = self.given_optimizers
+        if self.optimizer is None:
+            self.optimizer = make_optimizer(self.model, args, self.optimizer_cls_and_kwargs)
+        if self.lr_scheduler is None:
+            self.lr_scheduler = get_scheduler(
+                args.lr_scheduler_type,
+                self.optimizer,
+                num_warmup_steps=args.get_warmup_steps(num_training_steps),
+                num_training_steps=num_training_steps,
+                scheduler_specific_kwargs=args.lr_scheduler_kwargs,
+            )
+
+    def _log_evaluate_save(self) -> None:
+        """Do what the callbacks have switched on at this step."""
+        if self.control.should_log and self.state.global_step > self.logged_step:
+            loss, steps = self.running_loss.item(), self.state.global_step - self.logged_step
+            self.running_loss.zero_()
+            self.total_loss += loss
+            self.logged_step = self.state.global_step
+            self.log({"loss": loss / steps, "grad_norm": self.grad_norm.item(), "learning_rate": self.learning_rate})
+        if self.control.should_evaluate:
+            is_best = self._note_best(self.evaluate())
+            if self.args.save_strategy == "best":
+                self.control.should_save = is_best
+        if self.control.should_save:
+            self.save_checkpoint()
+            self.fire("on_save")
+
+    def _note_best(self, metrics: dict[str, float]) -> bool:
+        """Remember the step if `metric_for_best_model` is better than ever before."""
+        if self.args.metric_for_best_model is None:
+            return False
+        name = "eval_" + self.args.metric_for_best_model.removeprefix("eval_")
+        if name not in metrics:
+            raise KeyError(f"metric_for_best_model names {name!r}; the evaluation gave {sorted(metrics)}")
+        value, best = metrics[name], self.state.best_metric
+        if best is not None and not (value > best if self.args.greater_is_better else value < best):
+            return False
+        self.state.best_metric, self.state.best_global_step = value, self.state.global_step
+        return True
+
+    def _finish(self, start: float, steps: int) -> TrainOutput:
+        """The summary, the best weights if asked for, and the upload."""
+        args, state = self.args, self.state
+        train_loss = (self.total_loss + self.running_loss.item()) / max(state.global_step, 1)
+        by_steps = args.max_steps > 0
+        rows = state.max_steps * args.per_device_train_batch_size * args.gradient_accumulation_steps
+        samples = (rows if by_steps else len(self.train_dataset) * args.num_train_epochs) * steps / state.max_steps
+        metrics = speed_metrics("train", start, samples, steps)
+        metrics |= {"total_flos": state.total_flos, "train_loss": train_loss}
+        self.log(metrics)
+        if args.load_best_model_at_end and state.best_model_checkpoint is not None:
+            ckpt.load_weights(state.best_model_checkpoint, self.model)
+        self.fire("on_train_end")
+        if args.push_to_hub:
+            self.push_to_hub()
+        return TrainOutput(state.global_step, train_loss, metrics)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add an entry to the log, with the epoch and the step, and tell the callbacks."""
+        logs["epoch"] = self.state.epoch
+        self.state.log_history.append({**logs, "step": self.state.global_step})
+        self.fire("on_log", logs=logs)
+
+    # ---- evaluation and prediction ------------------------------------------------------------------------------
+
+    def evaluate(self, eval_dataset: Any = None, metric_key_prefix: str = "eval") -> dict[str, float]:
+        """Losses and metrics on `eval_dataset` (None: the Trainer's), each under ``{prefix}_name``.
+
+        For a dict of data sets, each is evaluated in turn under ``{prefix}_{key}_name``.
+        """
+        dataset = eval_dataset if eval_dataset is not None else self.eval_dataset
+        if dataset is None:
+            raise ValueError("Trainer.evaluate needs an eval_dataset")
+        if isinstance(dataset, dict):
+            parts = [self.evaluate(part, f"{metric_key_prefix}_{name}") for name, part in dataset.items()]
+            return {name: value for part in parts for name, value in part.items()}
+        loss_only = self.compute_metrics is None or self.args.prediction_loss_only
+        loader = self.get_eval_dataloader(dataset)
+        metrics = evaluation_loop(self, loader, metric_key_prefix, loss_only).metrics
+        self.log(metrics)
+        self.fire("on_evaluate", metrics=metrics)
+        return metrics
+
+    def predict(self, test_dataset: Any, metric_key_prefix: str = "test") -> PredictionOutput:
+        """Logits for every row of `test_dataset`, in its order; labels and metrics too, where there are labels."""
+        loader = self.get_test_dataloader(test_dataset)
+        output = evaluation_loop(self, loader, metric_key_prefix, loss_only=False, keep_logits=True)
+        self.fire("on_predict", metrics=output.metrics)
+        return PredictionOutput(output.predictions, output.label_ids, output.metrics)
+
+    @torch.no_grad()
+    def prediction_step(
+        self, model: torch.nn.Module, inputs: dict[str, Any], prediction_loss_only: bool
+    ) -> tuple[torch.Tensor | None, Any, Any]:
+        """Loss, logits and labels of a batch; what is absent, or not asked for, is None."""
+        labels = [inputs.get(name) for name in self.label_names]
+        has_labels = bool(labels) and all(label is not None for label in labels)
+        with self.autocast():
+            loss, outputs = self.compute_loss(model, inputs, True) if has_labels else (None, model(**inputs))
+        if prediction_loss_only:
+            return loss, None, None
+        if isinstance(outputs, dict):
+            logits = tuple(value for name, value in outputs.items() if name != "loss")
+        else:
+            logits = outputs[1:] if has_labels else outputs
+        return loss, _only(logits), _only(labels) if has_labels else None
+
+    def get_train_dataloader(self) -> Loader:
+        return make_loader(self.train_dataset, self.data_collator, self.model, self.args, "training", training=True)
+
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> Loader:
+        dataset = eval_dataset if eval_dataset is not None else self.eval_dataset
+        return make_loader(dataset, self.data_collator, self.model, self.args, "evaluation", training=False)
+
+    def get_test_dataloader(self, test_dataset: Any) -> Loader:
+        return make_loader(test_dataset, self.data_collator, self.model, self.args, "test", training=False)
+
+    # ---- saving -------------------------------------------------------------------------------------------------
+
+    def save_model(self, output_dir: str | None = None) -> None:
+        """Write the model, the tokenizer and the arguments, so that minift and transformers can load them."""
+        ckpt.save_model(output_dir or self.args.output_dir, self.model, self.processing_class, self.args)
+
+    def save_checkpoint(self) -> None:
+        """Write ``checkpoint-{step}`` in one step, and delete those beyond `save_total_limit`."""
+        args, state = self.args, self.state
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        if state.best_global_step is not None:
+            best = folder.with_name(f"checkpoint-{state.best_global_step}")
+            if best == folder or best.is_dir():
+                state.best_model_checkpoint = str(best)
+        ckpt.save_checkpoint(folder, self)
+        ckpt.rotate_checkpoints(args.output_dir, args.save_total_limit, state.best_model_checkpoint)
+        if args.push_to_hub and args.hub_strategy == "every_save":
+            self.push_to_hub(f"Training in progress, step {state.global_step}", folder)
+
+    def save_state(self) -> None:
+        """Write ``trainer_state.json``."""
+        ckpt.save_state(self.args.output_dir, self.state, self.control)
+
+    def push_to_hub(self, commit_message: str = "End of training", folder: str | Path | None = None) -> str:
+        """Upload the model (or a checkpoint's folder) to the Hub; returns the address of the commit."""
+        if folder is None:
+            folder = self.args.output_dir
+            self.save_model()
+        return hub.upload_folder(
+            folder,
+            self.args.hub_model_id or Path(self.args.output_dir).resolve().name,
+            token=self.args.hub_token,
+            private=self.args.hub_private_repo,
+            commit_message=commit_message,
+            ignore_patterns=["checkpoint-*"],
+        )
+
+    def is_world_process_zero(self) -> bool:
+        return True
+
+    def is_local_process_zero(self) -> bool:
+        return True
+
+
+def _only(values: tuple | list) -> Any:
+    """The one value there is, or all of them."""
+    return values[0] if len(values) == 1 else tuple(values)
