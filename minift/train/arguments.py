@@ -10,12 +10,15 @@ from typing import Any
 
 import torch
 
+from minift.optim.schedule import SchedulerType
+
 # setting -> the values it may take
 CHOICES = {
     "eval_strategy": ("no", "steps", "epoch"),
     "logging_strategy": ("no", "steps", "epoch"),
     "save_strategy": ("no", "steps", "epoch", "best"),
     "hub_strategy": ("end", "every_save"),
+    "lr_scheduler_type": tuple(kind.value for kind in SchedulerType),
     "optim": ("adamw_torch", "adamw_torch_fused", "sgd"),
 }
 

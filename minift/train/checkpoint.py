@@ -91,7 +91,7 @@ def save_checkpoint(folder: Path, trainer: "Trainer") -> None:
                 "optimizer": save_optimizer(fresh, trainer.optimizer),
                 "scheduler": trainer.lr_scheduler.state_dict(),
                 "scaler": trainer.scaler.state_dict(),
-                "rng": rng_state_to_json(rng_state()),
+                "rng": rng_state_to_json(rng_state(trainer.data_collator)),
                 "epoch": trainer.epoch + 1 if ended else trainer.epoch,
                 "position": None if ended else position_to_json(trainer.loader.position),
                 "running_loss": trainer.running_loss.item(),
@@ -121,7 +121,7 @@ def resume(folder: str | Path, trainer: "Trainer") -> tuple[int, dict[str, Any] 
     trainer.total_loss, trainer.logged_step = record["total_loss"], record["logged_step"]
     for callback in trainer.callbacks:
         callback.load_state(record["callbacks"].get(type(callback).__name__, {}))
-    set_rng_state(rng_state_from_json(record["rng"]))
+    set_rng_state(rng_state_from_json(record["rng"]), trainer.data_collator)
     skip = record["position"] is not None and not trainer.args.ignore_data_skip
     return record["epoch"], position_from_json(record["position"]) if skip else None
 

@@ -29,8 +29,8 @@ class Loader:
     dropout 1, mask 3, dropout 2, …  It is also why resuming needs more than the state of the generators at the
     checkpoint: the batch that waits was drawn earlier, and has to be drawn again from the state it was drawn from.
 
-    `position` holds that: the batches handed out, the generators' state when the epoch began and when the waiting
-    batch was about to be collated, and the collator's own generator at that moment if it has one.
+    `position` holds that: the batches handed out, and the state of the generators (the global ones, and the collator's
+    own if it has a `state_dict`) when the epoch began and when the waiting batch was about to be collated.
     """
 
     def __init__(
@@ -57,54 +57,40 @@ class Loader:
     def epoch(self, epoch: int = 0, resume: dict[str, Any] | None = None) -> Iterator[Any]:
         """Yield the batches of an epoch, or those that are left of it after `resume`, a former `position`."""
         done = resume["batches"] if resume else 0
-        now = rng_state()
+        now = rng_state(self.collate)
         if resume:
-            set_rng_state(resume["epoch_rng"])
+            set_rng_state(resume["epoch_rng"], self.collate)
         # Worker processes have generators of their own, which only collating every batch again brings forward.
         skipped = done if self.in_process else 0
         self.batches.begin(epoch, first_batch=skipped)
-        self.position = {"batches": done, "epoch_rng": rng_state()}
+        self.position = {"batches": done, "epoch_rng": rng_state(self.collate)}
         iterator = iter(self.loader)  # draws the base seed of the workers from torch's global generator
         self.batches.rows()
         if resume:
             for _ in range(done - skipped):
                 next(iterator, None)
-            set_rng_state(resume["batch_rng"])
-            if resume["collator_rng"] is not None:
-                self.collate.generator.set_state(resume["collator_rng"])
+            set_rng_state(resume["batch_rng"], self.collate)
         waiting = self._collate_next(iterator)
         if resume:
-            set_rng_state(now)
+            set_rng_state(now, self.collate)
         while waiting is not None:
             batch, waiting = waiting, self._collate_next(iterator)
             self.position["batches"] += 1
             yield batch
 
     def _collate_next(self, iterator: Iterator[Any]) -> Any:
-        own = getattr(self.collate, "generator", None)
-        own_state = own.get_state() if isinstance(own, torch.Generator) else None
-        self.position |= {"batch_rng": rng_state(), "collator_rng": own_state}
+        self.position["batch_rng"] = rng_state(self.collate)
         batch = next(iterator, None)
         return None if batch is None else to_device(batch, self.device)
 
 
 def position_to_json(position: dict[str, Any]) -> dict[str, Any]:
     """A `Loader.position` in numbers and lists."""
-    own = position["collator_rng"]
-    return {
-        "batches": position["batches"],
-        "epoch_rng": rng_state_to_json(position["epoch_rng"]),
-        "batch_rng": rng_state_to_json(position["batch_rng"]),
-        "collator_rng": None if own is None else own.tolist(),
-    }
+    states = {name: rng_state_to_json(position[name]) for name in ("epoch_rng", "batch_rng")}
+    return {"batches": position["batches"], **states}
 
 
 def position_from_json(stored: dict[str, Any]) -> dict[str, Any]:
     """Undo `position_to_json`."""
-    own = stored["collator_rng"]
-    return {
-        "batches": stored["batches"],
-        "epoch_rng": rng_state_from_json(stored["epoch_rng"]),
-        "batch_rng": rng_state_from_json(stored["batch_rng"]),
-        "collator_rng": None if own is None else torch.tensor(own, dtype=torch.uint8),
-    }
+    states = {name: rng_state_from_json(stored[name]) for name in ("epoch_rng", "batch_rng")}
+    return {"batches": stored["batches"], **states}

@@ -24,23 +24,29 @@ def set_seed(seed: int, deterministic: bool = False) -> None:
         torch.use_deterministic_algorithms(True)
 
 
-def rng_state() -> dict[str, Any]:
-    """The state of every generator. It costs a few microseconds: a training loop may ask for it at every batch."""
+def rng_state(collator: Any = None) -> dict[str, Any]:
+    """The state of every global generator, and of the one that a collator may have of its own (`state_dict`).
+
+    It costs a few microseconds: a training loop may ask for it at every batch.
+    """
     return {
         "python": random.getstate(),
         "numpy": np.random.get_state(),
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "collator": collator.state_dict() if hasattr(collator, "state_dict") else None,
     }
 
 
-def set_rng_state(state: dict[str, Any]) -> None:
+def set_rng_state(state: dict[str, Any], collator: Any = None) -> None:
     """Put back what `rng_state` returned."""
     random.setstate(state["python"])
     np.random.set_state(state["numpy"])
     torch.set_rng_state(state["torch"])
     if torch.cuda.is_available() and state["cuda"]:
         torch.cuda.set_rng_state_all(state["cuda"])
+    if hasattr(collator, "load_state_dict") and state["collator"] is not None:
+        collator.load_state_dict(state["collator"])
 
 
 def rng_state_to_json(state: dict[str, Any]) -> dict[str, Any]:
@@ -51,6 +57,7 @@ def rng_state_to_json(state: dict[str, Any]) -> dict[str, Any]:
         "numpy": [algorithm, keys.tolist(), *rest],
         "torch": state["torch"].tolist(),
         "cuda": [device.tolist() for device in state["cuda"]],
+        "collator": state["collator"],
     }
 
 
@@ -62,4 +69,5 @@ def rng_state_from_json(stored: dict[str, Any]) -> dict[str, Any]:
         "numpy": tuple(stored["numpy"]),
         "torch": torch.tensor(stored["torch"], dtype=torch.uint8),
         "cuda": [torch.tensor(device, dtype=torch.uint8) for device in stored["cuda"]],
+        "collator": stored["collator"],
     }

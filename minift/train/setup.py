@@ -36,7 +36,7 @@ def keep_used_columns(dataset: Any, collate: Callable, model: torch.nn.Module) -
     """
     used = {*forward_arguments(model), "label", "label_ids", *find_label_names(model)}
     if not hasattr(dataset, "column_names"):
-        return dataset, lambda rows: collate([{k: v for k, v in row.items() if k in used} for row in rows]), []
+        return dataset, _CollateUsed(collate, used), []
     unused = [name for name in dataset.column_names if name not in used]
     if len(unused) == len(dataset.column_names):
         raise ValueError(
@@ -44,6 +44,19 @@ def keep_used_columns(dataset: Any, collate: Callable, model: torch.nn.Module) -
             f"takes {sorted(used)}; tokenise the data set first, or set remove_unused_columns=False"
         )
     return dataset.remove_columns(unused), collate, unused
+
+
+class _CollateUsed:
+    """A collator that sees only some of its rows' columns; in all else it is the one it wraps."""
+
+    def __init__(self, collate: Callable, used: set[str]):
+        self.collate, self.used = collate, used
+
+    def __call__(self, rows: list[Mapping[str, Any]]) -> Any:
+        return self.collate([{name: value for name, value in row.items() if name in self.used} for row in rows])
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.collate, name)
 
 
 def make_loader(

@@ -132,7 +132,7 @@ class Trainer(CallbackHandler):
             resume_from_checkpoint = ckpt.get_last_checkpoint(args.output_dir)
             if resume_from_checkpoint is None:
                 raise ValueError(f"no complete checkpoint in {args.output_dir} to resume from")
-        loader = self.get_train_dataloader()
+        self.loader = loader = self.get_train_dataloader()
         steps_per_epoch = math.ceil(len(loader) / args.gradient_accumulation_steps)
         if steps_per_epoch == 0:
             raise ValueError("dataloader_drop_last leaves no training batch: the set is smaller than a batch")
@@ -154,7 +154,7 @@ class Trainer(CallbackHandler):
             self.evaluate()
         for epoch in range(first_epoch, num_epochs):
             self.fire("on_epoch_begin")
-            self.epoch, self.epoch_ended, self.loader = epoch, False, loader
+            self.epoch, self.epoch_ended = epoch, False
             batches = loader.epoch(epoch, position)
             while group := list(islice(batches, args.gradient_accumulation_steps)):
                 self.fire("on_step_begin")

@@ -1,0 +1,169 @@
+"""Chunking: tokenised documents laid end to end and cut into blocks of one length, on Arrow buffers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from minift.data.transform import LazyBatch
+
+if TYPE_CHECKING:
+    from minift.data.dataset import Dataset
+
+# what fills a padded block; columns that are not named here (word_ids) are filled with None
+_PADDING = {"attention_mask": 0, "token_type_ids": 0, "special_tokens_mask": 1, "labels": -100}
+
+
+@dataclass(frozen=True)
+class Chunker:
+    """Cuts the documents of a batch into blocks, for ``dataset.map(Chunker(128), batched=True)``.
+
+    Every column of lists (``input_ids``, ``attention_mask``, ``word_ids``, …) is concatenated over the documents and
+    cut at the same places; ``labels``, a copy of ``input_ids``, is added where there is none. An Arrow column is not
+    copied: its blocks are new offsets over the values that are there. Equal to the function ``group_texts`` of
+    the Hugging Face course, whose ``sum(lists, [])`` takes quadratic time.
+
+    Args:
+        block_size: T, the tokens in a block.
+        pad_token_id: fills the last block up to T (its labels there are -100); None drops the last block.
+        within_documents: no block holds tokens of two documents; the last block of each is dropped or padded.
+
+    Raises:
+        ValueError: a block size below 1, no column ``input_ids``, or columns whose rows differ in length.
+    """
+
+    block_size: int = 128
+    pad_token_id: int | None = None
+    within_documents: bool = False
+
+    def __post_init__(self) -> None:
+        if self.block_size < 1:
+            raise ValueError(f"block_size={self.block_size}: a block holds at least 1 token")
+
+    def __call__(self, batch: Any) -> Any:
+        """An Arrow table to an Arrow table, the batch of `Dataset.map` to Arrow columns, a dict of lists to lists."""
+        if isinstance(batch, pa.Table):
+            return pa.table(self.cut(*self.flatten(batch)))
+        if isinstance(batch, LazyBatch):
+            return self.cut(*self.flatten(_as_table(batch)))
+        if not isinstance(batch, Mapping):
+            raise TypeError(f"Chunker takes a batch of rows: use map(..., batched=True); got {type(batch).__name__}")
+        blocks = self.cut(*self.flatten(pa.table({name: pa.array(rows) for name, rows in batch.items()})))
+        return {name: rows.to_pylist() for name, rows in blocks.items()}
+
+    def flatten(self, table: pa.Table) -> tuple[dict[str, pa.Array], np.ndarray]:
+        """The columns of lists as one flat array each, and the length of each document."""
+        columns = {name: table[name] for name in table.column_names if _holds_lists(table[name].type)}
+        if "input_ids" not in columns:
+            raise ValueError(f"chunking needs a column 'input_ids' of token ids; there are {table.column_names}")
+        lengths = {name: np.asarray(pc.list_value_length(column).fill_null(0)) for name, column in columns.items()}
+        for name, found in lengths.items():
+            if not np.array_equal(found, lengths["input_ids"]):
+                row = int((found != lengths["input_ids"]).argmax())
+                raise ValueError(
+                    f"row {row}: column {name!r} has {found[row]} values, but input_ids has {lengths['input_ids'][row]}"
+                )
+        return {name: _joined(pc.list_flatten(column)) for name, column in columns.items()}, lengths["input_ids"]
+
+    def cut(self, columns: dict[str, pa.Array], lengths: np.ndarray) -> dict[str, pa.Array]:
+        """Flat columns to columns of blocks."""
+        columns = {**columns, "labels": columns.get("labels", columns["input_ids"])}
+        total = len(columns["input_ids"])
+        if self.pad_token_id is None and not self.within_documents:  # blocks that touch need no copy
+            whole = total - total % self.block_size
+            return {name: self._as_blocks(values[:whole]) for name, values in columns.items()}
+        index = self._positions(lengths if self.within_documents else np.array([total]))
+        blocks = {}
+        for name, values in columns.items():
+            fill = self.pad_token_id if name == "input_ids" else _PADDING.get(name)
+            taken = values.take(index)
+            if index.null_count and fill is not None:
+                taken = pc.fill_null(taken, pa.scalar(fill, values.type))
+            blocks[name] = self._as_blocks(taken)
+        return blocks
+
+    def _positions(self, lengths: np.ndarray) -> pa.Array:
+        """For each place in each block the token that goes there, null where the document has ended."""
+        lengths = lengths.astype(np.int64)
+        ends = np.cumsum(lengths)
+        counts = lengths // self.block_size if self.pad_token_id is None else -(-lengths // self.block_size)
+        document = np.repeat(np.arange(len(lengths)), counts)  # of each block
+        number = np.arange(len(document)) - np.repeat(np.cumsum(counts) - counts, counts)  # within its document
+        starts = (ends - lengths)[document] + number * self.block_size
+        index = starts[:, None] + np.arange(self.block_size)  # (N, T)
+        return pa.array(index.ravel(), mask=(index >= ends[document][:, None]).ravel())
+
+    def _as_blocks(self, values: pa.Array) -> pa.Array:
+        return pa.ListArray.from_arrays(np.arange(0, len(values) + 1, self.block_size, dtype=np.int32), values)
+
+
+class _WholeSplit:
+    """Chunks batch after batch as if they were one, by carrying the tokens of the last, unfinished block along."""
+
+    def __init__(self, chunker: Chunker, num_rows: int):
+        self.chunker = chunker
+        self.last_row = num_rows - 1
+        self.rest: dict[str, pa.Array] = {}
+
+    def __call__(self, table: pa.Table, rows: list[int]) -> pa.Table:
+        columns, _ = self.chunker.flatten(table)
+        if self.rest:
+            columns = {name: pa.concat_arrays([self.rest[name], values]) for name, values in columns.items()}
+        total = len(columns["input_ids"])
+        if rows[-1] == self.last_row:
+            return pa.table(self.chunker.cut(columns, np.array([total])))
+        whole = total - total % self.chunker.block_size
+        self.rest = {name: values[whole:] for name, values in columns.items()}
+        return pa.table(self.chunker.cut({name: values[:whole] for name, values in columns.items()}, np.array([whole])))
+
+
+def chunk_dataset(
+    dataset: "Dataset",
+    block_size: int = 128,
+    *,
+    pad_token_id: int | None = None,
+    within_documents: bool = False,
+    batch_size: int | None = None,
+    cache_file_name: str | None = None,
+) -> "Dataset":
+    """Cut a tokenised dataset into blocks of `block_size` tokens: linear in time, constant in memory.
+
+    The blocks stream into an Arrow file that is memory-mapped; columns that do not hold lists are left out.
+
+    Args:
+        pad_token_id, within_documents: as in `Chunker`.
+        batch_size: chunk this many rows at a time and lose the unfinished block of each (1000 gives the blocks of the
+            Hugging Face course); None runs over the whole split and loses, or pads, a single block.
+        cache_file_name: keep the result in this Arrow file.
+
+    Raises:
+        ValueError: as `Chunker`, or `block_size` exceeds the tokens that there are.
+    """
+    chunker = Chunker(block_size, pad_token_id, within_documents)
+    arrow = dataset.with_format("arrow")
+    options = {"batched": True, "cache_file_name": cache_file_name, "desc": "Chunk"}
+    if batch_size is not None or within_documents:
+        blocks = arrow.map(chunker, batch_size=batch_size or 1000, **options)
+    else:
+        blocks = arrow.map(_WholeSplit(chunker, len(dataset)), with_indices=True, **options)
+    if len(blocks) == 0:
+        raise ValueError(f"no block of block_size={block_size} tokens can be cut from these {len(dataset)} rows")
+    return blocks.with_format(None)
+
+
+def _as_table(batch: LazyBatch) -> pa.Table:
+    """The batch as Arrow; columns that nobody has read yet are Arrow already."""
+    return pa.table({name: batch.table[name] if name in batch.untouched else pa.array(batch[name]) for name in batch})
+
+
+def _holds_lists(type_: pa.DataType) -> bool:
+    return pa.types.is_list(type_) or pa.types.is_large_list(type_) or pa.types.is_fixed_size_list(type_)
+
+
+def _joined(values: pa.Array | pa.ChunkedArray) -> pa.Array:
+    if isinstance(values, pa.Array):
+        return values
+    return values.chunk(0) if values.num_chunks == 1 else pa.concat_arrays(values.chunks or [pa.array([], values.type)])

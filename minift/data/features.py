@@ -1,0 +1,268 @@
+"""The types of a dataset's columns, read from and written to Arrow schemas, `datasets`' JSON and README files."""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import InitVar, dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+# Arrow's own spelling of a type -> the name that `datasets` uses
+_DTYPE_NAMES = {"double": "float64", "float": "float32", "halffloat": "float16", "date32[day]": "date32"}
+_ZONED = re.compile(r"timestamp\[(\w+), tz=(.+)\]")
+
+
+@dataclass
+class Value:
+    """A column of one Arrow type, by name: ``int64``, ``float32``, ``string``, ``bool``, ``timestamp[ns]``, …"""
+
+    dtype: str
+
+    def __post_init__(self) -> None:
+        self.dtype = {"double": "float64", "float": "float32"}.get(self.dtype, self.dtype)
+        self.arrow_type  # noqa: B018 - an unknown name is an error here, not at the first row
+
+    @property
+    def arrow_type(self) -> pa.DataType:
+        zoned = _ZONED.fullmatch(self.dtype)
+        try:
+            return pa.timestamp(*zoned.groups()) if zoned else pa.type_for_alias(self.dtype)
+        except ValueError:
+            raise ValueError(f"Value({self.dtype!r}): not a column type that minift knows") from None
+
+    def to_dict(self) -> dict:
+        return {"dtype": self.dtype, "_type": "Value"}
+
+    def __repr__(self) -> str:
+        return f"Value({self.dtype!r})"
+
+
+@dataclass
+class ClassLabel:
+    """Integer labels with a name each, stored as int64; -1 stands for an unknown label.
+
+    Args:
+        num_classes: how many; without `names` they are called "0", "1", ….
+        names: the classes in the order of their integers.
+    """
+
+    num_classes: InitVar[int | None] = None
+    names: list[str] | None = None
+
+    dtype = "int64"
+    arrow_type = pa.int64()
+
+    def __post_init__(self, num_classes: int | None) -> None:
+        if self.names is None:
+            if num_classes is None:
+                raise ValueError("ClassLabel needs num_classes or names")
+            self.names = [str(i) for i in range(num_classes)]
+        self.names = [str(name) for name in self.names]
+        self.num_classes = len(self.names)
+        if num_classes not in (None, self.num_classes):
+            raise ValueError(f"ClassLabel: num_classes={num_classes} but {self.num_classes} names: {self.names}")
+        if len(set(self.names)) != self.num_classes:
+            raise ValueError(f"ClassLabel: a name occurs twice in {self.names}")
+
+    def str2int(self, values: str | Iterable[str]) -> int | list[int]:
+        """Name(s) -> integer(s); a number written as text counts as itself."""
+        return self._to_int(values) if isinstance(values, str) else [self._to_int(value) for value in values]
+
+    def int2str(self, values: int | Iterable[int]) -> str | list[str]:
+        """Integer(s) -> name(s)."""
+        return [self._to_name(i) for i in values] if isinstance(values, Iterable) else self._to_name(values)
+
+    def _to_int(self, name: str) -> int:
+        name = str(name)
+        for spelling in (name, name.strip()):
+            if spelling in self.names:
+                return self.names.index(spelling)
+        if re.fullmatch(r"\s*(-1|\d+)\s*", name) and int(name) < self.num_classes:
+            return int(name)
+        raise ValueError(f"{name!r} is no class: expected one of {self.names}")
+
+    def _to_name(self, label: int) -> str:
+        if not 0 <= label < self.num_classes:
+            raise ValueError(f"label {int(label)} is no class: expected 0 to {self.num_classes - 1}")
+        return self.names[int(label)]
+
+    def to_dict(self) -> dict:
+        return {"names": self.names, "_type": "ClassLabel"}
+
+    def __repr__(self) -> str:
+        return f"ClassLabel(names={self.names})"
+
+
+@dataclass
+class List:
+    """Lists of `feature`, all `length` long, or of any length where that is -1; `large` counts in 64 bits."""
+
+    feature: Any
+    length: int = -1
+    large: bool = False
+
+    @property
+    def arrow_type(self) -> pa.DataType:
+        inner = arrow_type(self.feature)
+        return pa.large_list(inner) if self.large else pa.list_(inner, self.length)
+
+    def to_dict(self) -> dict:
+        length = {"length": self.length} if self.length != -1 else {}
+        return {"feature": _to_dict(self.feature), **length, "_type": "LargeList" if self.large else "List"}
+
+    def __repr__(self) -> str:
+        name = "LargeList" if self.large else "List"
+        return f"{name}({self.feature!r})" if self.length == -1 else f"{name}({self.feature!r}, length={self.length})"
+
+
+Feature = Value | ClassLabel | List | dict
+
+
+def Sequence(feature: Feature, length: int = -1) -> Feature:
+    """The older name of `List`; a sequence of a dict is a dict of lists."""
+    if isinstance(feature, dict):
+        return {name: Sequence(inner, length) for name, inner in feature.items()}
+    return List(feature, length)
+
+
+class Features(dict):
+    """Column name -> `Value`, `ClassLabel`, `List`, or a dict of those (a struct), in column order.
+
+    Re-implements `datasets.Features` (features/features.py) for text, numbers and lists.
+    """
+
+    @property
+    def arrow_schema(self) -> pa.Schema:
+        """The Arrow schema, with these features as JSON in its metadata, where `datasets` looks for them."""
+        fields = {name: arrow_type(feature) for name, feature in self.items()}
+        return pa.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": self.to_dict()}})})
+
+    @classmethod
+    def from_arrow_schema(cls, schema: pa.Schema) -> "Features":
+        """The features in the schema's metadata; for columns that those do not describe, what the types tell."""
+        metadata = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+        described = (metadata.get("info") or {}).get("features") or {}
+        features = cls()
+        for field in schema:
+            feature = _from_dict(described[field.name]) if field.name in described else None
+            fits = feature is not None and arrow_type(feature) == field.type
+            features[field.name] = feature if fits else _from_arrow_type(field.type)
+        return features
+
+    def to_dict(self) -> dict:
+        """As `datasets` writes them to dataset_info.json."""
+        return {name: _to_dict(feature) for name, feature in self.items()}
+
+    @classmethod
+    def from_dict(cls, features: dict) -> "Features":
+        return cls({name: _from_dict(feature) for name, feature in features.items()})
+
+    @classmethod
+    def from_yaml(cls, features: list[dict]) -> "Features":
+        """As the `dataset_info` of a Hub repository's README lists them."""
+        return cls({feature["name"]: _from_yaml(feature) for feature in features})
+
+    def copy(self) -> "Features":
+        return Features(self)
+
+
+def cast_array(array: pa.Array | pa.ChunkedArray, feature: Feature) -> pa.Array | pa.ChunkedArray:
+    """Convert to the storage of `feature`: class names become integers, numbers are checked against their new type.
+
+    Raises:
+        ValueError: a value does not fit (pyarrow's ArrowInvalid is one, too).
+    """
+    if isinstance(feature, ClassLabel):
+        if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
+            labels = [None if name is None else feature.str2int(name) for name in array.to_pylist()]
+            return pa.array(labels, pa.int64())
+        if pa.types.is_integer(array.type):
+            bounds = pc.min_max(array).as_py()
+            if bounds["max"] is not None and (bounds["max"] >= feature.num_classes or bounds["min"] < -1):
+                raise ValueError(f"labels from {bounds['min']} to {bounds['max']} do not fit {feature!r}")
+    target = arrow_type(feature)
+    return array if array.type == target else array.cast(target)
+
+
+def first_misfit(array: pa.Array | pa.ChunkedArray, feature: Feature) -> int:
+    """The number of the first value that `cast_array` refuses, in an array that it has refused."""
+    fits, fails = 0, len(array)  # the first `fits` values convert, the first `fails` do not
+    while fails - fits > 1:
+        middle = (fits + fails) // 2
+        try:
+            cast_array(array.slice(0, middle), feature)
+            fits = middle
+        except (pa.ArrowException, ValueError, TypeError):
+            fails = middle
+    return fits
+
+
+def arrow_type(feature: Feature) -> pa.DataType:
+    """How Arrow stores a column of this feature."""
+    if isinstance(feature, dict):
+        return pa.struct({name: arrow_type(inner) for name, inner in feature.items()})
+    if isinstance(feature, list | tuple) and len(feature) == 1:
+        return pa.list_(arrow_type(feature[0]))
+    if not isinstance(feature, Value | ClassLabel | List):
+        raise TypeError(f"{feature!r} is no feature: expected Value, ClassLabel, List or a dict of those")
+    return feature.arrow_type
+
+
+def _from_arrow_type(type_: pa.DataType) -> Feature:
+    if pa.types.is_struct(type_):
+        return {field.name: _from_arrow_type(field.type) for field in type_}
+    if pa.types.is_fixed_size_list(type_):
+        return List(_from_arrow_type(type_.value_type), length=type_.list_size)
+    if pa.types.is_list(type_) or pa.types.is_large_list(type_):
+        return List(_from_arrow_type(type_.value_type), large=pa.types.is_large_list(type_))
+    return Value(_DTYPE_NAMES.get(str(type_), str(type_)))
+
+
+def _to_dict(feature: Feature) -> dict:
+    if isinstance(feature, dict):
+        return {name: _to_dict(inner) for name, inner in feature.items()}
+    if isinstance(feature, list | tuple) and len(feature) == 1:
+        return List(feature[0]).to_dict()
+    return feature.to_dict()
+
+
+def _from_dict(described: dict | list) -> Feature:
+    if isinstance(described, list):  # the oldest spelling of a list
+        return List(_from_dict(described[0]))
+    kind = described.get("_type")
+    if not isinstance(kind, str):  # a struct; it may have a field of that name
+        return {name: _from_dict(inner) for name, inner in described.items()}
+    if kind == "Value":
+        return Value(described["dtype"])
+    if kind == "ClassLabel":
+        return ClassLabel(num_classes=described.get("num_classes"), names=described.get("names"))
+    if kind in ("List", "LargeList", "Sequence"):
+        inner, length = _from_dict(described["feature"]), described.get("length", -1)
+        return Sequence(inner, length) if kind == "Sequence" else List(inner, length, large=kind == "LargeList")
+    raise ValueError(f"feature type {kind!r} is not supported: expected Value, ClassLabel, List, Sequence or a struct")
+
+
+def _from_yaml(described: dict | list | str) -> Feature:
+    if isinstance(described, str):
+        return Value(described)
+    if isinstance(described, list):
+        return {inner["name"]: _from_yaml(inner) for inner in described}
+    if "struct" in described:
+        return _from_yaml(described["struct"])
+    for kind in ("list", "sequence"):
+        if kind in described:
+            inner = _from_yaml(described[kind])
+            return Sequence(inner) if kind == "sequence" else List(inner)
+    dtype = described.get("dtype")
+    if isinstance(dtype, str):
+        return Value(dtype)
+    if isinstance(dtype, dict) and "class_label" in dtype:
+        names = dtype["class_label"].get("names")
+        if isinstance(names, dict):  # '0': negative, '1': positive, …
+            names = [names[key] for key in sorted(names, key=int)]
+        return ClassLabel(num_classes=dtype["class_label"].get("num_classes"), names=names)
+    if isinstance(dtype, dict | list):
+        return _from_yaml(dtype)
+    raise ValueError(f"README dataset_info: cannot read the feature {described!r}")

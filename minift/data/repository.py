@@ -1,0 +1,171 @@
+"""A dataset repository's folder: the configurations in its README, and the files of each split."""
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from minift.data.features import Features
+
+# file name ending -> the reader of `prepare.py`
+FORMATS = {
+    ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".json": "json",
+    ".jsonl": "json",
+    ".ndjson": "json",
+}
+_KEYWORDS = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "dev", "val"),
+    "test": ("test", "testing", "eval", "evaluation"),
+}
+_SHARD = re.compile(r"data/([\w.-]+?)-\d{5}-of-\d{5}.*")
+_WHOLE_SPLIT = "train"  # what a repository is that names no splits
+
+
+@dataclass(frozen=True)
+class Config:
+    """One configuration of a repository: what `load_dataset(path, name)` selects with `name`."""
+
+    name: str
+    data_files: Any = None  # as the README writes it: a pattern, a list, a dict, or a list of {split, path}
+    data_dir: str | None = None
+    columns: list[dict] | None = None  # as the README's `dataset_info` lists them
+    default: bool = False
+
+    @property
+    def features(self) -> Features | None:
+        """Read when asked for: another configuration may have columns of types that are not supported here."""
+        return Features.from_yaml(self.columns) if self.columns else None
+
+
+def read_configs(readme: Path) -> list[Config]:
+    """The `configs` of a README's YAML header, with the columns that its `dataset_info` lists; [] without any.
+
+    Raises:
+        ValueError: the header is not what the Hub's documentation describes; the message names the file.
+    """
+    text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
+    header = re.match(r"---\s*\n(.*?)\n---\s*(\n|$)", text, flags=re.DOTALL)
+    try:
+        card = (yaml.safe_load(header[1]) if header else None) or {}
+        infos = card.get("dataset_info") or []
+        infos = [infos] if isinstance(infos, dict) else infos
+        columns = {info.get("config_name", "default"): info.get("features") for info in infos}
+        configs = [
+            Config(
+                str(config["config_name"]),
+                config.get("data_files"),
+                config.get("data_dir"),
+                columns.get(config["config_name"]),
+                bool(config.get("default")),
+            )
+            for config in card.get("configs") or []
+        ]
+    except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{readme}: its YAML header does not describe a dataset: {error!r}") from error
+    return configs or [Config(name, columns=listed) for name, listed in columns.items()]
+
+
+def choose_config(configs: list[Config], name: str | None, path: str) -> Config:
+    """The configuration of this name, or the only one, or the default one.
+
+    Raises:
+        ValueError: there is no such configuration, or none to prefer; the message lists those that there are.
+    """
+    names = [config.name for config in configs]
+    if name is None:
+        preferred = [config for config in configs if config.default or config.name == "default"]
+        if not configs:
+            return Config("default")
+        if len(configs) == 1 or preferred:
+            return (preferred or configs)[0]
+        raise ValueError(f"{path} has several configurations: pass name=, one of {names}")
+    if name not in names:
+        raise ValueError(f"{path} has no configuration {name!r}: expected one of {names or ['default']}")
+    return configs[names.index(name)]
+
+
+def patterns_by_split(data_files: Any) -> dict[str, list[str]]:
+    """Any spelling of data files -> split name -> patterns.
+
+    Raises:
+        TypeError: it is none of a pattern, a list of patterns, a dict of those by split, a list of {split, path}.
+    """
+    if isinstance(data_files, str | Path):
+        return {_WHOLE_SPLIT: [str(data_files)]}
+    if isinstance(data_files, list | tuple) and data_files and all(isinstance(file, dict) for file in data_files):
+        data_files = {str(file["split"]): file["path"] for file in data_files}
+    if isinstance(data_files, dict) and data_files:
+        return {
+            str(split): [str(file) for file in ([files] if isinstance(files, str | Path) else files)]
+            for split, files in data_files.items()
+        }
+    if isinstance(data_files, list | tuple) and data_files:
+        return {_WHOLE_SPLIT: [str(file) for file in data_files]}
+    raise TypeError(f"data_files={data_files!r}: expected a path or pattern, a list of them, or a dict split -> those")
+
+
+def find_files(folder: Path, patterns: dict[str, list[str]]) -> dict[str, list[Path]]:
+    """Split name -> the files that its patterns name, relative to `folder`, in the order of their names.
+
+    Raises:
+        FileNotFoundError: a pattern matches no file.
+    """
+    found: dict[str, list[Path]] = {}
+    for split, split_patterns in patterns.items():
+        for pattern in split_patterns:
+            whole = (folder / pattern).expanduser()
+            if whole.is_file():
+                files = [whole]
+            else:
+                root = Path(whole.anchor) if Path(pattern).is_absolute() else folder
+                relative = whole.relative_to(root) if root != folder else Path(pattern)
+                files = sorted(file for file in root.glob(str(relative)) if file.is_file())
+            if not files:
+                raise FileNotFoundError(f"split {split!r}: no file matches {pattern!r} in {folder}")
+            found.setdefault(split, []).extend(files)
+    return found
+
+
+def infer_splits(folder: Path) -> dict[str, list[Path]]:
+    """Split name -> data files, told from folder and file names; one split, ``train``, where these name none.
+
+    Raises:
+        FileNotFoundError: the folder holds no file of a format in `FORMATS`.
+    """
+    files = [file for file in sorted(folder.rglob("*")) if file.suffix in FORMATS and file.is_file()]
+    files = [file for file in files if not any(part.startswith((".", "_")) for part in file.relative_to(folder).parts)]
+    if not files:
+        raise FileNotFoundError(f"{folder} holds no data files: expected one of {sorted(FORMATS)}")
+    kind = Counter(FORMATS[file.suffix] for file in files).most_common(1)[0][0]
+    files = [file for file in files if FORMATS[file.suffix] == kind]
+    relative = {file: file.relative_to(folder).as_posix() for file in files}
+    for name_of in (
+        lambda file: (match := _SHARD.fullmatch(relative[file])) and match[1],
+        lambda file: _keyword("/".join(relative[file].split("/")[:-1])),
+        lambda file: _keyword(file.name),
+    ):
+        splits: dict[str, list[Path]] = {}
+        for file in files:
+            splits.setdefault(name_of(file), []).append(file)
+        splits.pop(None, None)
+        if splits:
+            return {name: splits[name] for name in sorted(splits, key=_usual_order)}
+    return {_WHOLE_SPLIT: files}
+
+
+def _keyword(text: str) -> str | None:
+    """The split that a name speaks of: ``sst_train-2.csv`` -> ``train``."""
+    words = re.split(r"[^a-z]+", text.lower())
+    return next((split for split, keywords in _KEYWORDS.items() if set(keywords) & set(words)), None)
+
+
+def _usual_order(split: str) -> tuple[int, str]:
+    return (list(_KEYWORDS).index(split) if split in _KEYWORDS else len(_KEYWORDS), split)

@@ -1,0 +1,175 @@
+"""AdamW: Adam with decoupled weight decay, and the parameter groups it is used with."""
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+# Elements that one block of a large tensor holds. The update passes six times over five arrays (parameter, gradient,
+# two moments, denominator): 5 MiB in fp32, which stays in cache between the passes, so that memory is read once.
+BLOCK_SIZE = 1 << 18
+
+
+class AdamW(torch.optim.Optimizer):
+    """AdamW, "Decoupled Weight Decay Regularization" (Loshchilov & Hutter, 2019), https://arxiv.org/abs/1711.05101.
+
+    Equal to the bit to `torch.optim.AdamW(foreach=False, fused=False)`, whose state dicts it reads and writes
+    (`step`, `exp_avg`, `exp_avg_sq`). Unlike torch's, `weight_decay` is 0 by default, as in transformers' AdamW and
+    Trainer.
+
+    Args:
+        params: parameters, named parameters or groups of them, of any real floating dtype and shape; each moment has
+            its parameter's shape and dtype.
+        lr: learning rate, a number ≥ 0; the schedules change it.
+        betas: decay of the mean and of the mean square of the gradients, each in [0, 1).
+        eps: ≥ 0, added to the root of the mean square.
+        weight_decay: ≥ 0; every step takes lr·weight_decay of a parameter away.
+        correct_bias: divide the moments by 1 − βᵗ; False is what the TensorFlow code of BERT did.
+        amsgrad, maximize, foreach, capturable, differentiable, fused: torch's other options; not supported.
+
+    Raises:
+        ValueError: a number out of its range, or an unsupported option that is set.
+    """
+
+    def __init__(
+        self,
+        params: Iterable,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        amsgrad: bool = False,
+        *,
+        correct_bias: bool = True,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ) -> None:
+        _reject(
+            amsgrad=amsgrad,
+            maximize=maximize,
+            foreach=foreach,
+            capturable=capturable,
+            differentiable=differentiable,
+            fused=fused,
+        )
+        defaults = dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, correct_bias=correct_bias)
+        super().__init__(params, defaults)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add a group of parameters with its own settings; the constructor comes through here for every group."""
+        _check({**self.defaults, **param_group})
+        super().add_param_group(param_group)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over groups that torch.optim.AdamW may have saved: only what changes the result matters."""
+        super().__setstate__(state)
+        for group in self.param_groups:
+            _reject(amsgrad=group.get("amsgrad", False), maximize=group.get("maximize", False))
+            group.setdefault("correct_bias", True)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update every parameter that has a gradient; returns what `closure`, which may compute them, returned."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    self._step_one(parameter, parameter.grad, group)
+        return loss
+
+    def _step_one(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        if gradient.layout != torch.strided or parameter.is_complex():
+            raise ValueError("AdamW needs dense real gradients; for sparse ones there is torch.optim.SparseAdam")
+        state = self.state[parameter]
+        if not state:
+            state["step"] = torch.tensor(0.0)
+            state["exp_avg"] = torch.zeros_like(parameter, memory_format=torch.preserve_format)
+            state["exp_avg_sq"] = torch.zeros_like(parameter, memory_format=torch.preserve_format)
+        state["step"] += 1
+
+        tensors = [parameter, gradient, state["exp_avg"], state["exp_avg_sq"]]
+        settings = {name: group[name] for name in ("lr", "betas", "eps", "weight_decay", "correct_bias")}
+        settings["step"] = state["step"].item()
+        blockwise = parameter.device.type == "cpu" and all(tensor.is_contiguous() for tensor in tensors)
+        if blockwise and parameter.numel() > BLOCK_SIZE:
+            flat = (tensor.view(-1).split(BLOCK_SIZE) for tensor in tensors)
+            for block in zip(*flat, strict=True):  # every operation is elementwise: blocks change no bit
+                update(*block, **settings)
+        else:
+            update(*tensors, **settings)
+
+
+def update(
+    parameter: Tensor,
+    gradient: Tensor,
+    mean: Tensor,
+    mean_square: Tensor,
+    *,
+    step: float,
+    lr: float,
+    betas: tuple[float, float],
+    eps: float,
+    weight_decay: float,
+    correct_bias: bool,
+) -> None:
+    """One AdamW step in place on `parameter` θ, with `gradient` g, `mean` m and `mean_square` v all of one shape.
+
+    `step` t counts from 1; the order of the operations is torch's (torch/optim/adam.py, `_single_tensor_adam`).
+    """
+    beta1, beta2 = betas
+    bias1 = 1 - beta1**step if correct_bias else 1.0
+    bias2 = 1 - beta2**step if correct_bias else 1.0
+
+    if weight_decay != 0:
+        parameter.mul_(1 - lr * weight_decay)  # θ ← θ · (1 − η·λ)
+    mean.lerp_(gradient, 1 - beta1)  # m ← m + (1 − β₁) · (g − m)
+    mean_square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)  # v ← β₂·v + (1 − β₂)·g²
+    denominator = mean_square.sqrt().div_(bias2**0.5).add_(eps)  # √(v / (1 − β₂ᵗ)) + ε
+    parameter.addcdiv_(mean, denominator, value=-lr / bias1)  # θ ← θ − η · m / (1 − β₁ᵗ) / denominator
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Two groups of `model`'s trainable parameters, each in model order: with decay, and biases and norms without.
+
+    The grouping of transformers' `Trainer.create_optimizer`, so that the groups of a saved optimizer fit.
+    """
+    no_decay = re.compile(r"bias|layernorm|rmsnorm|(^|\.)norm($|\.)|_norm($|\.)")
+    in_norm = {
+        f"{prefix}.{name}" if prefix else name
+        for prefix, module in model.named_modules()
+        if isinstance(module, nn.LayerNorm)
+        for name, _ in module.named_parameters()
+    }
+    groups = {True: [], False: []}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            groups[name not in in_norm and not no_decay.search(name.lower())].append(parameter)
+    return [
+        {"params": groups[True], "weight_decay": weight_decay},
+        {"params": groups[False], "weight_decay": 0.0},
+    ]
+
+
+def _reject(**options: Any) -> None:
+    for name, value in options.items():
+        if value:
+            raise ValueError(f"AdamW does not support {name}={value!r}; leave {name} out")
+
+
+def _check(settings: dict[str, Any]) -> None:
+    """Raise ValueError for a setting of a group that is not a number in its range."""
+    for name in ("lr", "eps", "weight_decay"):
+        value = settings[name]
+        if not isinstance(value, int | float) or not 0 <= value < float("inf"):
+            raise ValueError(f"AdamW: {name} must be a finite number ≥ 0, not {value!r}")
+    betas = settings["betas"]
+    if len(betas) != 2 or not all(isinstance(beta, int | float) and 0 <= beta < 1 for beta in betas):
+        raise ValueError(f"AdamW: betas must be two numbers in [0, 1), not {betas!r}")

@@ -1,0 +1,89 @@
+"""TrainingArguments: the course's names, derived values, and everything that is refused."""
+
+import enum
+import json
+
+import pytest
+
+from minift import TrainingArguments
+
+
+class IntervalStrategy(enum.Enum):
+    EPOCH = "epoch"
+
+
+def test_defaults_are_those_of_the_library():
+    args = TrainingArguments("out")
+    assert (args.per_device_train_batch_size, args.num_train_epochs, args.learning_rate, args.seed) == (
+        8,
+        3.0,
+        5e-5,
+        42,
+    )
+    assert (args.eval_strategy, args.save_strategy, args.save_steps, args.logging_steps) == ("no", "steps", 500, 500)
+    assert (args.weight_decay, args.adam_epsilon, args.max_grad_norm, args.lr_scheduler_type) == (
+        0,
+        1e-8,
+        1.0,
+        "linear",
+    )
+
+
+def test_names_of_former_releases():
+    assert TrainingArguments("out", evaluation_strategy="epoch").eval_strategy == "epoch"
+    assert TrainingArguments("out", eval_strategy=IntervalStrategy.EPOCH).eval_strategy == "epoch"
+    assert TrainingArguments("out", no_cuda=True).use_cpu
+    assert TrainingArguments("out", warmup_ratio=0.1).get_warmup_steps(1377) == 138
+    assert TrainingArguments("out", overwrite_output_dir=True)
+
+
+def test_derived_values():
+    args = TrainingArguments("out", eval_strategy="steps", logging_steps=50)
+    assert args.do_eval
+    assert args.eval_steps == 50
+    best = TrainingArguments("out", eval_strategy="epoch", save_strategy="epoch", load_best_model_at_end=True)
+    assert (best.metric_for_best_model, best.greater_is_better) == ("loss", False)
+    assert TrainingArguments("out", metric_for_best_model="f1").greater_is_better
+    assert TrainingArguments("out", warmup_steps=10).get_warmup_steps(100) == 10
+    assert TrainingArguments("out", warmup_steps=0.06).get_warmup_steps(101) == 7
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(eval_strategy="sometimes"), "eval_strategy must be one of no, steps, epoch, not 'sometimes'"),
+        (dict(optim="adafactor"), "optim must be one of adamw_torch"),
+        (dict(lr_scheduler_type="zigzag"), "lr_scheduler_type must be one of linear, cosine"),
+        (dict(report_to="wandb"), "report_to='wandb': minift reports to no service"),
+        (dict(per_device_train_batch_size=0), "per_device_train_batch_size must be at least 1, not 0"),
+        (dict(learning_rate=-1.0), "learning_rate must be at least 0"),
+        (dict(learning_rate=float("nan")), "learning_rate must be at least 0, not nan"),
+        (dict(num_train_epochs=0), "num_train_epochs must be above 0"),
+        (dict(max_steps=0), "max_steps must be positive"),
+        (dict(logging_steps=2.5), "logging_steps must be a whole number of steps or a share below 1"),
+        (dict(adam_beta2=1.0), "adam_beta2 must be in"),
+        (dict(fp16=True, bf16=True), "fp16 and bf16 exclude each other"),
+        (dict(load_best_model_at_end=True), "load_best_model_at_end needs save_strategy='best', or equal"),
+        (
+            dict(load_best_model_at_end=True, eval_strategy="steps", eval_steps=3, save_steps=4),
+            "save_steps \\(4\\) to be a multiple of eval_steps",
+        ),
+        (dict(save_strategy="best"), "save_strategy='best' needs an eval_strategy"),
+        (dict(include_for_metrics=["logits"]), "include_for_metrics may hold 'inputs' and 'loss'"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_bad_values_are_refused_by_name(options, message):
+    with pytest.raises(ValueError, match=message):
+        TrainingArguments("out", **options)
+
+
+def test_unknown_arguments_are_refused_by_name():
+    with pytest.raises(TypeError, match="fsdp"):
+        TrainingArguments("out", fsdp="full_shard")
+
+
+def test_json_masks_the_token():
+    stored = json.loads(TrainingArguments("out", hub_token="secret").to_json_string())
+    assert stored["hub_token"] == "<HUB_TOKEN>"
+    assert stored["output_dir"] == "out"
