@@ -46,6 +46,20 @@ class TrainerState:
             if every is not None:
                 setattr(self, name, math.ceil(max_steps * every) if every < 1 else every)
 
+    def note_best(self, args: TrainingArguments, metrics: Mapping[str, float]) -> bool:
+        """Remember this step if `metric_for_best_model` is better than ever before, and say so.
+
+        Raises:
+            KeyError: the evaluation gave no such metric.
+        """
+        if args.metric_for_best_model is None:
+            return False
+        value, best = _watched(args, metrics), self.best_metric
+        if best is not None and not (value > best if args.greater_is_better else value < best):
+            return False
+        self.best_metric, self.best_global_step = value, self.global_step
+        return True
+
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "TrainerState":
         known = {field.name for field in dataclasses.fields(cls)}
@@ -218,14 +232,19 @@ class EarlyStoppingCallback(TrainerCallback):
             raise ValueError("EarlyStoppingCallback needs metric_for_best_model and an eval_strategy other than 'no'")
 
     def on_evaluate(self, args, state, control, metrics=None, **objects):
-        name = "eval_" + args.metric_for_best_model.removeprefix("eval_")
-        if name not in metrics:
-            raise KeyError(f"metric_for_best_model names {name!r}; the evaluation gave {sorted(metrics)}")
-        value, best = metrics[name], state.best_metric
+        value, best = _watched(args, metrics), state.best_metric
         gain = 0.0 if best is None else (value - best if args.greater_is_better else best - value)
         self.waited = 0 if best is None or gain > self.threshold else self.waited + 1
         if self.waited >= self.patience:
             control.should_training_stop = True
+
+
+def _watched(args: TrainingArguments, metrics: Mapping[str, float]) -> float:
+    """The value of `metric_for_best_model`."""
+    name = "eval_" + args.metric_for_best_model.removeprefix("eval_")
+    if name not in metrics:
+        raise KeyError(f"metric_for_best_model names {name!r}; the evaluation gave {sorted(metrics)}")
+    return metrics[name]
 
 
 def format_log(logs: dict[str, Any]) -> str:

@@ -97,6 +97,8 @@ def save_checkpoint(folder: Path, trainer: "Trainer") -> None:
                 "running_loss": trainer.running_loss.item(),
                 "total_loss": trainer.total_loss,
                 "logged_step": trainer.logged_step,
+                "grad_norm": trainer.grad_norm.item(),
+                "learning_rate": trainer.learning_rate,
                 "callbacks": {type(callback).__name__: callback.state() for callback in trainer.callbacks},
             }
             write_json(fresh / RESUME_FILE, record)
@@ -119,6 +121,7 @@ def resume(folder: str | Path, trainer: "Trainer") -> tuple[int, dict[str, Any] 
     trainer.state.num_train_epochs = fresh.num_train_epochs
     trainer.running_loss += record["running_loss"]
     trainer.total_loss, trainer.logged_step = record["total_loss"], record["logged_step"]
+    trainer.grad_norm, trainer.learning_rate = torch.tensor(record["grad_norm"]), record["learning_rate"]
     for callback in trainer.callbacks:
         callback.load_state(record["callbacks"].get(type(callback).__name__, {}))
     set_rng_state(rng_state_from_json(record["rng"]), trainer.data_collator)

@@ -131,6 +131,11 @@ def to_numpy(value: Any) -> Any:
     return value
 
 
+def unpack_single(values: tuple | list) -> Any:
+    """The one value there is, or a tuple of all."""
+    return values[0] if len(values) == 1 else tuple(values)
+
+
 def concatenate(parts: list[Any]) -> Any:
     """Join batches of arrays, or of tuples of arrays, along the rows.
 

@@ -1,5 +1,6 @@
-"""What the loop is given: batches of the columns that the model takes, and the optimizer that the arguments name."""
+"""What the loop is given: batches of the columns that the model takes, optimizer and precision as arguments say."""
 
+import contextlib
 import inspect
 import logging
 from collections.abc import Callable, Mapping
@@ -129,3 +130,12 @@ def make_optimizer(
     return (
         torch.optim.AdamW(groups, fused=True, **options) if args.optim.endswith("fused") else AdamW(groups, **options)
     )
+
+
+def autocast(args: TrainingArguments) -> contextlib.AbstractContextManager:
+    """Mixed precision as the arguments ask for it; otherwise nothing."""
+    if args.bf16:
+        return torch.autocast(args.device.type, dtype=torch.bfloat16)
+    if args.fp16 and args.device.type == "cuda":
+        return torch.autocast("cuda", dtype=torch.float16)
+    return contextlib.nullcontext()

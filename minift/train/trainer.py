@@ -1,6 +1,5 @@
 """The training loop: forward, backward, clip, step, schedule, zero; with logging, evaluation and checkpoints."""
 
-import contextlib
 import logging
 import math
 import time
@@ -26,10 +25,10 @@ from minift.train.callbacks import (
     TrainerCallback,
     TrainerState,
 )
-from minift.train.evaluate import PredictionOutput, count_labels, evaluation_loop, speed_metrics
+from minift.train.evaluate import PredictionOutput, count_labels, evaluation_loop, speed_metrics, unpack_single
 from minift.train.loader import Loader
 from minift.train.seed import set_seed
-from minift.train.setup import find_label_names, make_loader, make_optimizer
+from minift.train.setup import autocast, find_label_names, make_loader, make_optimizer
 
 logger = logging.getLogger(__name__)
 
@@ -184,10 +183,8 @@ class Trainer(CallbackHandler):
             elif args.logging_nan_inf_filter:
                 self.running_loss += self.running_loss / (1 + self.state.global_step - self.logged_step)
             else:
-                raise ValueError(
-                    f"the loss is {loss.item()} at step {self.state.global_step + 1}: lower the learning rate, or look "
-                    f"at the batch of columns {sorted(batch)}; checkpoints are in {args.output_dir}"
-                )
+                step = self.state.global_step + 1
+                raise ValueError(f"the loss is {loss.item()} at step {step}: lower the learning rate, check the labels")
             if hasattr(self.model, "floating_point_ops"):
                 self.state.total_flos += float(self.model.floating_point_ops(batch))
         self.scaler.unscale_(self.optimizer)
@@ -211,7 +208,7 @@ class Trainer(CallbackHandler):
         of all batches of the step, gives the mean over all of them, also if the last batch is smaller.
         """
         share = count_labels(inputs, self.label_names) / num_items_in_batch if num_items_in_batch else 1.0
-        with self.autocast():
+        with autocast(self.args):
             loss = self.compute_loss(model, inputs, num_items_in_batch=num_items_in_batch)
         if share != 1.0 and self.compute_loss_func is None:  # that one divides by num_items_in_batch itself
             loss = loss * share
@@ -250,15 +247,6 @@ class Trainer(CallbackHandler):
             loss = outputs["loss"]
         return (loss, outputs) if return_outputs else loss
 
-    def autocast(self) -> contextlib.AbstractContextManager:
-        """Mixed precision as the arguments ask for it; otherwise nothing."""
-        device = self.args.device.type
-        if self.args.bf16:
-            return torch.autocast(device, dtype=torch.bfloat16)
-        if self.args.fp16 and device == "cuda":
-            return torch.autocast(device, dtype=torch.float16)
-        return contextlib.nullcontext()
-
     def create_optimizer_and_scheduler(self, num_training_steps: int) -> None:
         """Make the optimizer and the schedule that the arguments name, unless the user gave them."""
         args = self.args
@@ -283,25 +271,12 @@ class Trainer(CallbackHandler):
             self.logged_step = self.state.global_step
             self.log({"loss": loss / steps, "grad_norm": self.grad_norm.item(), "learning_rate": self.learning_rate})
         if self.control.should_evaluate:
-            is_best = self._note_best(self.evaluate())
+            is_best = self.state.note_best(self.args, self.evaluate())
             if self.args.save_strategy == "best":
                 self.control.should_save = is_best
         if self.control.should_save:
             self.save_checkpoint()
             self.fire("on_save")
-
-    def _note_best(self, metrics: dict[str, float]) -> bool:
-        """Remember the step if `metric_for_best_model` is better than ever before."""
-        if self.args.metric_for_best_model is None:
-            return False
-        name = "eval_" + self.args.metric_for_best_model.removeprefix("eval_")
-        if name not in metrics:
-            raise KeyError(f"metric_for_best_model names {name!r}; the evaluation gave {sorted(metrics)}")
-        value, best = metrics[name], self.state.best_metric
-        if best is not None and not (value > best if self.args.greater_is_better else value < best):
-            return False
-        self.state.best_metric, self.state.best_global_step = value, self.state.global_step
-        return True
 
     def _finish(self, start: float, steps: int) -> TrainOutput:
         """The summary, the best weights if asked for, and the upload."""
@@ -360,7 +335,7 @@ class Trainer(CallbackHandler):
         """Loss, logits and labels of a batch; what is absent, or not asked for, is None."""
         labels = [inputs.get(name) for name in self.label_names]
         has_labels = bool(labels) and all(label is not None for label in labels)
-        with self.autocast():
+        with autocast(self.args):
             loss, outputs = self.compute_loss(model, inputs, True) if has_labels else (None, model(**inputs))
         if prediction_loss_only:
             return loss, None, None
@@ -368,7 +343,7 @@ class Trainer(CallbackHandler):
             logits = tuple(value for name, value in outputs.items() if name != "loss")
         else:
             logits = outputs[1:] if has_labels else outputs
-        return loss, _only(logits), _only(labels) if has_labels else None
+        return loss, unpack_single(logits), unpack_single(labels) if has_labels else None
 
     def get_train_dataloader(self) -> Loader:
         return make_loader(self.train_dataset, self.data_collator, self.model, self.args, "training", training=True)
@@ -422,8 +397,3 @@ class Trainer(CallbackHandler):
 
     def is_local_process_zero(self) -> bool:
         return True
-
-
-def _only(values: tuple | list) -> Any:
-    """The one value there is, or all of them."""
-    return values[0] if len(values) == 1 else tuple(values)

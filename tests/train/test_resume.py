@@ -31,6 +31,7 @@ def history(trainer):
         ({}, 6),  # the last step of an epoch: its evaluation comes after the checkpoint
         ({}, 8),
         ({"save_strategy": "epoch"}, 6),
+        ({"logging_strategy": "epoch"}, 6),
         ({"gradient_accumulation_steps": 4}, 3),
         ({"group_by_length": True}, 8),
     ],
