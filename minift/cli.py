@@ -1,4 +1,4 @@
-"""The command line: `minift demo`, `minift finetune`, `minift predict`."""
+"""The command line: demo, finetune, predict, mlm, fill-mask."""
 
 import argparse
 import ast
@@ -18,12 +18,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     _add_demo(commands)
     _add_finetune(commands)
     _add_predict(commands)
+    _add_mlm(commands)
+    _add_fill_mask(commands)
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         options.run(options)
-    except (ValueError, FileNotFoundError, KeyError, TypeError, ImportError, PermissionError) as error:
+    except (ValueError, KeyError, TypeError, ImportError, OSError) as error:
         message = error.args[0] if isinstance(error, KeyError) else error
         print(f"minift {options.command}: {message}", file=sys.stderr)
         return 2
@@ -84,6 +86,8 @@ def _add_predict(commands: argparse._SubParsersAction) -> None:
 def _predict(options: argparse.Namespace) -> None:
     from minift.pipelines import pipeline
 
+    if options.file is not None and options.text_pair is not None:
+        raise ValueError('--text_pair goes with --text; in a file, a pair is {"text": …, "text_pair": …}')
     classify = pipeline("text-classification", model=options.model, batch_size=options.batch_size, truncation=True)
     if options.file is None:
         item = {"text": options.text} | ({"text_pair": options.text_pair} if options.text_pair is not None else {})
@@ -93,6 +97,63 @@ def _predict(options: argparse.Namespace) -> None:
     items = list(read_items(options.file))
     for item, answer in zip(items, classify(items), strict=True):
         print(json.dumps(item | answer, ensure_ascii=False))
+
+
+def _add_mlm(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("mlm", help="adapt a checkpoint to a corpus by masked language modelling")
+    _add_source(parser)
+    parser.add_argument("--text_column", help="the column to read; by default found")
+    parser.add_argument("--split", default="train", help="the split to train on [train]")
+    parser.add_argument("--chunk_size", type=int, default=128, help="tokens in a block [128]")
+    parser.add_argument("--mlm_probability", type=float, default=0.15, help="share of tokens to predict [0.15]")
+    parser.add_argument("--whole_word_mask", action="store_true", help="hide whole words, not single tokens")
+    parser.add_argument("--train_size", type=int, help="blocks to train on, drawn at random; by default all")
+    parser.add_argument("--test_size", type=int, help="blocks to hold out and evaluate on; a tenth of --train_size")
+    parser.add_argument("--freeze_eval_masks", action="store_true", help="mask the evaluation blocks once, by --seed")
+    add_training_arguments(parser, eval_strategy="epoch", logging_strategy="epoch")
+    parser.set_defaults(run=_mlm)
+
+
+def _mlm(options: argparse.Namespace) -> None:
+    from minift.mlm import mlm
+    from minift.train.report import log_metrics
+
+    _, output = mlm(
+        options.model,
+        options.dataset,
+        training_arguments(options),
+        config=options.config,
+        text_column=options.text_column,
+        split=options.split,
+        chunk_size=options.chunk_size,
+        mlm_probability=options.mlm_probability,
+        whole_word_mask=options.whole_word_mask,
+        train_size=options.train_size,
+        test_size=options.test_size,
+        freeze_eval_masks=options.freeze_eval_masks,
+    )
+    log_metrics("train", {"global_step": output.global_step, **output.metrics})
+    print(f"saved to {options.output_dir}")
+
+
+def _add_fill_mask(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("fill-mask", help="the likeliest tokens for each [MASK] of a text")
+    parser.add_argument("--model", required=True, help="folder or Hub name of a masked language model")
+    parser.add_argument("text", help='the text, such as "This is a great [MASK]."')
+    parser.add_argument("--top_k", type=int, default=5, help="how many tokens to print [5]")
+    parser.set_defaults(run=_fill_mask)
+
+
+def _fill_mask(options: argparse.Namespace) -> None:
+    from minift.pipelines import pipeline
+
+    answers = pipeline("fill-mask", model=options.model)(options.text, top_k=options.top_k)
+    masks = answers if isinstance(answers[0], list) else [answers]
+    for number, best in enumerate(masks, 1):
+        if len(masks) > 1:
+            print(f"mask {number}")
+        for answer in best:
+            print(f"{answer['score']:.4f}  {answer['token_str']:<12}  {answer['sequence']}")
 
 
 def read_items(path: str) -> Iterator[dict[str, str]]:
@@ -107,6 +168,8 @@ def read_items(path: str) -> Iterator[dict[str, str]]:
                 raise ValueError(f"{path}, line {number}: not JSON: {error}") from error
             if not isinstance(item, dict) or not isinstance(item.get("text"), str):
                 raise ValueError(f'{path}, line {number}: expected an object with a string "text", not {line.strip()}')
+            if not isinstance(item.get("text_pair", ""), str):
+                raise ValueError(f'{path}, line {number}: expected a string "text_pair", not {item["text_pair"]!r}')
             yield {name: item[name] for name in ("text", "text_pair") if name in item}
 
 

@@ -128,6 +128,7 @@ def _sentence(text: str) -> str:
 # -- files
 
 SPLITS = {"train": 3600, "validation": 450, "test": 450}
+UNLABELLED = {"unsupervised": 6000}  # more reviews, with the label -1, as IMDb has them
 CONFIGS: dict[str, tuple[Callable[[random.Random], tuple], Features]] = {
     "reviews": (review, Features(text=Value("string"), label=ClassLabel(names=["negative", "positive"]))),
     "paraphrases": (
@@ -141,19 +142,25 @@ CONFIGS: dict[str, tuple[Callable[[random.Random], tuple], Features]] = {
 }
 
 
+def splits_of(config: str) -> dict[str, int]:
+    """The splits of a configuration and their numbers of rows."""
+    return SPLITS | (UNLABELLED if config == "reviews" else {})
+
+
 def write_corpus(folder: str | Path, seed: int = 0) -> Path:
     """Write the configurations "reviews" (the default one) and "paraphrases" as a Hub repository lays them out.
 
-    Each has the `SPLITS` train, validation and test, Parquet files whose schemas carry the features. No text, nor pair
-    in either order, occurs twice in a configuration. The same `seed` gives the same rows. What was at `folder` is
-    replaced.
+    Each has the `SPLITS` train, validation and test, and the reviews an unlabelled one: Parquet files whose schemas
+    carry the features. No text, nor pair in either order, occurs twice in a configuration. The same `seed` gives the
+    same rows. What was at `folder` is replaced.
     """
     with atomic_path(folder) as fresh:
         for config, (make, features) in CONFIGS.items():
             rows = _distinct(make, random.Random(f"{config} {seed}"))
-            for split, size in SPLITS.items():
-                columns = zip(*(next(rows) for _ in range(size)), strict=True)
-                table = pa.table([list(column) for column in columns], schema=features.arrow_schema)
+            for split, size in splits_of(config).items():
+                *texts, labels = zip(*(next(rows) for _ in range(size)), strict=True)
+                labels = [-1] * size if split in UNLABELLED else labels
+                table = pa.table([list(column) for column in (*texts, labels)], schema=features.arrow_schema)
                 path = fresh / config / f"{split}-00000-of-00001.parquet"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 pq.write_table(table, path)
@@ -177,7 +184,7 @@ def _card(seed: int) -> str:
         "configs": [
             {
                 "config_name": config,
-                "data_files": [{"split": split, "path": f"{config}/{split}-*"} for split in SPLITS],
+                "data_files": [{"split": split, "path": f"{config}/{split}-*"} for split in splits_of(config)],
                 **({"default": True} if config == "reviews" else {}),
             }
             for config in CONFIGS
@@ -186,7 +193,7 @@ def _card(seed: int) -> str:
             {
                 "config_name": config,
                 "features": [{"name": name, "dtype": _yaml_type(feature)} for name, feature in features.items()],
-                "splits": [{"name": split, "num_examples": size} for split, size in SPLITS.items()],
+                "splits": [{"name": split, "num_examples": size} for split, size in splits_of(config).items()],
             }
             for config, (_, features) in CONFIGS.items()
         ],

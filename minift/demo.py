@@ -1,4 +1,4 @@
-"""The whole pipeline offline, in two minutes: a generated corpus, a small BERT, a trained classifier."""
+"""The whole pipeline offline, in two minutes: a generated corpus, a small BERT, pre-training, a trained classifier."""
 
 from pathlib import Path
 
@@ -7,8 +7,9 @@ from minift.data.collate import DataCollatorWithPadding
 from minift.data.load import load_dataset
 from minift.data.tokenizer import AutoTokenizer
 from minift.finetune import finetune
-from minift.model.bert import BertModel
+from minift.mlm import mlm
 from minift.model.config import BertConfig
+from minift.model.mlm import BertForMaskedLM
 from minift.pipelines import pipeline
 from minift.train.arguments import TrainingArguments
 from minift.train.seed import set_seed
@@ -19,29 +20,31 @@ SENTENCES = [
     "Nobody could call the ending boring.",
     "The music was moving, but the script is weak.",
 ]
+MASKED = "The [MASK] is not boring."
 
 
-def demo(output_dir: str | Path, seed: int = 0) -> float:
+def demo(output_dir: str | Path, seed: int = 0) -> dict[str, float]:
     """Run every stage on data that it makes itself, printing what each does and where its code is.
 
     Args:
-        output_dir: folder for the corpus, the untrained and the trained model.
+        output_dir: folder for the corpus and the models.
         seed: of the corpus and of the training.
 
     Returns:
-        The accuracy on the validation split.
+        The accuracy on the validation split, after fine-tuning from random and from pre-trained weights.
     """
     folder = Path(output_dir)
+    start, adapted, classifier = folder / "start", folder / "pretrained", folder / "classifier"
     print("minift demo: nothing is downloaded, and the corpus is generated: its scores say nothing about real text.")
 
     stage("corpus.py", "writes sentences of a grammar as Parquet files, laid out as a Hub repository")
     corpus = write_corpus(folder / "corpus", seed)
     stage("corpus.py", "trains a WordPiece vocabulary on them")
-    start = write_model(folder / "start", corpus)
+    write_model(start, corpus)
 
     stage("data/load.py", "reads the files into memory-mapped Arrow tables")
     data = load_dataset(corpus, "reviews")
-    print(data)
+    print("  " + ", ".join(f"{name}: {rows:,} rows" for name, rows in data.num_rows.items()))
     print(f"  {data['train'][0]}")
 
     stage("data/tokenizer.py", "turns text into token ids")
@@ -56,38 +59,60 @@ def demo(output_dir: str | Path, seed: int = 0) -> float:
 
     stage("model/bert.py", "is a BERT of two layers, with random weights")
     set_seed(seed)
-    model = BertModel(BertConfig.from_pretrained(start))
+    model = BertForMaskedLM(BertConfig.from_pretrained(start))
     model.save_pretrained(start)
     print(f"  {model.num_parameters():,} parameters")
+    fill(start)
 
-    stage("train/trainer.py", "trains it with AdamW and a linearly falling rate, and evaluates it after every epoch")
-    args = TrainingArguments(
-        str(folder / "classifier"),
-        num_train_epochs=5,
-        per_device_train_batch_size=32,
-        per_device_eval_batch_size=64,
-        learning_rate=5e-4,
-        warmup_steps=0.1,
-        logging_steps=100,
-        eval_strategy="epoch",
-        save_strategy="no",
-        seed=seed,
+    stage(
+        "mlm.py",
+        "pre-trains it on unlabelled reviews, cut into blocks (data/chunk.py) with words hidden (data/mask.py)",
     )
-    trainer, _ = finetune(start, corpus, args, config="reviews")
-    metrics = trainer.evaluate()
+    args = arguments(adapted, seed, num_train_epochs=8, learning_rate=1e-3)
+    mlm(start, corpus, args, config="reviews", split="unsupervised", chunk_size=20, test_size=200)
+    fill(adapted)
+
+    accuracy = {}
+    for name, checkpoint in {"random": start, "pre-trained": adapted}.items():
+        stage("finetune.py", f"trains a classifier from {name} weights: AdamW, a falling rate, evaluation by epoch")
+        args = arguments(classifier, seed, num_train_epochs=3, learning_rate=5e-4)
+        trainer, _ = finetune(checkpoint, corpus, args, config="reviews")
+        metrics = trainer.evaluate()
+        accuracy[name] = metrics["eval_accuracy"]
+        print(f"  from {name} weights: accuracy {metrics['eval_accuracy']:.3f}, F1 {metrics['eval_f1']:.3f}")
     labels = list(data["validation"]["label"])
     majority = max(labels.count(label) for label in set(labels)) / len(labels)
-    print(
-        f"  accuracy {metrics['eval_accuracy']:.3f}, F1 {metrics['eval_f1']:.3f}; the majority class has {majority:.3f}"
-    )
+    print(f"  (always the more frequent class: accuracy {majority:.3f})")
 
-    stage("pipelines.py", f"loads the model saved in {folder / 'classifier'} and labels new sentences")
-    classify = pipeline("text-classification", model=folder / "classifier")
+    stage("pipelines.py", f"loads the model saved in {classifier} and labels new sentences")
+    classify = pipeline("text-classification", model=classifier)
     for sentence, answer in zip(SENTENCES, classify(SENTENCES), strict=True):
         print(f"  {answer['label']:<8} {answer['score']:.3f}  {sentence}")
-    return metrics["eval_accuracy"]
+    return accuracy
 
 
 def stage(module: str, does: str) -> None:
     """Announce a stage by its module and what it does."""
     print(f"\nminift/{module} {does}", flush=True)
+
+
+def arguments(output_dir: Path, seed: int, **options: float) -> TrainingArguments:
+    """What the demo's trainings have in common."""
+    return TrainingArguments(
+        str(output_dir),
+        per_device_train_batch_size=32,
+        per_device_eval_batch_size=64,
+        warmup_steps=0.1,
+        logging_steps=100,
+        eval_strategy="epoch",
+        save_strategy="no",
+        seed=seed,
+        **options,
+    )
+
+
+def fill(model: Path) -> None:
+    """Print what a model puts in the place of the hidden word."""
+    answers = pipeline("fill-mask", model=model)(MASKED, top_k=5)
+    guesses = ", ".join(f"{answer['token_str']} {answer['score']:.2f}" for answer in answers)
+    print(f"  {MASKED}  {guesses}")

@@ -1,20 +1,22 @@
 """Fine-tune a checkpoint on a classification data set: from two names to a saved model."""
 
 import logging
-from dataclasses import dataclass
+import tempfile
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import pyarrow.compute as pc
 
 from minift.data.collate import DataCollatorWithPadding
 from minift.data.dataset import Dataset
 from minift.data.dataset_dict import DatasetDict
-from minift.data.features import ClassLabel, Features
+from minift.data.features import ClassLabel, Feature, Features
 from minift.data.load import load_dataset
 from minift.data.tokenizer import AutoTokenizer
 from minift.metrics import GLUE, load
 from minift.model.auto import AutoModelForSequenceClassification
+from minift.model.checks import check_vocabulary
 from minift.train.arguments import TrainingArguments
 from minift.train.evaluate import EvalPrediction
 from minift.train.report import EpochTable
@@ -38,6 +40,17 @@ class Task:
     def num_labels(self) -> int:
         return len(self.label_names) or 1
 
+    @property
+    def problem_type(self) -> str:
+        return "single_label_classification" if self.label_names else "regression"
+
+    def __str__(self) -> str:
+        kind = f"one of {self.num_labels} classes" if self.label_names else "a number"
+        return (
+            f"Task: from {' and '.join(self.text_columns)} tell {self.label_column}, {kind}; "
+            f"evaluated on: {self.eval_split or 'nothing'}"
+        )
+
 
 def finetune(
     model: str | Path,
@@ -52,7 +65,7 @@ def finetune(
 
     Args:
         model, dataset: a folder or a Hub name each.
-        args: the training arguments.
+        args: the training arguments; without a split to evaluate on, its `eval_strategy` counts as "no".
         config: the data set's configuration, such as "mrpc".
         text_columns: one or two columns to feed; None finds them.
         label_column: the column to predict; None finds it.
@@ -60,17 +73,32 @@ def finetune(
 
     Returns:
         The trainer, with the trained model, and the summary of the training.
+
+    Raises:
+        ValueError: the data set poses no task (see `find_task`), the tokenizer has tokens that the model has no
+            embedding for, or `max_length` is more than the model can read.
+        OSError: `args.output_dir` cannot be written to.
     """
+    _check_writable(Path(args.output_dir))  # better now than after hours of training
     data = load_dataset(dataset, config)
     task, data = find_task(data, config, text_columns, label_column)
+    logger.info("%s", task)
     tokenizer = AutoTokenizer.from_pretrained(model)
-    tokenised = tokenize(data, task, tokenizer, max_length)
     set_seed(args.seed)
     labels = dict(enumerate(task.label_names)) or None
     model = AutoModelForSequenceClassification.from_pretrained(
-        model, num_labels=task.num_labels, id2label=labels, label2id=labels and {v: k for k, v in labels.items()}
+        model, num_labels=task.num_labels, id2label=labels, problem_type=task.problem_type
     )
-    args.batch_eval_metrics = True  # the metrics below add up batch by batch; no logits are kept
+    check_vocabulary(len(tokenizer), model.config)
+    longest = model.config.max_position_embeddings
+    if max_length is not None and max_length > longest:
+        raise ValueError(f"max_length={max_length}: the model reads at most {longest} tokens (max_position_embeddings)")
+    tokenizer.model_max_length = min(tokenizer.model_max_length, longest)  # saved with it, for predictions
+    tokenised = tokenize(data, task, tokenizer, max_length)
+    args = replace(args, batch_eval_metrics=True)  # the metrics below add up batch by batch; no logits are kept
+    if task.eval_split is None and args.eval_strategy != "no":
+        logger.warning("only the split 'train' has labels: training without evaluation")
+        args = replace(args, eval_strategy="no", evaluation_strategy=None)
     trainer = Trainer(
         model,
         args,
@@ -90,17 +118,19 @@ def finetune(
 def find_task(
     data: DatasetDict, config: str | None, text_columns: list[str] | None = None, label_column: str | None = None
 ) -> tuple[Task, DatasetDict]:
-    """Read the task off a data set's columns and features, and check its labels.
+    """Read the task off a data set's columns and features, and check its texts and labels.
 
     A configuration of GLUE with that configuration's columns is taken for that task. Elsewhere the label is the
     column called label or labels, or the only ClassLabel; the texts are the first one or two columns of strings.
+    Floating-point labels make a regression, all others classes: those of a ClassLabel, the sorted strings of the
+    training split, False and True, or the integers from 0 to the largest.
 
     Returns:
-        The task, and the data with string labels replaced by class numbers.
+        The task, and the splits to train and to evaluate on, their labels replaced by class numbers.
 
     Raises:
-        ValueError: there is no training split, a column is missing or cannot be found, or a label is null or not one
-            of the classes; the message names the split, the column and the row.
+        ValueError: there is no training split, a column is missing, cannot be found or has another type, or a text or
+            label is null or no class; the message names the split, the column and the row.
     """
     if "train" not in data:
         raise ValueError(f"the data set has no split 'train', only {', '.join(data)}")
@@ -111,18 +141,23 @@ def find_task(
     is_glue = config in GLUE and set(GLUE[config].text_columns) <= set(features)
     label_column = label_column or _find_label(features)
     if text_columns is None:
-        strings = [name for name, kind in features.items() if kind.dtype == "string" and name != label_column]
+        strings = [name for name, feature in features.items() if _is_text(feature) and name != label_column]
         text_columns = list(GLUE[config].text_columns) if is_glue else strings[:2]
     if not 1 <= len(text_columns) <= 2:
         raise ValueError(f"name one or two text columns, not {text_columns}; the data set has: {', '.join(features)}")
-    if features[label_column].dtype == "string":
-        data = _encode_labels(data, label_column)
-    names = _label_names(data["train"], label_column)
+    for column in text_columns:
+        if not _is_text(features[column]):
+            raise ValueError(f"the text column {column!r} holds {features[column]!r}; expected strings")
     candidates = [*(GLUE[config].eval_splits if is_glue else ()), "validation", "test"]
     eval_split = next((split for split in candidates if split in data and _has_labels(data[split], label_column)), None)
+    data = DatasetDict({name: data[name] for name in filter(None, ["train", eval_split])})
+    for name, split in data.items():
+        _check_complete(split, name, [*text_columns, label_column])
+    data = _number_labels(data, label_column)
+    names = _label_names(data["train"], label_column)
     task = Task(text_columns, label_column, names, eval_split, config if is_glue else None)
-    for split in filter(None, ["train", eval_split]):
-        _check_labels(data[split], split, task)
+    for name, split in data.items():
+        _check_labels(split, name, task)
     return task, data
 
 
@@ -133,11 +168,11 @@ def tokenize(data: DatasetDict, task: Task, tokenizer: Any, max_length: int | No
         texts = [rows[column] for column in task.text_columns]
         return tokenizer(*texts, truncation=True, max_length=max_length)
 
-    splits = {name: data[name] for name in filter(None, ["train", task.eval_split])}
-    kept = {task.label_column}
     tokenised = {
-        name: split.map(encode, batched=True, remove_columns=[c for c in split.column_names if c not in kept])
-        for name, split in splits.items()
+        name: split.select_columns([*task.text_columns, task.label_column]).map(
+            encode, batched=True, remove_columns=task.text_columns
+        )
+        for name, split in data.items()
     }
     if task.label_column not in ("label", "labels"):
         tokenised = {name: split.rename_column(task.label_column, "labels") for name, split in tokenised.items()}
@@ -176,30 +211,67 @@ def _find_label(features: Features) -> str:
     return classes[0]
 
 
-def _encode_labels(data: DatasetDict, column: str) -> DatasetDict:
-    """Number string labels in the order of the training split's sorted values, the same in every split."""
-    feature = ClassLabel(names=sorted(data["train"].unique(column)))
-    return DatasetDict({name: split.cast_column(column, feature) for name, split in data.items()})
+def _is_text(feature: Feature) -> bool:
+    return getattr(feature, "dtype", None) in ("string", "large_string")
+
+
+def _number_labels(data: DatasetDict, column: str) -> DatasetDict:
+    """Strings and booleans as class numbers: in the order of the training split's sorted values, in every split."""
+    feature = data["train"].features[column]
+    is_bool = getattr(feature, "dtype", None) == "bool"
+    if not (is_bool or _is_text(feature)):
+        return data
+    classes = ClassLabel(names=["False", "True"] if is_bool else sorted(data["train"].unique(column)))
+    numbered = DatasetDict()
+    for name, split in data.items():
+        try:
+            numbered[name] = split.cast_column(column, classes)
+        except ValueError as error:
+            raise ValueError(f"split {name!r}, {error}") from error
+    return numbered
 
 
 def _label_names(train: Dataset, column: str) -> list[str]:
+    """The names of the classes; [] where the labels are numbers to be approximated."""
     feature = train.features[column]
-    if isinstance(feature, ClassLabel):
-        return list(feature.names)
-    if feature.dtype.startswith("float"):
+    kind = str(getattr(feature, "dtype", ""))
+    if kind.startswith("float"):
         return []
-    labels = np.asarray(train[column], dtype=object)
-    return [str(label) for label in range(1 + max((label for label in labels if label is not None), default=0))]
+    if isinstance(feature, ClassLabel):
+        names = list(feature.names)
+    elif kind.startswith(("int", "uint")):
+        names = [str(label) for label in range(1 + max(train[column]))]
+    else:
+        raise ValueError(f"the label column {column!r} holds {feature!r}; expected classes, strings or numbers")
+    if len(names) < 2:
+        raise ValueError(f"the label column {column!r} has the class {', '.join(names)} only: there is nothing to tell")
+    return names
 
 
 def _has_labels(split: Dataset, column: str) -> bool:
     """Whether a split has labels: test sets on the Hub often have -1, or nothing, in their place."""
-    return len(split) > 0 and split[0][column] not in (None, -1)
+    return len(split) > 0 and column in split.features and split[0][column] not in (None, -1)
+
+
+def _check_complete(split: Dataset, name: str, columns: list[str]) -> None:
+    """Raise a ValueError for a split without rows, a column that it lacks, or a null in one of `columns`."""
+    if len(split) == 0:
+        raise ValueError(f"split {name!r} is empty")
+    for column in columns:
+        if column not in split.features:
+            raise ValueError(f"split {name!r} has no column {column!r}; it has: {', '.join(split.features)}")
+        is_null = split.select_columns(column).arrow_rows(slice(None))[column].is_null()
+        row = pc.index(is_null, True).as_py()
+        if row >= 0:
+            raise ValueError(f"split {name!r}, row {row}: column {column!r} is null")
 
 
 def _check_labels(split: Dataset, name: str, task: Task) -> None:
-    for row, label in enumerate(split[task.label_column]):
-        if label is None:
-            raise ValueError(f"split {name!r}, row {row}: the label (column {task.label_column!r}) is null")
-        if task.label_names and not 0 <= label < task.num_labels:
+    for row, label in enumerate(split[task.label_column] if task.label_names else ()):
+        if not 0 <= label < task.num_labels:
             raise ValueError(f"split {name!r}, row {row}: label {label} is not one of the {task.num_labels} classes")
+
+
+def _check_writable(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=folder).close()

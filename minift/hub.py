@@ -1,9 +1,18 @@
 """A Hub name or a folder -> a local folder; and a folder -> the Hub."""
 
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub
-from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    HfHubHTTPError,
+    HFValidationError,
+    HTTPError,  # of the client's HTTP library, the base of the Hub's own: no answer came
+    LocalTokenNotFoundError,
+    OfflineModeIsEnabled,
+)
 
 
 def snapshot(
@@ -67,13 +76,71 @@ def upload_folder(
     repo_type: str = "model",
     commit_message: str = "Upload with minift",
     private: bool | None = None,
-    token: str | None = None,
+    token: str | bool | None = None,
+    ignore_patterns: str | list[str] | None = None,
 ) -> str:
-    """Create the repository where there is none, upload the folder's files, and return the commit's address."""
+    """Create the repository where there is none, and upload a folder's files to it.
+
+    Args:
+        folder: its files are added to the repository, or replace those of the same name.
+        repo_id: ``organisation/name``, or ``name`` for a repository of the token's owner.
+        repo_type: ``model`` or ``dataset``.
+        private: whether a new repository is private.
+        token: by default the one that `huggingface_hub` has stored.
+        ignore_patterns: the files to leave out, such as ``checkpoint-*``; ``*`` also matches ``/``.
+
+    Returns:
+        the address of the commit.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        PermissionError: no token, one that the Hub does not know, or one that may not write to the repository.
+        ConnectionError: the Hub cannot be reached.
+        OSError: the Hub refuses for another reason, which the message gives.
+    """
     if not Path(folder).is_dir():
         raise FileNotFoundError(f"{folder}: no such folder to upload")
-    huggingface_hub.create_repo(repo_id, repo_type=repo_type, private=private, token=token, exist_ok=True)
-    commit = huggingface_hub.upload_folder(
-        folder_path=folder, repo_id=repo_id, repo_type=repo_type, commit_message=commit_message, token=token
-    )
+    ignored = [ignore_patterns] if isinstance(ignore_patterns, str) else list(ignore_patterns or ())
+    try:
+        url = huggingface_hub.create_repo(repo_id, repo_type=repo_type, private=private, token=token, exist_ok=True)
+        commit = huggingface_hub.upload_folder(
+            folder_path=folder,
+            repo_id=url.repo_id,  # a mere name has got its owner's in front
+            repo_type=repo_type,
+            commit_message=commit_message,
+            token=token,
+            ignore_patterns=ignored,  # a copy: the client appends to it
+        )
+    except (HTTPError, OfflineModeIsEnabled, LocalTokenNotFoundError) as error:
+        raise _upload_error(error, f"{folder} was not uploaded to {repo_id}") from error
     return str(commit.commit_url)
+
+
+def _upload_error(error: Exception, what: str) -> OSError:
+    """The built-in exception that fits what went wrong, saying what to do about it."""
+    reason = getattr(error, "server_message", None) or (str(error).strip() or repr(error)).splitlines()[-1]
+    status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
+    if status == 401 or isinstance(error, LocalTokenNotFoundError):
+        return PermissionError(
+            f"{what}: no token, or one that the Hub rejects; run `hf auth login`, or pass token ({reason})"
+        )
+    if status == 403:
+        return PermissionError(f"{what}: the token has no permission to write there; use one that has ({reason})")
+    if status is None:
+        return ConnectionError(f"{what}: the Hub cannot be reached; upload again when it can ({reason})")
+    return OSError(f"{what}: the Hub answered {status} ({reason})")
+
+
+class PushToHubMixin:
+    """Gives what has `save_pretrained` (models, tokenizers) the method that uploads what it writes."""
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> str:
+        """Save to a temporary folder and upload that; returns the commit's address.
+
+        Args:
+            repo_id: the repository, see `upload_folder`.
+            **options: ``commit_message``, ``private``, ``token``: see `upload_folder`.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            self.save_pretrained(folder)
+            return upload_folder(folder, repo_id, **options)

@@ -15,10 +15,17 @@ from torch import Tensor
 from minift.data.batch_encoding import BatchEncoding
 from minift.data.tokenizer import AutoTokenizer, Tokenizer
 from minift.model.auto import AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification
+from minift.model.checks import check_vocabulary
 from minift.model.config import AutoConfig
 from minift.model.pretrained import PreTrainedModel
 
 logger = logging.getLogger(__name__)
+
+# what a text-classification pipeline hands on to its tokenizer
+TOKENIZER_OPTIONS = (
+    *("add_special_tokens", "padding", "padding_side", "pad_to_multiple_of"),
+    *("truncation", "max_length", "return_token_type_ids", "verbose"),
+)
 
 
 class Pipeline:
@@ -46,6 +53,9 @@ class Pipeline:
         elif isinstance(device, int):
             device = f"cuda:{device}" if device >= 0 else "cpu"
         self.device = torch.device(device)
+        if self.device.type == "cuda" and not torch.cuda.is_available():
+            raise ValueError(f"device={str(device)!r}: there is no GPU that torch can use")
+        check_vocabulary(len(tokenizer), model.config)
         self.model = model.to(self.device).eval()
         self.tokenizer = tokenizer
         self.batch_size = 1 if batch_size is None else batch_size
@@ -104,7 +114,7 @@ class TextClassificationPipeline(Pipeline):
         top_k: how many labels, best first; None for all. Without it, the best one, not in a list of its own.
         return_all_scores: the earlier form of `top_k=None`: all labels, in the model's order.
         function_to_apply: "sigmoid", "softmax" or "none"; by default what the model's problem type asks for.
-        Others, such as `truncation`, are the tokenizer's.
+        Those of TOKENIZER_OPTIONS, such as `truncation`, are the tokenizer's.
     """
 
     auto_model = AutoModelForSequenceClassification
@@ -121,6 +131,7 @@ class TextClassificationPipeline(Pipeline):
 
     def check(self, options: dict[str, Any]) -> dict[str, Any]:
         own = ("top_k", "return_all_scores", "function_to_apply")
+        _check_names(options, (*own, *TOKENIZER_OPTIONS))
         checked = {name: options[name] for name in own if name in options}
         function = checked.get("function_to_apply")
         if function is not None and str(function).lower() not in self.functions:
@@ -346,5 +357,5 @@ def _check_names(options: dict[str, Any], known: tuple[str, ...]) -> None:
 
 def _check_top_k(options: dict[str, Any]) -> None:
     top_k = options.get("top_k")
-    if top_k is not None and (not isinstance(top_k, int) or top_k < 1):
+    if top_k is not None and (not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 1):
         raise ValueError(f"top_k must be a positive integer or None, not {top_k!r}")

@@ -189,9 +189,11 @@ def column_to_tensor(name: str, column: Any, kind: str) -> Any:
     if array.size == 0 and not rows_are_typed:
         array = array.astype(np.int64)
     if array.dtype.kind not in "iufb":
-        hint = "it holds strings" if array.dtype.kind in "US" else "it holds None or objects"
+        row = next((row for row, value in enumerate(column) if value is None), None)
+        held = "strings" if array.dtype.kind in "US" else "objects" if row is None else f"None in row {row}"
         raise ValueError(
-            f"unable to create a tensor from column {name!r}: {hint}, not numbers; remove it with remove_columns"
+            f"unable to create a tensor from column {name!r}: it holds {held}, not numbers; "
+            "remove it with remove_columns"
         )
     if array.dtype.kind in "iu":
         array = array.astype(np.int64, copy=False)

@@ -49,21 +49,21 @@ class Dataset(TableReader):
         return cls(pa.table(list(arrays.values()), schema=features.arrow_schema), features, split=split)
 
     @classmethod
-    def from_list(cls, rows: list[dict], features: Features | None = None, split: str | None = None) -> "Dataset":
+    def from_list(cls, mapping: list[dict], features: Features | None = None, split: str | None = None) -> "Dataset":
         """From a dict for each row; a row without one of the columns has None there."""
-        names = dict.fromkeys(name for row in rows for name in row) or features or {}
-        return cls.from_dict({name: [row.get(name) for row in rows] for name in names}, features, split)
+        names = dict.fromkeys(name for row in mapping for name in row) or features or {}
+        return cls.from_dict({name: [row.get(name) for row in mapping] for name in names}, features, split)
 
     @classmethod
-    def from_pandas(cls, frame: Any, features: Features | None = None, split: str | None = None) -> "Dataset":
-        table = pa.Table.from_pandas(frame)
+    def from_pandas(cls, df: Any, features: Features | None = None, split: str | None = None) -> "Dataset":
+        table = pa.Table.from_pandas(df)
         dataset = cls(table.replace_schema_metadata(None), split=split)
         return dataset if features is None else dataset.cast(features)
 
     @classmethod
-    def from_file(cls, path: str | Path, split: str | None = None) -> "Dataset":
+    def from_file(cls, filename: str | Path, split: str | None = None) -> "Dataset":
         """Over an Arrow stream file, memory-mapped."""
-        return cls(read_arrow(path), split=split)
+        return cls(read_arrow(filename), split=split)
 
     # -- other rows, or the same in another order: only `indices` change ----------------------------------------
 
@@ -129,11 +129,11 @@ class Dataset(TableReader):
 
     def take(self, n: int) -> "Dataset":
         """The first `n` rows, or all where there are fewer."""
-        return self.select(range(min(n, len(self))))
+        return self.select(range(min(_not_negative("take", n), len(self))))
 
     def skip(self, n: int) -> "Dataset":
         """All rows but the first `n`."""
-        return self.select(range(min(n, len(self)), len(self)))
+        return self.select(range(min(_not_negative("skip", n), len(self)), len(self)))
 
     def flatten_indices(self) -> "Dataset":
         """The same rows in a file of their own, in their order."""
@@ -332,15 +332,15 @@ class Dataset(TableReader):
     def to_pandas(self) -> Any:
         return self.arrow_rows(slice(None)).to_pandas()
 
-    def to_parquet(self, path: str | Path) -> None:
+    def to_parquet(self, path_or_buf: str | Path) -> None:
         """One Parquet file, with the features in its metadata."""
-        with atomic_path(path) as fresh, pq.ParquetWriter(fresh, self.features.arrow_schema) as writer:
+        with atomic_path(path_or_buf) as fresh, pq.ParquetWriter(fresh, self.features.arrow_schema) as writer:
             for rows in self.with_format("arrow").iter(10_000):
                 writer.write_table(rows.cast(writer.schema))
 
-    def to_json(self, path: str | Path) -> None:
+    def to_json(self, path_or_buf: str | Path) -> None:
         """One JSON object a line, which `load_dataset("json", …)` reads."""
-        with atomic_path(path) as fresh, open(fresh, "w", encoding="utf-8") as file:
+        with atomic_path(path_or_buf) as fresh, open(fresh, "w", encoding="utf-8") as file:
             file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in self.with_format(None))
 
     def save_to_disk(self, dataset_path: str | Path) -> None:
@@ -362,6 +362,12 @@ def concatenate_datasets(dsets: list[Dataset]) -> Dataset:
     flat = [dataset.flatten_indices().select_columns(first.column_names).cast(first.features) for dataset in dsets]
     table = pa.concat_tables([dataset.data for dataset in flat])
     return Dataset(table, first.features, split=first.split, format=first.format)
+
+
+def _not_negative(method: str, n: int) -> int:
+    if n < 0:
+        raise ValueError(f"{method}: n={n} must not be negative")
+    return n
 
 
 def _generator(seed: int | None, generator: np.random.Generator | None) -> np.random.Generator:

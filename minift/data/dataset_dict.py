@@ -56,8 +56,8 @@ class DatasetDict(dict[str, Dataset]):
     def filter(self, function: Callable | None = None, *args: Any, **kwargs: Any) -> "DatasetDict":
         return self._each("filter", function, *args, **kwargs)
 
-    def shuffle(self, seed: int | None = None, seeds: int | dict[str, int] | None = None) -> "DatasetDict":
-        """Shuffle each split with `seed`, or each with its own of `seeds`."""
+    def shuffle(self, seeds: int | dict[str, int] | None = None, seed: int | None = None) -> "DatasetDict":
+        """Shuffle each split with its own of `seeds`, or all with `seed`."""
         if seed is not None and seeds is not None:
             raise ValueError("pass seed or seeds, not both")
         seeds = seeds if isinstance(seeds, dict) else dict.fromkeys(self, seed if seeds is None else seeds)

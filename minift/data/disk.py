@@ -52,7 +52,10 @@ def load_from_disk(dataset_path: str | Path, keep_in_memory: bool | None = None)
     """
     folder = Path(dataset_path).expanduser()
     if (folder / _DICT).is_file():
-        splits = read_json(folder / _DICT)["splits"]
+        content = read_json(folder / _DICT)
+        splits = content.get("splits") if isinstance(content, dict) else None
+        if not isinstance(splits, list):
+            raise ValueError(f'{folder / _DICT} does not list "splits"')
         return DatasetDict({split: _load_dataset(folder / split, bool(keep_in_memory)) for split in splits})
     if not (folder / _STATE).is_file():
         raise FileNotFoundError(f"{folder} holds no dataset that save_to_disk wrote: neither {_STATE} nor {_DICT}")
@@ -89,13 +92,25 @@ def _load_dataset(folder: Path, in_memory: bool) -> Dataset:
         if not (folder / name).is_file():
             raise FileNotFoundError(f"{folder / name} is missing: the folder is not a whole dataset")
     state, info = read_json(folder / _STATE), read_json(folder / _INFO)
-    table = pa.concat_tables([read_arrow(folder / file["filename"], in_memory) for file in state["_data_files"]])
-    features = Features.from_dict(info["features"]) if info.get("features") else None
-    if features is not None and list(features) != table.column_names:
-        raise ValueError(f"{folder / _INFO} describes {list(features)}; the data has {table.column_names}")
-    columns = state["_format_columns"]
-    format_ = Format(state["_format_type"], columns and tuple(columns), state["_output_all_columns"])
-    return Dataset(table, features, split=state["_split"], format=format_)
+    try:
+        files = [folder / file["filename"] for file in state["_data_files"]]
+        columns, split = state["_format_columns"], state["_split"]
+        format_ = Format(state["_format_type"], columns and tuple(columns), state["_output_all_columns"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{folder / _STATE} is not what save_to_disk writes: {error!r}") from error
+    try:
+        features = Features.from_dict(info["features"]) if info.get("features") else None
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"{folder / _INFO} does not describe features: {error!r}") from error
+    if not files:
+        raise ValueError(f"{folder / _STATE} names no data files")
+    table = pa.concat_tables([read_arrow(file, in_memory) for file in files])
+    if features is not None:
+        described, found = features.arrow_schema, table.schema
+        if described.names != found.names or described.types != found.types:
+            held = dict(zip(found.names, map(str, found.types), strict=True))
+            raise ValueError(f"{folder / _INFO} describes {features}; the data has {held}")
+    return Dataset(table, features, split=split, format=format_)
 
 
 def _check_target(folder: Path) -> None:

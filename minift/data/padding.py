@@ -94,7 +94,10 @@ def pad_columns(
             continue
         if name != "input_ids":
             check_lengths(name, rows, lengths)
-        padded[name] = pad_rows(rows, inside, fills[name])
+        try:
+            padded[name] = pad_rows(rows, inside, fills[name])
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"column {name!r} must hold rows of integers: {error}") from error
     if add_attention_mask and "attention_mask" not in padded:
         padded["attention_mask"] = inside.astype(np.int64)
     return padded

@@ -114,6 +114,9 @@ def _read_csv(file: Path, delimiter: str | None = None) -> tuple[pa.Schema, Iter
     if dates:  # read as text, as they are written
         convert = pa.csv.ConvertOptions(strings_can_be_null=True, column_types=dates)
         table = pa.csv.read_csv(file, parse_options=parse, convert_options=convert)
+    for field in table.schema:
+        if pa.types.is_binary(field.type):  # what pyarrow makes of text in another encoding
+            raise ValueError(f"column {field.name!r} is not UTF-8 text")
     return table.schema, iter(table.to_batches(_BATCH_ROWS))
 
 
@@ -121,7 +124,11 @@ def _read_json(file: Path) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
     with open(file, encoding="utf-8") as handle:
         is_list = handle.read(4096).lstrip().startswith("[")
     if is_list:
-        table = pa.Table.from_pylist(json.loads(file.read_text(encoding="utf-8")))
+        rows = json.loads(file.read_text(encoding="utf-8"))
+        for number, row in enumerate(rows):
+            if not isinstance(row, dict):
+                raise ValueError(f"row {number} is {row!r:.80}; expected an object")
+        table = pa.Table.from_pylist(rows)
     else:
         size = min(max(file.stat().st_size, 1 << 20), _JSON_BLOCK)
         table = pa.json.read_json(file, read_options=pa.json.ReadOptions(block_size=size))

@@ -108,6 +108,8 @@ class TableReader:
 
     def iter(self, batch_size: int, drop_last_batch: bool = False) -> Iterator[Any]:
         """Batches of rows, each as a slice gives it."""
+        if batch_size < 1:
+            raise ValueError(f"iter: batch_size={batch_size} must be at least 1")
         stop = len(self) // batch_size * batch_size if drop_last_batch else len(self)
         for start in range(0, stop, batch_size):
             yield self.format.batch(self.arrow_rows(range(start, min(start + batch_size, stop))))

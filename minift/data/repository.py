@@ -51,9 +51,9 @@ def read_configs(readme: Path) -> list[Config]:
     Raises:
         ValueError: the header is not what the Hub's documentation describes; the message names the file.
     """
-    text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
-    header = re.match(r"---\s*\n(.*?)\n---\s*(\n|$)", text, flags=re.DOTALL)
     try:
+        text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
+        header = re.match(r"---\s*\n(.*?)\n---\s*(\n|$)", text, flags=re.DOTALL)
         card = (yaml.safe_load(header[1]) if header else None) or {}
         infos = card.get("dataset_info") or []
         infos = [infos] if isinstance(infos, dict) else infos
@@ -100,7 +100,9 @@ def patterns_by_split(data_files: Any) -> dict[str, list[str]]:
     """
     if isinstance(data_files, str | Path):
         return {_WHOLE_SPLIT: [str(data_files)]}
-    if isinstance(data_files, list | tuple) and data_files and all(isinstance(file, dict) for file in data_files):
+    if isinstance(data_files, list | tuple) and any(isinstance(file, dict) for file in data_files):
+        if not all(isinstance(file, dict) and {"split", "path"} <= file.keys() for file in data_files):
+            raise TypeError(f"data_files={data_files!r}: expected a split and a path in each of its entries")
         data_files = {str(file["split"]): file["path"] for file in data_files}
     if isinstance(data_files, dict) and data_files:
         return {

@@ -1,12 +1,15 @@
 """Arrow tables on disk: read without loading, and gathered row by row without joining their chunks."""
 
+import mmap
 from pathlib import Path
+from weakref import WeakSet
 
 import numpy as np
 import pyarrow as pa
 
 _END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 _FILE_MAGIC = b"ARROW1"
+_mapped: WeakSet[mmap.mmap] = WeakSet()  # every file that is mapped now
 
 
 def read_arrow(path: str | Path, in_memory: bool = False) -> pa.Table:
@@ -20,7 +23,7 @@ def read_arrow(path: str | Path, in_memory: bool = False) -> pa.Table:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such Arrow file")
     try:
-        source = pa.py_buffer(path.read_bytes()) if in_memory else pa.memory_map(str(path))
+        source = pa.py_buffer(path.read_bytes() if in_memory else _map(path))
         with open(path, "rb") as handle:
             head = handle.read(len(_FILE_MAGIC))
             handle.seek(max(0, path.stat().st_size - len(_END_OF_STREAM)))
@@ -32,6 +35,23 @@ def read_arrow(path: str | Path, in_memory: bool = False) -> pa.Table:
         return pa.ipc.open_stream(source).read_all()
     except (pa.ArrowException, ValueError, OSError) as error:
         raise ValueError(f"{path} is not a complete Arrow file: {error}") from error
+
+
+def _map(path: Path) -> mmap.mmap:
+    with open(path, "rb") as handle:
+        mapped = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
+    _mapped.add(mapped)
+    return mapped
+
+
+def release_pages() -> None:
+    """Give back the memory of all mapped pages that have been read; the system reads them again where they are used.
+
+    A pass over a data set calls this now and then, so that what it holds does not grow with the rows it has seen.
+    """
+    if hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
+        for mapped in list(_mapped):
+            mapped.madvise(mmap.MADV_DONTNEED)
 
 
 class Rows:

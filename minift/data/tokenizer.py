@@ -13,12 +13,13 @@ from minift.data.batch_encoding import BatchEncoding
 from minift.data.padding import as_columns, pad_columns
 from minift.data.tokenizer_files import UNLIMITED, load_tokenizer, save_tokenizer
 from minift.data.vocabulary import Vocabulary
+from minift.hub import PushToHubMixin
 
 PADDING = ("longest", "max_length", "do_not_pad")
 TRUNCATION = ("longest_first", "only_first", "only_second", "do_not_truncate")
 
 
-class Tokenizer(Vocabulary):
+class Tokenizer(Vocabulary, PushToHubMixin):
     """Splits texts into the tokens of a vocabulary; callable on a text, a list, pairs, or lists of words.
 
     Wraps a ``tokenizers.Tokenizer``, which does the work; this class holds what the Rust object does not know (the

@@ -119,7 +119,10 @@ def save_tokenizer(tokenizer: "Tokenizer", folder: Path) -> tuple[str, ...]:
 
 
 def _read_optional(path: Path) -> dict[str, Any]:
-    return read_json(path) if path.is_file() else {}
+    content = read_json(path) if path.is_file() else {}
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} must hold a JSON object, not a {type(content).__name__}")
+    return content
 
 
 def _class_name(config: dict[str, Any], folder: Path) -> str:
@@ -147,8 +150,12 @@ def _read_backend(folder: Path) -> tokenizers.Tokenizer:
             raise ValueError(f"{whole} is not a tokenizer of the `tokenizers` library: {error}") from error
     if not words.is_file():
         raise FileNotFoundError(f"{folder} has neither tokenizer.json nor vocab.txt")
+    try:
+        text = words.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{words} is not UTF-8 text: {error}") from error
     # not splitlines(): a vocabulary may hold the characters that Unicode counts as line ends
-    vocabulary = {word: i for i, word in enumerate(words.read_text(encoding="utf-8").removesuffix("\n").split("\n"))}
+    vocabulary = {word: i for i, word in enumerate(text.removesuffix("\n").split("\n"))}
     if "[UNK]" not in vocabulary:
         raise ValueError(f"{words} has no [UNK] token (one token a line is expected)")
     backend = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))

@@ -15,12 +15,14 @@ from tqdm.auto import tqdm
 
 from minift.data.features import Features
 from minift.data.formats import Format
-from minift.data.table import read_arrow
+from minift.data.table import read_arrow, release_pages
 from minift.data.writer import ArrowWriter
 from minift.files import atomic_path
 
 if TYPE_CHECKING:
     from minift.data.dataset import Dataset
+
+RELEASE_EVERY = 8  # batches between two calls of `release_pages`
 
 
 class LazyBatch(MutableMapping):
@@ -101,6 +103,8 @@ class Call:
                 rows = range(start, min(start + size, stop))
                 yield rows, dataset.arrow_rows(rows)
                 bar.update(len(rows))
+                if start // size % RELEASE_EVERY == 0:
+                    release_pages()
 
     def on_batch(self, rows: range, table: pa.Table, format_: Format) -> tuple[Any, Any]:
         """Call the function on a batch: what it was given, and what it returned."""
@@ -267,6 +271,8 @@ _forked: tuple | None = None
 
 def _run(work: Callable, dataset: "Dataset", call: Call, num_proc: int | None, paths: list, desc: str) -> list:
     """Do `work` on the dataset, or on `num_proc` contiguous parts of it in a process each; results in order."""
+    if num_proc is not None and num_proc < 1:
+        raise ValueError(f"num_proc={num_proc}: expected at least 1, or None")
     if num_proc is None or num_proc == 1:
         return [work(dataset, replace(call, rank=None if num_proc is None else 0), paths[0], desc)]
     if "fork" not in multiprocessing.get_all_start_methods():

@@ -84,9 +84,9 @@ class Vocabulary:
     def convert_ids_to_tokens(self, ids: int | Iterable[int], skip_special_tokens: bool = False) -> Any:
         """The token of an id (None outside the vocabulary), or a list of them."""
         if isinstance(ids, int):
-            return self.backend_tokenizer.id_to_token(ids)
+            return self.backend_tokenizer.id_to_token(ids) if ids >= 0 else None
         skipped = set(self.all_special_ids) if skip_special_tokens else ()
-        return [self.backend_tokenizer.id_to_token(i) for i in map(int, ids) if i not in skipped]
+        return [self.convert_ids_to_tokens(i) for i in map(int, ids) if i not in skipped]
 
     def convert_tokens_to_string(self, tokens: list[str]) -> str:
         """Tokens joined to a text: ``##`` pieces glued on, spaces before punctuation dropped."""

@@ -42,6 +42,8 @@ class _Auto:
 
     @classmethod
     def _class_for(cls, config: PretrainedConfig) -> type[PreTrainedModel]:
+        if not isinstance(config, PretrainedConfig):
+            raise TypeError(f"{cls.__name__} takes a configuration such as BertConfig, not a {type(config).__name__}")
         if config.model_type not in cls.classes:
             raise ValueError(f"{cls.__name__} has no {config.model_type!r} model; it has {', '.join(cls.classes)}")
         return cls.classes[config.model_type]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from minift.model.attention import Attention, merge_heads, run_layers, split_heads
-from minift.model.checks import check_ids, check_length
+from minift.model.checks import check_ids, check_input
 from minift.model.config import BertConfig
 from minift.model.outputs import EncoderOutput, finish
 from minift.model.pretrained import PreTrainedModel
@@ -124,9 +124,7 @@ class BertModel(PreTrainedModel):
             ValueError: an id outside its table, an input that is too long, a mask of another shape.
         """
         config = self.config
-        if (input_ids is None) == (inputs_embeds is None):
-            raise ValueError("give exactly one of input_ids and inputs_embeds")
-        check_length((inputs_embeds if input_ids is None else input_ids).shape[1], config.max_position_embeddings)
+        check_input(input_ids, inputs_embeds, config.max_position_embeddings)
         check_ids("input_ids", input_ids, config.vocab_size, "vocab_size")
         check_ids("token_type_ids", token_type_ids, config.type_vocab_size, "type_vocab_size")
         check_ids("position_ids", position_ids, config.max_position_embeddings, "max_position_embeddings")

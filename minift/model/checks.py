@@ -3,6 +3,17 @@
 import torch
 from torch import Tensor
 
+from minift.model.config import PretrainedConfig
+
+
+def check_vocabulary(tokens: int, config: PretrainedConfig) -> None:
+    """Raise a ValueError when a tokenizer of so many `tokens` can make ids that the model has no embedding for."""
+    if tokens > config.vocab_size:
+        raise ValueError(
+            f"the tokenizer has {tokens} tokens, but the model has embeddings for {config.vocab_size} (vocab_size): "
+            "use the model's own tokenizer, or model.resize_token_embeddings(len(tokenizer))"
+        )
+
 
 def check_ids(name: str, ids: Tensor | None, limit: int, limit_name: str) -> None:
     """Raise a ValueError that names the first of `ids` (B, T) that is not in [0, limit)."""
@@ -14,8 +25,17 @@ def check_ids(name: str, ids: Tensor | None, limit: int, limit_name: str) -> Non
         raise ValueError(f"{name}{place} is {ids[tuple(place)].item()}, outside [0, {limit}) ({limit_name}={limit})")
 
 
-def check_length(length: int, limit: int) -> None:
-    """Raise a ValueError when an input has no tokens, or more than the model has positions."""
+def check_input(input_ids: Tensor | None, inputs_embeds: Tensor | None, limit: int) -> None:
+    """Raise a ValueError for anything but one batch: ids (B, T), or embeddings (B, T, E), with 0 < T <= `limit`."""
+    if (input_ids is None) == (inputs_embeds is None):
+        raise ValueError("give exactly one of input_ids and inputs_embeds")
+    if input_ids is not None and (input_ids.dim() != 2 or input_ids.dtype not in (torch.long, torch.int)):
+        raise ValueError(
+            f"input_ids must be integers of shape (B, T), not {input_ids.dtype} of shape {tuple(input_ids.shape)}"
+        )
+    if inputs_embeds is not None and inputs_embeds.dim() != 3:
+        raise ValueError(f"inputs_embeds must have the shape (B, T, E), not {tuple(inputs_embeds.shape)}")
+    length = (inputs_embeds if input_ids is None else input_ids).shape[1]
     if length == 0:
         raise ValueError("the input has no tokens: not even an empty text has none, [CLS] and [SEP] surround it")
     if length > limit:

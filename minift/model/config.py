@@ -4,7 +4,7 @@ import json
 import os
 from copy import deepcopy
 from dataclasses import dataclass, fields
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -92,12 +92,15 @@ class PretrainedConfig:
     def __setattr__(self, name: str, value: Any) -> None:
         """Resolve aliases, and keep id2label and label2id inverse to each other."""
         name = self.aliases.get(name, name)
-        if name == "id2label":
-            value = {int(i): label for i, label in value.items()}  # JSON turns the keys into strings
-            object.__setattr__(self, "label2id", {label: i for i, label in value.items()})
-        elif name == "label2id":
-            value = {label: int(i) for label, i in value.items()}
-            object.__setattr__(self, "id2label", {i: label for label, i in value.items()})
+        try:
+            if name == "id2label":
+                value = {int(i): label for i, label in value.items()}  # JSON turns the keys into strings
+                object.__setattr__(self, "label2id", {label: i for i, label in value.items()})
+            elif name == "label2id":
+                value = {label: int(i) for label, i in value.items()}
+                object.__setattr__(self, "id2label", {i: label for label, i in value.items()})
+        except (AttributeError, TypeError, ValueError):
+            raise ValueError(f"{name} must be a dict between class numbers and names, not {value!r}") from None
         object.__setattr__(self, name, value)
 
     def __getattr__(self, name: str) -> Any:
@@ -134,10 +137,12 @@ class PretrainedConfig:
             )
         for name in self._rates:
             value = getattr(self, name)
-            if value is not None and not 0 <= value < 1:
+            if not (value is None and name == "classifier_dropout") and not (_is_number(value) and 0 <= value < 1):
                 raise ValueError(f"{name} must be a probability in [0, 1), not {value!r}")
-        if self.initializer_range < 0:
-            raise ValueError(f"initializer_range must not be negative, but is {self.initializer_range!r}")
+        for name in ("initializer_range", *self._more_numbers):
+            value = getattr(self, name)
+            if not _is_number(value) or value < 0:
+                raise ValueError(f"{name} must be a number that is not negative, not {value!r}")
         if self.pad_token_id is not None and not 0 <= self.pad_token_id < self.vocab_size:
             raise ValueError(f"pad_token_id={self.pad_token_id} is outside the vocabulary of {self.vocab_size}")
         _one_of("problem_type", self.problem_type, (None, *PROBLEM_TYPES))
@@ -209,10 +214,10 @@ class PretrainedConfig:
         kept = {k: v for k, v in values.items() if k not in defaults or v != defaults[k]}
         return json.dumps(kept, indent=2, sort_keys=True) + "\n"
 
-    def save_pretrained(self, folder: str | os.PathLike) -> None:
-        """Write `folder`/config.json in one step, in the form that transformers reads."""
+    def save_pretrained(self, save_directory: str | os.PathLike) -> None:
+        """Write `save_directory`/config.json in one step, in the form that transformers reads."""
         self.validate()
-        write_json(Path(folder) / "config.json", json.loads(self.to_json_string()))
+        write_json(Path(save_directory) / "config.json", json.loads(self.to_json_string()))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__} {self.to_json_string()}"
@@ -228,6 +233,7 @@ class BertConfig(PretrainedConfig):
     model_type: ClassVar[str] = "bert"
     _more_sizes: ClassVar[tuple[str, ...]] = ("intermediate_size", "type_vocab_size")
     _rates: ClassVar[tuple[str, ...]] = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
+    _more_numbers: ClassVar[tuple[str, ...]] = ("layer_norm_eps",)
     _activation: ClassVar[str] = "hidden_act"
 
     vocab_size: int = 30522
@@ -272,6 +278,7 @@ class DistilBertConfig(PretrainedConfig):
     }
     _more_sizes: ClassVar[tuple[str, ...]] = ("hidden_dim",)
     _rates: ClassVar[tuple[str, ...]] = ("dropout", "attention_dropout", "seq_classif_dropout")
+    _more_numbers: ClassVar[tuple[str, ...]] = ()
     _activation: ClassVar[str] = "activation"
 
     vocab_size: int = 30522
@@ -337,6 +344,10 @@ def _class_for(model_type: str | None, where: str | Path) -> type[PretrainedConf
     if model_type not in CONFIGS:
         raise ValueError(f"{where}: unknown model_type {model_type!r}; minift has {', '.join(CONFIGS)}")
     return CONFIGS[model_type]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _one_of(name: str, value: Any, allowed: tuple[Any, ...]) -> None:

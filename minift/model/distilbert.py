@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from minift.model.attention import Attention, merge_heads, run_layers, split_heads
 from minift.model.bert import ACTIVATION
-from minift.model.checks import check_ids, check_length
+from minift.model.checks import check_ids, check_input
 from minift.model.config import DistilBertConfig
 from minift.model.outputs import EncoderOutput, finish
 from minift.model.pretrained import PreTrainedModel
@@ -102,9 +102,7 @@ class DistilBertModel(DistilBertPreTrainedModel):
     ) -> EncoderOutput | tuple[Tensor, ...]:
         """Encode a batch; arguments and errors are those of `BertModel.forward`, without token types."""
         config = self.config
-        if (input_ids is None) == (inputs_embeds is None):
-            raise ValueError("give exactly one of input_ids and inputs_embeds")
-        check_length((inputs_embeds if input_ids is None else input_ids).shape[1], config.max_position_embeddings)
+        check_input(input_ids, inputs_embeds, config.max_position_embeddings)
         check_ids("input_ids", input_ids, config.vocab_size, "vocab_size")
         check_ids("position_ids", position_ids, config.max_position_embeddings, "max_position_embeddings")
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from minift.hub import snapshot
+from minift.hub import PushToHubMixin, snapshot
 from minift.model.config import HUB_ARGUMENTS, PretrainedConfig
 from minift.model.names import TIED, VOCABULARY_SIZED, LoadingReport
 from minift.model.weights import choose_dtype, load_weights, read_checkpoint, save_weights, set_parameter
@@ -37,7 +37,7 @@ def skeleton() -> Iterator[None]:
             layer.reset_parameters = reset
 
 
-class PreTrainedModel(nn.Module):
+class PreTrainedModel(nn.Module, PushToHubMixin):
     """A model with a configuration. Names, order and random draws of its parameters are those of transformers.
 
     Re-implements the parts of transformers/modeling_utils.py that BERT and DistilBERT need.
@@ -220,27 +220,27 @@ class PreTrainedModel(nn.Module):
 
     def save_pretrained(
         self,
-        folder: str | os.PathLike,
+        save_directory: str | os.PathLike,
         state_dict: dict[str, Tensor] | None = None,
         max_shard_size: int | str = "50GB",
         safe_serialization: bool = True,
     ) -> None:
-        """Write config.json and model.safetensors (or its shards) into `folder`, as transformers does.
+        """Write config.json and model.safetensors (or its shards) into `save_directory`, as transformers does.
 
         Args:
-            folder: created when it is missing; other files in it stay.
+            save_directory: created when it is missing; other files in it stay.
             state_dict: write these tensors instead of the model's own.
             max_shard_size: bytes, or "500MB", "5GB".
             safe_serialization: only True: other formats can run code when they are loaded.
         """
         if not safe_serialization:
             raise ValueError("safe_serialization=False would write a pickle; minift writes safetensors only")
-        if Path(folder).is_file():
-            raise ValueError(f"{folder} is a file; save_pretrained needs a folder")
+        if Path(save_directory).is_file():
+            raise ValueError(f"{save_directory} is a file; save_pretrained needs a folder")
         state_dict = self.state_dict() if state_dict is None else state_dict
         tied = self.tied
         stored = {name: tensor for name, tensor in state_dict.items() if name not in tied}
         self.config.architectures = [type(self).__name__]
         self.config.dtype = str(self.dtype).removeprefix("torch.")
-        save_weights(stored, folder, max_shard_size)
-        self.config.save_pretrained(folder)
+        save_weights(stored, save_directory, max_shard_size)
+        self.config.save_pretrained(save_directory)

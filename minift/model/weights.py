@@ -44,9 +44,10 @@ def read_checkpoint(folder: Path) -> dict[str, Stored]:
                     "Convert it with transformers: from_pretrained, then save_pretrained"
                 )
         raise FileNotFoundError(f"{folder} has neither {SINGLE} nor {INDEX}")
-    weight_map = read_json(folder / INDEX).get("weight_map")
-    if not isinstance(weight_map, dict):
-        raise ValueError(f"{folder / INDEX} has no weight_map")
+    index = read_json(folder / INDEX)
+    weight_map = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(weight_map, dict) or not all(isinstance(shard, str) for shard in weight_map.values()):
+        raise ValueError(f"{folder / INDEX} has no weight_map from tensors to files")
     stored: dict[str, Stored] = {}
     for shard in sorted(set(weight_map.values())):
         if Path(shard).name != shard:

@@ -110,8 +110,6 @@ class Trainer(CallbackHandler):
         self.model_in_use = torch.compile(self.model) if self.args.torch_compile else self.model
         self.label_names = self.args.label_names or find_label_names(self.model)
 
-    # ---- the loop -----------------------------------------------------------------------------------------------
-
     def train(self, resume_from_checkpoint: str | bool | None = None) -> TrainOutput:
         """Train, from the start or from a checkpoint (a folder, or True for the newest in `output_dir`).
 
@@ -301,8 +299,6 @@ class Trainer(CallbackHandler):
         self.state.log_history.append({**logs, "step": self.state.global_step})
         self.fire("on_log", logs=logs)
 
-    # ---- evaluation and prediction ------------------------------------------------------------------------------
-
     def evaluate(self, eval_dataset: Any = None, metric_key_prefix: str = "eval") -> dict[str, float]:
         """Losses and metrics on `eval_dataset` (None: the Trainer's), each under ``{prefix}_name``.
 
@@ -355,8 +351,6 @@ class Trainer(CallbackHandler):
     def get_test_dataloader(self, test_dataset: Any) -> Loader:
         return make_loader(test_dataset, self.data_collator, self.model, self.args, "test", training=False)
 
-    # ---- saving -------------------------------------------------------------------------------------------------
-
     def save_model(self, output_dir: str | None = None) -> None:
         """Write the model, the tokenizer and the arguments, so that minift and transformers can load them."""
         ckpt.save_model(output_dir or self.args.output_dir, self.model, self.processing_class, self.args)
@@ -372,7 +366,10 @@ class Trainer(CallbackHandler):
         ckpt.save_checkpoint(folder, self)
         ckpt.rotate_checkpoints(args.output_dir, args.save_total_limit, state.best_model_checkpoint)
         if args.push_to_hub and args.hub_strategy == "every_save":
-            self.push_to_hub(f"Training in progress, step {state.global_step}", folder)
+            try:
+                self.push_to_hub(f"Training in progress, step {state.global_step}", folder)
+            except OSError as error:  # the checkpoint is on the disk, and the next save uploads again
+                logger.warning("%s", error)
 
     def save_state(self) -> None:
         """Write ``trainer_state.json``."""
@@ -389,7 +386,7 @@ class Trainer(CallbackHandler):
             token=self.args.hub_token,
             private=self.args.hub_private_repo,
             commit_message=commit_message,
-            ignore_patterns=["checkpoint-*"],
+            ignore_patterns=[".*", "checkpoint-*", ckpt.OPTIMIZER_FILE, ckpt.RESUME_FILE],
         )
 
     def is_world_process_zero(self) -> bool:

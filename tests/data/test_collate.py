@@ -126,7 +126,8 @@ def test_the_default_collator_stacks_and_leaves_text_and_none_out():
         ),
         ([{"input_ids": [1], "text": "a"}], "column 'text': it holds strings, not numbers; remove it"),
         ([{"input_ids": [1], "label": 1}, {"input_ids": [1]}], "row 1 of the batch has no column 'label'"),
-        ([{"input_ids": [1], "label": None}], "column 'label': it holds None"),
+        ([{"input_ids": [1], "label": 1}, {"input_ids": [1], "label": None}], "column 'label': it holds None in row 1"),
+        ([{"input_ids": [1]}, {"input_ids": [None]}], "column 'input_ids' must hold rows of integers"),
         (
             [{"input_ids": [1, 2], "attention_mask": [1]}],
             "column 'attention_mask' has 1 values in row 0, but input_ids has 2",

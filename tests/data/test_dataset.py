@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minift.data.dataset import Dataset, concatenate_datasets
+from minift.data.dataset_dict import DatasetDict
 from minift.data.features import ClassLabel, Features, List, Value
 from minift.data.load import load_dataset
 
@@ -223,6 +224,16 @@ def test_an_empty_dataset():
     assert (nothing_left[:], nothing_left.features["b"]) == ({"a": [], "b": []}, Value("int64"))
 
 
+def test_arguments_have_the_names_and_order_of_datasets(tmp_path):
+    dataset = Dataset.from_list(mapping=[{"a": 1}, {"a": 2}, {"a": 3}])
+    dataset.to_parquet(path_or_buf=tmp_path / "a.parquet")
+    dataset.to_json(path_or_buf=tmp_path / "a.jsonl")
+    dataset.map(cache_file_name=str(tmp_path / "a.arrow"))
+    assert Dataset.from_file(filename=tmp_path / "a.arrow").to_list() == dataset.to_list()
+    splits = DatasetDict(train=dataset, test=dataset).shuffle({"train": 1, "test": 2})
+    assert splits["test"].to_list() == dataset.shuffle(seed=2).to_list()
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -257,6 +268,10 @@ def test_an_empty_dataset():
         (lambda d: concatenate_datasets([d, d.remove_columns("a")]), ValueError, r"\['a', 'b'\] and \['b'\] differ"),
         (lambda d: concatenate_datasets([]), ValueError, "at least one"),
         (lambda d: d.map(lambda row: row, cache=True), TypeError, "cache"),
+        (lambda d: d.map(lambda row: row, num_proc=0), ValueError, "num_proc=0: expected at least 1"),
+        (lambda d: list(d.iter(0)), ValueError, "batch_size=0 must be at least 1"),
+        (lambda d: d.skip(-1), ValueError, "skip: n=-1 must not be negative"),
+        (lambda d: d.take(-1), ValueError, "take: n=-1 must not be negative"),
     ],
 )
 def test_bad_calls(call, error, message):

@@ -90,8 +90,39 @@ def test_features_that_do_not_fit_the_data(tmp_path):
     described = json.loads(info.read_text())
     described["features"]["other"] = described["features"].pop("ids")
     info.write_text(json.dumps(described))
-    with pytest.raises(ValueError, match=r"describes \['text', 'label', 'other'\]; the data has"):
+    with pytest.raises(ValueError, match=r"dataset_info\.json describes .*'other'.*; the data has .*'ids'"):
         load_from_disk(tmp_path / "saved")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("state.json", {}, r"state\.json is not what save_to_disk writes: KeyError\('_data_files'\)"),
+        ("state.json", [], r"state\.json is not what save_to_disk writes"),
+        ("dataset_info.json", {"features": {"text": {"_type": "Image"}}}, r"dataset_info\.json .*'Image'"),
+        (
+            "dataset_info.json",
+            {"features": {name: {"dtype": "int64", "_type": "Value"} for name in ("text", "label", "ids")}},
+            r"dataset_info\.json describes \{'text': Value\('int64'\).*; the data has \{'text': 'string'",
+        ),
+    ],
+)
+def test_files_that_hold_something_else_are_named(tmp_path, name, content, message):
+    sample().save_to_disk(tmp_path / "saved")
+    (tmp_path / "saved" / name).write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=message):
+        load_from_disk(tmp_path / "saved")
+
+
+def test_files_without_data_or_splits_are_named(tmp_path):
+    sample().save_to_disk(tmp_path / "saved")
+    state = tmp_path / "saved" / "state.json"
+    state.write_text(json.dumps(json.loads(state.read_text()) | {"_data_files": []}))
+    with pytest.raises(ValueError, match=r"state\.json names no data files"):
+        load_from_disk(tmp_path / "saved")
+    (tmp_path / "dataset_dict.json").write_text("{}")
+    with pytest.raises(ValueError, match=r'dataset_dict\.json does not list "splits"'):
+        load_from_disk(tmp_path)
 
 
 def test_no_dataset_there(tmp_path):

@@ -292,6 +292,9 @@ def test_files_whose_columns_differ(tmp_path):
         (lambda f: load_dataset("csv", "name", data_files="x"), ValueError, "name='name'"),
         (lambda f: load_dataset("csv", data_files=str(f / "none*.csv")), FileNotFoundError, r"none\*.csv"),
         (lambda f: load_dataset("csv", data_files=[]), TypeError, r"data_files=\[\]"),
+        (lambda f: load_dataset("csv", data_files=[{"split": "x"}]), TypeError, "a split and a path in each"),
+        (lambda f: load_dataset("csv", data_files=str(f / "latin.csv")), ValueError, "latin.csv .*'a' is not UTF-8"),
+        (lambda f: load_dataset("json", data_files=str(f / "list.json")), ValueError, "list.json .*row 1 is 2; expect"),
         (lambda f: load_dataset("csv", data_files="x", streaming=True), ValueError, "streaming=True is not supported"),
         (lambda f: load_dataset("csv", data_files="x", num_procs=2), ValueError, "'num_procs' is not supported"),
         (lambda f: load_dataset(str(f / "empty")), FileNotFoundError, "holds no data files"),
@@ -299,15 +302,20 @@ def test_files_whose_columns_differ(tmp_path):
         (lambda f: load_dataset(str(f / "notes.csv")), ValueError, r"notes.csv is a file: load_dataset\('csv'"),
         (lambda f: load_dataset(str(f / "saved")), ValueError, "load_from_disk reads it"),
         (lambda f: load_dataset(str(f / "torn")), ValueError, "README.md: its YAML header"),
+        (lambda f: load_dataset(str(f / "binary")), ValueError, "README.md: its YAML header"),
     ],
 )
 def test_bad_calls(tmp_path_factory, call, error, message):
     folder = tmp_path_factory.mktemp("bad")
     (folder / "empty").mkdir()
     (folder / "notes.csv").write_text("a\n1\n")
+    (folder / "latin.csv").write_bytes("a\ncafé\n".encode("latin-1"))
+    (folder / "list.json").write_text('[{"a": 1}, 2]')
     Dataset.from_dict({"a": [1]}).save_to_disk(folder / "saved")
     (folder / "torn").mkdir()
     (folder / "torn" / "README.md").write_text("---\nconfigs: [\n---\n")
+    (folder / "binary").mkdir()
+    (folder / "binary" / "README.md").write_bytes(b"---\n\xff\n---\n")
     with pytest.raises(error, match=message):
         call(folder)
 

@@ -134,6 +134,14 @@ def test_inputs_that_do_not_fit(name):
         model(input_ids=torch.ones(2, 0, dtype=torch.long))
     with pytest.raises(ValueError, match="exactly one of input_ids and inputs_embeds"):
         model()
+    with pytest.raises(
+        ValueError, match=r"input_ids must be integers of shape \(B, T\), not torch.int64 of shape \(3,\)"
+    ):
+        model(input_ids=torch.tensor([1, 2, 3]))
+    with pytest.raises(ValueError, match=r"input_ids must be integers of shape \(B, T\), not torch.float32"):
+        model(input_ids=torch.ones(1, 3))
+    with pytest.raises(ValueError, match=r"inputs_embeds must have the shape \(B, T, E\), not \(3, 32\)"):
+        model(inputs_embeds=torch.ones(3, 32))
     if name in (BERT, BERT_LM):
         with pytest.raises(ValueError, match=r"token_type_ids\[0, 1\] is 2"):
             model(input_ids=torch.tensor([[1, 3]]), token_type_ids=torch.tensor([[0, 2]]))

@@ -258,6 +258,13 @@ def test_absent_weights_and_pickles(saved):
         CLASSES[BERT].from_pretrained(folder)
 
 
+def test_the_folder_has_the_name_that_transformers_gives_it(saved, tmp_path):
+    saved(BERT)[0].save_pretrained(save_directory=tmp_path / "model")
+    BertConfig().save_pretrained(save_directory=tmp_path / "config")
+    assert (tmp_path / "model" / "model.safetensors").is_file()
+    assert (tmp_path / "config" / "config.json").is_file()
+
+
 def test_arguments_that_are_refused(saved, tmp_path):
     model, folder = saved(BERT)
     with pytest.raises(ValueError, match="safe_serialization"):
@@ -272,6 +279,17 @@ def test_arguments_that_are_refused(saved, tmp_path):
         BertModel(DistilBertConfig())
     with pytest.raises(TypeError, match="from_pretrained"):
         AutoModel()
+    with pytest.raises(TypeError, match="takes a configuration such as BertConfig, not a dict"):
+        AutoModel.from_config({"model_type": "bert"})
+
+
+@pytest.mark.parametrize("index", ["[]", "{}", '{"weight_map": {"classifier.bias": 3}}'])
+def test_an_index_of_another_form_is_named(saved, index):
+    folder = saved(BERT)[1]
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors.index.json").write_text(index)
+    with pytest.raises(ValueError, match=r"index\.json has no weight_map from tensors to files"):
+        CLASSES[BERT].from_pretrained(folder)
 
 
 def test_a_configuration_given_to_from_pretrained_is_not_changed(saved):

@@ -1,0 +1,17 @@
+"""Measurements, one script a stage: ``python -m benchmarks.memory``."""
+
+import os
+import sys
+from pathlib import Path
+
+HUB = Path(os.environ.get("MINIFT_HUB", Path(__file__).resolve().parents[2] / "shared" / "hub"))
+IMDB = HUB / "datasets" / "stanfordnlp" / "imdb"
+DISTILBERT_BASE = HUB / "models" / "distilbert" / "distilbert-base-uncased"  # config and vocabulary, no weights
+MINILM = HUB / "models" / "sentence-transformers" / "all-MiniLM-L6-v2"
+
+
+def require_hub() -> None:
+    """End the script, and say why, where the real data is not there."""
+    if not HUB.is_dir():
+        print(f"not measured: there is no real data at {HUB}; set MINIFT_HUB to a folder of Hub repositories")
+        sys.exit(0)
