@@ -51,6 +51,8 @@ def _add_finetune(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--text_columns", nargs="+", help="one or two columns to read; by default found")
     parser.add_argument("--label_column", help="the column to predict; by default found")
     parser.add_argument("--max_length", type=int, help="tokens to cut a row to; by default what the model can read")
+    parser.add_argument("--max_train_samples", type=int, help="rows to train on, drawn at random; by default all")
+    parser.add_argument("--max_eval_samples", type=int, help="rows to evaluate on, drawn at random; by default all")
     add_training_arguments(parser, eval_strategy="epoch")
     parser.set_defaults(run=_finetune)
 
@@ -67,6 +69,8 @@ def _finetune(options: argparse.Namespace) -> None:
         text_columns=options.text_columns,
         label_column=options.label_column,
         max_length=options.max_length,
+        max_train_samples=options.max_train_samples,
+        max_eval_samples=options.max_eval_samples,
     )
     log_metrics("train", {"global_step": output.global_step, **output.metrics})
     print(f"saved to {options.output_dir}")
@@ -189,7 +193,7 @@ def add_training_arguments(parser: argparse.ArgumentParser, **defaults: object) 
         factory = field.default_factory
         default = defaults.get(field.name, factory() if factory is not dataclasses.MISSING else field.default)
         names = [part.strip() for part in str(getattr(field.type, "__name__", field.type)).split("|")]
-        if "bool" in names:
+        if "bool" in names and "str" not in names:
             kind = {"type": _boolean, "nargs": "?", "const": True, "metavar": "BOOL"}
         elif names[0].startswith("list"):
             kind = {"nargs": "*"}

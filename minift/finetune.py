@@ -60,6 +60,8 @@ def finetune(
     text_columns: list[str] | None = None,
     label_column: str | None = None,
     max_length: int | None = None,
+    max_train_samples: int | None = None,
+    max_eval_samples: int | None = None,
 ) -> tuple[Trainer, TrainOutput]:
     """Load, tokenise, train, evaluate each epoch, and save to ``args.output_dir``.
 
@@ -70,6 +72,7 @@ def finetune(
         text_columns: one or two columns to feed; None finds them.
         label_column: the column to predict; None finds it.
         max_length: tokens to cut a row to; None takes what the model can read.
+        max_train_samples, max_eval_samples: rows to draw at random, with ``args.seed``; None takes all.
 
     Returns:
         The trainer, with the trained model, and the summary of the training.
@@ -83,6 +86,9 @@ def finetune(
     data = load_dataset(dataset, config)
     task, data = find_task(data, config, text_columns, label_column)
     logger.info("%s", task)
+    for split, limit in (("train", max_train_samples), (task.eval_split, max_eval_samples)):
+        if limit is not None and split is not None:
+            data[split] = data[split].shuffle(seed=args.seed).take(limit)
     tokenizer = AutoTokenizer.from_pretrained(model)
     set_seed(args.seed)
     labels = dict(enumerate(task.label_names)) or None
@@ -146,6 +152,8 @@ def find_task(
     if not 1 <= len(text_columns) <= 2:
         raise ValueError(f"name one or two text columns, not {text_columns}; the data set has: {', '.join(features)}")
     for column in text_columns:
+        if column == label_column:
+            raise ValueError(f"column {column!r} cannot be both a text and the label")
         if not _is_text(features[column]):
             raise ValueError(f"the text column {column!r} holds {features[column]!r}; expected strings")
     candidates = [*(GLUE[config].eval_splits if is_glue else ()), "validation", "test"]
@@ -153,6 +161,9 @@ def find_task(
     data = DatasetDict({name: data[name] for name in filter(None, ["train", eval_split])})
     for name, split in data.items():
         _check_complete(split, name, [*text_columns, label_column])
+        found, expected = split.features[label_column], features[label_column]
+        if _classes(found) != _classes(expected):
+            raise ValueError(f"split {name!r}: column {label_column!r} holds {found!r}, but {expected!r} in 'train'")
     data = _number_labels(data, label_column)
     names = _label_names(data["train"], label_column)
     task = Task(text_columns, label_column, names, eval_split, config if is_glue else None)
@@ -213,6 +224,11 @@ def _find_label(features: Features) -> str:
 
 def _is_text(feature: Feature) -> bool:
     return getattr(feature, "dtype", None) in ("string", "large_string")
+
+
+def _classes(feature: Feature) -> list[str] | str:
+    """What the labels of two splits must have in common to mean the same."""
+    return feature.names if isinstance(feature, ClassLabel) else "text" if _is_text(feature) else "number"
 
 
 def _number_labels(data: DatasetDict, column: str) -> DatasetDict:

@@ -42,6 +42,8 @@ def snapshot(
     Raises:
         FileNotFoundError: it is neither a folder nor a repository that can be reached or is in the cache.
     """
+    if not name_or_path:
+        raise ValueError(f"expected a folder or a name on the Hub, not {name_or_path!r}")
     folder = Path(name_or_path).expanduser()
     if folder.is_dir():
         return folder

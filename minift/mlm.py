@@ -1,5 +1,6 @@
 """Adapt a checkpoint to a corpus by masked language modelling: from two names to a saved model and its perplexity."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from minift.data.mask import DataCollatorForLanguageModeling, DataCollatorForWho
 from minift.data.tokenizer import AutoTokenizer, Tokenizer
 from minift.metrics import perplexity
 from minift.model.auto import AutoModelForMaskedLM
+from minift.model.checks import check_vocabulary
 from minift.train.arguments import TrainingArguments
 from minift.train.loader import Loader
 from minift.train.report import EpochTable
@@ -66,8 +68,7 @@ def mlm(
     longest = model.config.max_position_embeddings
     if not 1 <= chunk_size <= longest:
         raise ValueError(f"chunk_size={chunk_size}: the model reads 1 to {longest} tokens (max_position_embeddings)")
-    if len(tokenizer) > model.config.vocab_size:
-        raise ValueError(f"the tokenizer has {len(tokenizer)} tokens, the model only {model.config.vocab_size}")
+    check_vocabulary(len(tokenizer), model.config)
     masking = DataCollatorForWholeWordMask if whole_word_mask else DataCollatorForLanguageModeling
     collator = masking(tokenizer, mlm_probability=mlm_probability)
 
@@ -95,7 +96,7 @@ def mlm(
         evaluation = freeze_masks(evaluation, masking(tokenizer, mlm_probability=mlm_probability, seed=args.seed))
 
     if whole_word_mask:
-        args.remove_unused_columns = False  # the collator needs word_ids; it takes them out itself
+        args = replace(args, remove_unused_columns=False)  # the collator needs word_ids; it takes them out itself
     trainer = MaskedLMTrainer(
         model,
         args,
@@ -146,7 +147,8 @@ def find_text_column(features: Features, text_column: str | None = None) -> str:
     Raises:
         ValueError: there is no such column, or it does not hold strings, or there are several to choose from.
     """
-    strings = [name for name, feature in features.items() if feature.dtype == "string"]
+    texts = ("string", "large_string")
+    strings = [name for name, feature in features.items() if getattr(feature, "dtype", None) in texts]
     if text_column is None:
         text_column = "text" if "text" in strings or len(strings) != 1 else strings[0]
     if text_column not in strings:

@@ -31,7 +31,7 @@ def reviews(tmp_path_factory):
         rows = corpus[split][:ROWS]
         columns[split] = {
             "text": rows["text"],
-            "label": [("bad", "good")[label] for label in rows["label"]],
+            "label": [("sad", "glad")[label] for label in rows["label"]],
             "stars": [label + len(text) / 100 for label, text in zip(rows["label"], rows["text"], strict=True)],
             "likes": [bool(label) for label in rows["label"]],
         }
@@ -85,11 +85,11 @@ def test_string_labels_are_numbered_alike_in_all_splits(start, reviews, tmp_path
     data = only(reviews, "text", "label")
     data["validation"] = {name: values[::-1] for name, values in data["validation"].items()}  # other order of labels
     config, state = run(start, write(tmp_path / "data", data), tmp_path / "out")
-    assert config["id2label"] == {"0": "bad", "1": "good"}
+    assert config["id2label"] == {"0": "glad", "1": "sad"}
     assert config["problem_type"] == "single_label_classification"
     assert {"eval_accuracy", "eval_f1"} <= last_evaluation(state).keys()
     assert main(["predict", "--model", str(tmp_path / "out"), "--text", "The plot is clever."]) == 0
-    assert capsys.readouterr().out.splitlines()[-1].split()[0] in ("bad", "good")
+    assert capsys.readouterr().out.splitlines()[-1].split()[0] in ("glad", "sad")
 
 
 def test_training_alone_is_not_evaluated_and_says_so(start, reviews, tmp_path, caplog):
@@ -207,8 +207,9 @@ FINE = {"text": ["a", "b"], "label": ["x", "y"]}
         ({"text": ["a", "b"], "label": ["y", "z"]}, r"split 'validation', row 1, column 'label': 'z' is no class"),
         ({"text": ["a", None], "label": ["y", "x"]}, "split 'validation', row 1: column 'text' is null"),
         ({"label": ["y", "x"]}, "split 'validation' has no column 'text'; it has: label"),
+        ({"text": ["a", "b"], "label": [1, 0]}, r"split 'validation': .* Value\('int64'\), but Value\('string'\) in"),
     ],
-    ids=["unseen label", "null text", "no text"],
+    ids=["unseen label", "null text", "no text", "other labels"],
 )
 def test_bad_evaluation_rows_are_named(validation, message):
     with pytest.raises(ValueError, match=message):
@@ -218,8 +219,15 @@ def test_bad_evaluation_rows_are_named(validation, message):
 def test_other_bad_data_is_named():
     with pytest.raises(ValueError, match="split 'train' is empty"):
         find_task(DatasetDict(train=Dataset.from_dict(FINE).select([])), None)
-    with pytest.raises(ValueError, match=r"text column 'label' holds Value\('int64'\); expected strings"):
-        find_task(dataset(Value("int64"), [0, 1, 0]), None, text_columns=["label"])
+    with pytest.raises(ValueError, match=r"text column 'stars' holds Value\('int64'\); expected strings"):
+        find_task(dataset(Value("int64"), [0, 1, 0], stars=(Value("int64"), [1, 2, 3])), None, text_columns=["stars"])
+    with pytest.raises(ValueError, match="column 'label' cannot be both a text and the label"):
+        find_task(DatasetDict(train=Dataset.from_dict(FINE)), None, text_columns=["text", "label"])
+    same = Features(text=Value("string"), label=ClassLabel(names=["x", "y"]))
+    swapped = Features(same | {"label": ClassLabel(names=["y", "x"])})
+    train, validation = (Dataset.from_dict(FINE | {"label": [0, 1]}, kinds) for kinds in (same, swapped))
+    with pytest.raises(ValueError, match=r"\['y', 'x'\]\), but ClassLabel\(names=\['x', 'y'\]\) in 'train'"):
+        find_task(DatasetDict(train=train, validation=validation), None)
 
 
 # -- what is refused before any training
@@ -266,3 +274,10 @@ def test_the_trained_model_is_the_saved_one(start, reviews, tmp_path):
     for name, parameter in trainer.model.named_parameters():
         np.testing.assert_array_equal(parameter.detach().numpy(), saved.get_parameter(name).detach().numpy())
     assert output.global_step == 3
+
+
+def test_a_part_of_the_rows_is_drawn_with_the_seed(start, reviews, tmp_path):
+    corpus = write_jsonl(tmp_path / "data", only(reviews, "text", "label"))
+    args = TrainingArguments(str(tmp_path / "out"), max_steps=1, save_strategy="no", disable_tqdm=True)
+    trainer, _ = finetune(start, corpus, args, max_train_samples=9, max_eval_samples=5)
+    assert (len(trainer.train_dataset), len(trainer.eval_dataset)) == (9, 5)

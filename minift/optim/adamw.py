@@ -171,5 +171,9 @@ def _check(settings: dict[str, Any]) -> None:
         if not isinstance(value, int | float) or not 0 <= value < float("inf"):
             raise ValueError(f"AdamW: {name} must be a finite number ≥ 0, not {value!r}")
     betas = settings["betas"]
-    if len(betas) != 2 or not all(isinstance(beta, int | float) and 0 <= beta < 1 for beta in betas):
+    if (
+        not isinstance(betas, list | tuple)
+        or len(betas) != 2
+        or not all(isinstance(beta, int | float) and 0 <= beta < 1 for beta in betas)
+    ):
         raise ValueError(f"AdamW: betas must be two numbers in [0, 1), not {betas!r}")

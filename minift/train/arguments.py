@@ -1,12 +1,15 @@
 """The settings of a training run: one documented, validated dataclass."""
 
 import dataclasses
+import enum
 import json
 import math
+import numbers
 import os
+import types
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import torch
 
@@ -130,7 +133,7 @@ class TrainingArguments:
     """The metric that says which checkpoint is best; "loss" when one is needed and none is named."""
     greater_is_better: bool | None = None
     """Whether that metric should rise; None: unless its name ends with "loss"."""
-    resume_from_checkpoint: str | None = None
+    resume_from_checkpoint: str | bool | None = None
     """For scripts: what they may hand to `Trainer.train(resume_from_checkpoint=…)`."""
     ignore_data_skip: bool = False
     """When resuming, begin the interrupted epoch anew instead of skipping the batches already seen."""
@@ -184,6 +187,7 @@ class TrainingArguments:
     """Kept for scripts that set it: files of the same name in `output_dir` are replaced either way."""
 
     def __post_init__(self) -> None:
+        self._check_types()
         for former, name in (("evaluation_strategy", "eval_strategy"), ("no_cuda", "use_cpu")):
             if getattr(self, former) is not None:
                 setattr(self, name, getattr(self, former))
@@ -201,15 +205,23 @@ class TrainingArguments:
             self.greater_is_better = not self.metric_for_best_model.endswith("loss")
         self._check_combinations()
 
+    def _check_types(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, enum.Enum):  # such as IntervalStrategy.EPOCH
+                value = value.value
+                setattr(self, field.name, value)
+            union = get_args(field.type) if isinstance(field.type, types.UnionType) else [field.type]
+            kinds = [get_origin(kind) or kind for kind in union]
+            kinds += [numbers.Real] if float in kinds else [numbers.Integral] if int in kinds else []
+            if not isinstance(value, tuple(kinds)) or (isinstance(value, bool) and bool not in kinds):
+                expected = getattr(field.type, "__name__", field.type)
+                raise TypeError(f"{field.name} must be {expected}, not {value!r}")
+
     def _check_choices(self) -> None:
         for name, choices in CHOICES.items():
-            value = getattr(self, name)
-            value = getattr(value, "value", value)  # an enum's member, such as IntervalStrategy.EPOCH, or its value
-            if value not in choices:
-                raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
-            setattr(self, name, value)
-        if isinstance(self.lr_scheduler_kwargs, str):  # from the command line
-            self.lr_scheduler_kwargs = json.loads(self.lr_scheduler_kwargs)
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}")
         if self.report_to not in (None, "none", [], ["none"]):
             raise ValueError(f"report_to={self.report_to!r}: minift reports to no service; use 'none'")
         if unknown := set(self.include_for_metrics) - {"inputs", "loss"}:
@@ -227,8 +239,8 @@ class TrainingArguments:
             for name in names:
                 if not getattr(self, name) >= least:
                     raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)!r}")
-        for name in ("num_train_epochs", "logging_steps", "save_steps"):
-            if not getattr(self, name) > 0:
+        for name in ("num_train_epochs", "logging_steps", "save_steps", "save_total_limit"):
+            if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, not {getattr(self, name)!r}")
         for name in ("logging_steps", "save_steps", "eval_steps"):
             value = getattr(self, name)

@@ -68,7 +68,11 @@ def save_optimizer(folder: Path, optimizer: torch.optim.Optimizer) -> dict[str, 
 def load_optimizer(folder: Path, optimizer: torch.optim.Optimizer, stored: dict[str, Any]) -> None:
     """Undo `save_optimizer`: `optimizer` must have the same parameter groups as the one that was saved."""
     state: dict[int, dict[str, Any]] = {}
-    for key, value in {**safetensors.torch.load_file(str(folder / OPTIMIZER_FILE)), **stored["numbers"]}.items():
+    try:
+        tensors = safetensors.torch.load_file(str(folder / OPTIMIZER_FILE))
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{folder / OPTIMIZER_FILE} is damaged: {error}") from error
+    for key, value in {**tensors, **stored["numbers"]}.items():
         parameter, name = key.split(".", 1)
         state.setdefault(int(parameter), {})[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": stored["param_groups"]})

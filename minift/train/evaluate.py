@@ -102,11 +102,13 @@ def evaluation_loop(
         wants_loss = "loss" in args.include_for_metrics
         prediction = EvalPrediction(logits, labels, concatenate(inputs), all_losses if wants_loss else None)
         metrics = compute_metrics(prediction)
-    metrics = {name: value.item() if hasattr(value, "item") else value for name, value in (metrics or {}).items()}
+    if not isinstance(metrics, dict):
+        raise TypeError(f"compute_metrics must return a dict of numbers, not {metrics!r}")
+    metrics = {name: value.item() if hasattr(value, "item") else value for name, value in metrics.items()}
     if all_losses is not None:
         metrics["loss"] = all_losses.mean().item()
-        total = sum(count for _, count in weights)
-        metrics["weighted_loss"] = sum(loss * count for loss, count in weights) / max(total, 1)
+        counted = [(loss, count) for loss, count in weights if count]  # the loss of no labels at all is NaN
+        metrics["weighted_loss"] = sum(loss * count for loss, count in counted) / max(sum(c for _, c in counted), 1)
     prefixed = {name if name.startswith(f"{prefix}_") else f"{prefix}_{name}": value for name, value in metrics.items()}
     num_samples = len(loader.dataset)
     prefixed |= speed_metrics(prefix, start, num_samples, math.ceil(num_samples / args.per_device_eval_batch_size))

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from minift import hub
 from minift.data.collate import DataCollatorWithPadding, default_data_collator
+from minift.model.checks import check_vocabulary
 from minift.optim.schedule import get_scheduler
 from minift.train import checkpoint as ckpt
 from minift.train import report
@@ -81,12 +82,16 @@ class Trainer(CallbackHandler):
         tokenizer: Any = None,
     ):
         self.args = args if args is not None else TrainingArguments()
+        if not isinstance(self.args, TrainingArguments):
+            raise TypeError(f"Trainer's args must be TrainingArguments, not {args!r}")
         set_seed(self.args.seed, self.args.full_determinism)
         if (model is None) == (model_init is None):
             raise ValueError("Trainer needs either a model or a model_init, not both and not neither")
         self.model_init = model_init
         self.place_model(model if model is not None else model_init())
         self.processing_class = processing_class if processing_class is not None else tokenizer
+        if self.processing_class is not None and hasattr(self.model, "config"):
+            check_vocabulary(len(self.processing_class), self.model.config)
         if data_collator is None:
             padding = self.processing_class is not None
             data_collator = DataCollatorWithPadding(self.processing_class) if padding else default_data_collator
@@ -392,5 +397,4 @@ class Trainer(CallbackHandler):
     def is_world_process_zero(self) -> bool:
         return True
 
-    def is_local_process_zero(self) -> bool:
-        return True
+    is_local_process_zero = is_world_process_zero

@@ -2,7 +2,6 @@
 
 import collections
 import copy
-import os
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -68,15 +67,6 @@ def test_blocks_equal_those_of_datasets(tokenized, blocks):
     assert blocks[:] == theirs[:]
     assert chunk_dataset(tokenized, 128, batch_size=1000)[:] == theirs[:]
     assert tokenized.map(group_texts, batched=True)[:] == theirs[:]
-
-
-@pytest.mark.skipif("MINIFT_SLOW" not in os.environ, reason="tokenises 100,000 reviews: set MINIFT_SLOW=1")
-@pytest.mark.parametrize(("split", "count"), [("train", 61_289), ("test", 59_905), ("unsupervised", 122_963)])
-def test_the_courses_number_of_blocks(both, split, count):
-    table = pq.read_table(next((IMDB / "plain_text").glob(f"{split}*.parquet")), columns=["text"])
-    tokenized = Dataset(table).map(lambda batch: both[0](batch["text"]), batched=True, remove_columns=["text"])
-    assert len(tokenized.map(Chunker(128), batched=True)) == count
-    assert count < len(chunk_dataset(tokenized, 128)) < count + len(tokenized) // 1000
 
 
 def rows_of(tokenized, blocks, form):

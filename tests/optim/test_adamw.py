@@ -127,6 +127,7 @@ def test_parameter_groups():
         ({"betas": (0.9, 1.0)}, r"betas must be two numbers in \[0, 1\)"),
         ({"betas": (-0.1, 0.9)}, "betas must be"),
         ({"betas": (0.9,)}, "betas must be"),
+        ({"betas": 0.9}, "betas must be two numbers"),
         ({"amsgrad": True}, "does not support amsgrad=True"),
         ({"maximize": True}, "maximize"),
         ({"foreach": True}, "foreach"),

@@ -60,6 +60,7 @@ def test_derived_values():
         (dict(learning_rate=float("nan")), "learning_rate must be at least 0, not nan"),
         (dict(num_train_epochs=0), "num_train_epochs must be above 0"),
         (dict(max_steps=0), "max_steps must be positive"),
+        (dict(save_total_limit=-1), "save_total_limit must be above 0, not -1"),
         (dict(logging_steps=2.5), "logging_steps must be a whole number of steps or a share below 1"),
         (dict(adam_beta2=1.0), "adam_beta2 must be in"),
         (dict(fp16=True, bf16=True), "fp16 and bf16 exclude each other"),
@@ -75,6 +76,22 @@ def test_derived_values():
 )
 def test_bad_values_are_refused_by_name(options, message):
     with pytest.raises(ValueError, match=message):
+        TrainingArguments("out", **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(learning_rate="5e-5"), "learning_rate must be float, not '5e-5'"),
+        (dict(max_steps=1.5), "max_steps must be int, not 1.5"),
+        (dict(seed=True), "seed must be int, not True"),
+        (dict(max_grad_norm=None), "max_grad_norm must be float, not None"),
+        (dict(bf16="yes"), "bf16 must be bool, not 'yes'"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_values_of_another_type_are_refused_by_name(options, message):
+    with pytest.raises(TypeError, match=message):
         TrainingArguments("out", **options)
 
 

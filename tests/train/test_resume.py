@@ -137,6 +137,14 @@ def test_a_truncated_model_file_is_named(tmp_path):
         make(tmp_path, NoisyRows()).train(str(tmp_path / "checkpoint-1"))
 
 
+def test_a_truncated_optimizer_file_is_named(tmp_path):
+    make(tmp_path, NoisyRows(), max_steps=1).train()
+    file = tmp_path / "checkpoint-1" / "optimizer.safetensors"
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(ValueError, match=r"checkpoint-1/optimizer.safetensors is damaged"):
+        make(tmp_path, NoisyRows()).train(str(tmp_path / "checkpoint-1"))
+
+
 @pytest.mark.parametrize(
     ("limit", "best", "kept"),
     [

@@ -156,6 +156,14 @@ def test_evaluation_loss_weights_batches_by_their_rows(trainer_for):
     assert metrics["eval_weighted_loss"] == pytest.approx(want, rel=1e-5)
 
 
+def test_a_batch_without_labels_does_not_spoil_the_weighted_loss(trainer_for):
+    ignore_zeros = lambda rows: (batch := PadRows()(rows)) | {"labels": torch.where(batch["labels"] == 0, -100, 1)}  # noqa: E731
+    rows = [row for row in tiny_rows(60) if row["label"] == 0][:8] + [row for row in tiny_rows(60) if row["label"]][:8]
+    metrics = trainer_for(evaluate=rows, collator=ignore_zeros).evaluate()
+    assert np.isnan(metrics["eval_loss"])  # as the library has it
+    assert np.isfinite(metrics["eval_weighted_loss"])
+
+
 def test_predictions_keep_the_order_of_the_rows(trainer_for):
     rows = tiny_rows(21)
     output = trainer_for().predict(rows)
@@ -274,6 +282,12 @@ def test_model_init_is_seeded_again_at_each_train(tmp_path):
 
 
 def test_bad_input(trainer_for, tmp_path):
+    with pytest.raises(TypeError, match="args must be TrainingArguments, not 'out'"):
+        Trainer(tiny_model(), "out")
+    with pytest.raises(ValueError, match="the tokenizer has 51 tokens, but the model has embeddings for 50"):
+        Trainer(tiny_model(), TrainingArguments(str(tmp_path)), processing_class=range(51))
+    with pytest.raises(TypeError, match="compute_metrics must return a dict of numbers, not 0.5"):
+        trainer_for(evaluate=tiny_rows(4), compute_metrics=lambda prediction: 0.5).evaluate()
     with pytest.raises(ValueError, match="either a model or a model_init"):
         Trainer(args=TrainingArguments(str(tmp_path)))
     with pytest.raises(ValueError, match="needs an eval_dataset"):
