@@ -198,7 +198,7 @@ def test_whole_words_are_hidden_whole(model, corpus, arguments):
     args = arguments(max_steps=20)
     trainer, _ = mlm(model, corpus, args, chunk_size=16, whole_word_mask=True, mlm_probability=0.3)
     assert isinstance(trainer.data_collator, DataCollatorForWholeWordMask)
-    assert args.remove_unused_columns is False
+    assert trainer.args.remove_unused_columns is False
     rows = [trainer.train_dataset[i] for i in range(200)]
     hidden = (trainer.data_collator(rows)["labels"] != -100).tolist()
     pairs = 0  # of neighbouring tokens of one word
