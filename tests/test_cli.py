@@ -84,6 +84,23 @@ def test_predict(classifier, tmp_path, capsys):
     assert all(line["label"] in ("equivalent", "not_equivalent") for line in lines)
 
 
+def test_mlm_and_fill_mask(corpus, start, tmp_path, capsys):
+    args = ["mlm", "--model", start, "--dataset", corpus, "--config", "reviews", "--output_dir", tmp_path]
+    options = ["--split", "unsupervised", "--chunk_size", "16", "--train_size", "40", *QUICK]
+    assert main([*map(str, args), *options]) == 0
+    out = capsys.readouterr().out
+    assert "training on 40 blocks, evaluating on 4" in out
+    assert "perplexity before training: " in out
+    assert "perplexity after training: " in out
+    assert main(["fill-mask", "--model", str(tmp_path), "The [MASK] is dull.", "--top_k", "3"]) == 0
+    assert [len(line.split()) > 2 for line in capsys.readouterr().out.splitlines()] == [True] * 3
+    assert main(["fill-mask", "--model", str(tmp_path), "The [MASK] is [MASK]."]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert (len(lines), lines[0], lines[6]) == (12, "mask 1", "mask 2")
+    assert main(["fill-mask", "--model", str(tmp_path), "No mask."]) == 2
+    assert "[MASK]" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
