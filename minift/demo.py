@@ -34,7 +34,7 @@ def demo(output_dir: str | Path, seed: int = 0) -> dict[str, float]:
         The accuracy on the validation split, after fine-tuning from random and from pre-trained weights.
     """
     folder = Path(output_dir)
-    start, adapted, classifier = folder / "start", folder / "pretrained", folder / "classifier"
+    start, adapted = folder / "start", folder / "pretrained"
     print("minift demo: nothing is downloaded, and the corpus is generated: its scores say nothing about real text.")
 
     stage("corpus.py", "writes sentences of a grammar as Parquet files, laid out as a Hub repository")
@@ -75,7 +75,9 @@ def demo(output_dir: str | Path, seed: int = 0) -> dict[str, float]:
     accuracy = {}
     for name, checkpoint in {"random": start, "pre-trained": adapted}.items():
         stage("finetune.py", f"trains a classifier from {name} weights: AdamW, a falling rate, evaluation by epoch")
-        args = arguments(classifier, seed, num_train_epochs=3, learning_rate=3e-4, per_device_train_batch_size=16)
+        args = arguments(
+            folder / f"from-{name}", seed, num_train_epochs=3, learning_rate=3e-4, per_device_train_batch_size=16
+        )
         trainer, _ = finetune(checkpoint, corpus, args, config="reviews")
         metrics = trainer.evaluate()
         accuracy[name] = metrics["eval_accuracy"]
@@ -83,12 +85,11 @@ def demo(output_dir: str | Path, seed: int = 0) -> dict[str, float]:
     labels = list(data["validation"]["label"])
     majority = max(labels.count(label) for label in set(labels)) / len(labels)
     worth = accuracy["pre-trained"] - accuracy["random"]
-    print(
-        f"  always the more frequent class: accuracy {majority:.3f}; pre-training was worth {worth:+.3f} on this grammar"
-    )
+    print(f"  always the more frequent class: accuracy {majority:.3f}; what pre-training was worth: {worth:+.3f}")
 
-    stage("pipelines.py", f"loads the model saved in {classifier} and labels new sentences")
-    classify = pipeline("text-classification", model=classifier)
+    better = folder / f"from-{max(accuracy, key=accuracy.get)}"
+    stage("pipelines.py", f"loads the better one, saved in {better}, and labels new sentences")
+    classify = pipeline("text-classification", model=better)
     for sentence, answer in zip(SENTENCES, classify(SENTENCES), strict=True):
         print(f"  {answer['label']:<8} {answer['score']:.3f}  {sentence}")
     return accuracy
