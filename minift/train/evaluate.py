@@ -106,13 +106,17 @@ def evaluation_loop(
         raise TypeError(f"compute_metrics must return a dict of numbers, not {metrics!r}")
     metrics = {name: value.item() if hasattr(value, "item") else value for name, value in metrics.items()}
     if all_losses is not None:
-        metrics["loss"] = all_losses.mean().item()
-        counted = [(loss, count) for loss, count in weights if count]  # the loss of no labels at all is NaN
-        metrics["weighted_loss"] = sum(loss * count for loss, count in counted) / max(sum(c for _, c in counted), 1)
+        metrics |= {"loss": all_losses.mean().item(), "weighted_loss": weighted_mean(weights)}
     prefixed = {name if name.startswith(f"{prefix}_") else f"{prefix}_{name}": value for name, value in metrics.items()}
     num_samples = len(loader.dataset)
     prefixed |= speed_metrics(prefix, start, num_samples, math.ceil(num_samples / args.per_device_eval_batch_size))
     return EvalLoopOutput(logits, labels, prefixed, num_samples)
+
+
+def weighted_mean(losses: list[tuple[float, int]]) -> float:
+    """The mean of (loss, number of labels) over all labels; a batch without labels, whose loss is NaN, has no part."""
+    counted = [(loss, count) for loss, count in losses if count]
+    return sum(loss * count for loss, count in counted) / max(sum(count for _, count in counted), 1)
 
 
 def count_labels(batch: dict[str, torch.Tensor], label_names: list[str]) -> int:
