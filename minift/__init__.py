@@ -49,6 +49,7 @@ _PUBLIC = {
     "train.arguments": ["TrainingArguments"],
     "train.callbacks": ["EarlyStoppingCallback", "TrainerCallback", "TrainerControl", "TrainerState"],
     "train.trainer": ["Trainer"],
+    "train.accelerator": ["Accelerator", "notebook_launcher"],
     "train.evaluate": ["EvalPrediction", "PredictionOutput"],
     "metrics": ["load_metric"],
     "pipelines": ["pipeline"],

@@ -1,4 +1,4 @@
-"""The command line: demo, finetune, predict, mlm, fill-mask."""
+"""The command line: demo, finetune, predict, mlm, fill-mask, run."""
 
 import argparse
 import ast
@@ -20,16 +20,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     _add_predict(commands)
     _add_mlm(commands)
     _add_fill_mask(commands)
+    _add_run(commands)
     options = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    if options.command != "run":  # a script sets up its own logging
+        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+        logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
-        options.run(options)
+        return options.run(options) or 0
     except (ValueError, KeyError, TypeError, ImportError, OSError) as error:
         message = error.args[0] if isinstance(error, KeyError) else error
         print(f"minift {options.command}: {message}", file=sys.stderr)
         return 2
-    return 0
 
 
 def _add_demo(commands: argparse._SubParsersAction) -> None:
@@ -158,6 +159,19 @@ def _fill_mask(options: argparse.Namespace) -> None:
             print(f"mask {number}")
         for answer in best:
             print(f"{answer['score']:.4f}  {answer['token_str']:<12}  {answer['sequence']}")
+
+
+def _add_run(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("run", help="run a script with minift in place of transformers, datasets, …")
+    parser.add_argument("script", help="the file to run")
+    parser.add_argument("args", nargs=argparse.REMAINDER, help="the script's own arguments")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from minift.standin import run
+
+    return run(options.script, options.args)
 
 
 def read_items(path: str) -> Iterator[dict[str, str]]:

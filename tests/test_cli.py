@@ -101,6 +101,17 @@ def test_mlm_and_fill_mask(corpus, start, tmp_path, capsys):
     assert "[MASK]" in capsys.readouterr().err
 
 
+def test_run_hands_the_scripts_own_arguments_on(tmp_path, capsys):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys, transformers\nprint(sys.argv[1:], transformers.BertConfig.__module__)\nsys.exit(3)\n"
+    )
+    with pytest.raises(SystemExit, match="3"):
+        main(["run", str(script), "-h", "--x", "1"])
+    assert capsys.readouterr().out == "['-h', '--x', '1'] minift.model.config\n"
+    assert main(["run", str(tmp_path / "none.py")]) == 2
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [

@@ -3,7 +3,7 @@
 import logging
 import os
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -224,6 +224,8 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         state_dict: dict[str, Tensor] | None = None,
         max_shard_size: int | str = "50GB",
         safe_serialization: bool = True,
+        is_main_process: bool = True,
+        save_function: Callable[[dict[str, Tensor], Path], None] | None = None,
     ) -> None:
         """Write config.json and model.safetensors (or its shards) into `save_directory`, as transformers does.
 
@@ -232,9 +234,13 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
             state_dict: write these tensors instead of the model's own.
             max_shard_size: bytes, or "500MB", "5GB".
             safe_serialization: only True: other formats can run code when they are loaded.
+            is_main_process: False writes nothing, so that of several processes only one does.
+            save_function: writes the tensors of a file to its path, as `Accelerator.save` does.
         """
         if not safe_serialization:
             raise ValueError("safe_serialization=False would write a pickle; minift writes safetensors only")
+        if not is_main_process:
+            return
         if Path(save_directory).is_file():
             raise ValueError(f"{save_directory} is a file; save_pretrained needs a folder")
         state_dict = self.state_dict() if state_dict is None else state_dict
@@ -242,5 +248,5 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         stored = {name: tensor for name, tensor in state_dict.items() if name not in tied}
         self.config.architectures = [type(self).__name__]
         self.config.dtype = str(self.dtype).removeprefix("torch.")
-        save_weights(stored, save_directory, max_shard_size)
+        save_weights(stored, save_directory, max_shard_size, save_function)
         self.config.save_pretrained(save_directory)

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -140,10 +141,16 @@ def set_parameter(model: nn.Module, name: str, tensor: Tensor) -> None:
     setattr(model.get_submodule(module), leaf, nn.Parameter(tensor))
 
 
-def save_weights(tensors: dict[str, Tensor], folder: str | os.PathLike, max_shard_size: int | str) -> None:
+def save_weights(
+    tensors: dict[str, Tensor],
+    folder: str | os.PathLike,
+    max_shard_size: int | str,
+    save_function: Callable[[dict[str, Tensor], Path], None] | None = None,
+) -> None:
     """Write `tensors` as model.safetensors, or as numbered shards and their index when they are larger than a shard.
 
-    Each file replaces its predecessor whole; weights of an earlier save under other names are removed at the end.
+    `save_function` writes a shard to a path; None is safetensors' own `save_file`. Each file replaces its predecessor
+    whole; weights of an earlier save under other names are removed at the end.
     """
     folder = Path(folder)
     shards = _shards(tensors, parse_size(max_shard_size))
@@ -152,7 +159,11 @@ def save_weights(tensors: dict[str, Tensor], folder: str | os.PathLike, max_shar
         files = [SINGLE]
     for file, shard in zip(files, shards, strict=True):
         with atomic_path(folder / file) as fresh:
-            save_file({name: t.contiguous() for name, t in shard.items()}, fresh, metadata={"format": "pt"})
+            contiguous = {name: tensor.contiguous() for name, tensor in shard.items()}
+            if save_function is None:
+                save_file(contiguous, fresh, metadata={"format": "pt"})
+            else:
+                save_function(contiguous, fresh)
     if len(shards) > 1:
         weight_map = {name: file for file, shard in zip(files, shards, strict=True) for name in shard}
         total = sum(t.nbytes for t in tensors.values())

@@ -1,0 +1,153 @@
+"""The course's plain loop and its Accelerate form, to the bit: one thread, dropout on, two epochs with evaluation."""
+
+import accelerate
+import pytest
+import torch
+import transformers
+from torch.utils.data import DataLoader
+
+import minift
+from minift.train import accelerator as ours
+from tests.tiny import CONFIG, NoisyRows, tiny_rows
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """A randomly initialised encoder without a head."""
+    folder = tmp_path_factory.mktemp("bert")
+    torch.manual_seed(3)
+    minift.BertModel(minift.BertConfig(**CONFIG)).save_pretrained(folder)
+    return folder
+
+
+def start(library, checkpoint, adamw):
+    """The parts of both loops: model, optimizer, loaders whose collator draws random masks."""
+    torch.manual_seed(7)
+    rows = tiny_rows(43)
+    model = library.AutoModelForSequenceClassification.from_pretrained(checkpoint, num_labels=2)
+    optimizer = adamw(model.parameters())
+    train = DataLoader(rows, shuffle=True, batch_size=8, collate_fn=NoisyRows())
+    evaluation = DataLoader(rows[:21], batch_size=8, collate_fn=NoisyRows())
+    return model, optimizer, train, evaluation
+
+
+def schedule(library, optimizer, train, steps_per_update=1):
+    updates = 2 * -(-len(train) // steps_per_update)
+    return library.get_scheduler("linear", optimizer=optimizer, num_warmup_steps=2, num_training_steps=updates)
+
+
+def evaluate(model, loader, losses):
+    model.eval()
+    for batch in loader:
+        with torch.no_grad():
+            losses.append(model(**batch).loss.item())
+
+
+def raw_loop(library, checkpoint, adamw):
+    model, optimizer, train, evaluation = start(library, checkpoint, adamw)
+    scheduler = schedule(library, optimizer, train)
+    losses = []
+    for _ in range(2):
+        model.train()
+        for batch in train:
+            loss = model(**batch).loss
+            loss.backward()
+            optimizer.step()
+            scheduler.step()
+            optimizer.zero_grad()
+            losses.append(loss.item())
+        evaluate(model, evaluation, losses)
+    return losses, model.state_dict()
+
+
+def accelerate_loop(library, checkpoint, adamw, accelerator, clip=None, prepare_schedule=False):
+    model, optimizer, train, evaluation = start(library, checkpoint, adamw)
+    model, optimizer, train, evaluation = accelerator.prepare(model, optimizer, train, evaluation)
+    scheduler = schedule(library, optimizer, train, accelerator.gradient_accumulation_steps)
+    if prepare_schedule:
+        scheduler = accelerator.prepare(scheduler)
+    losses = []
+    for _ in range(2):
+        model.train()
+        for batch in train:
+            with accelerator.accumulate(model):
+                loss = model(**batch).loss
+                accelerator.backward(loss)
+                if clip is not None and accelerator.sync_gradients:
+                    losses.append(accelerator.clip_grad_norm_(model.parameters(), clip).item())
+                optimizer.step()
+                scheduler.step()
+                optimizer.zero_grad()
+                losses.append(accelerator.gather(loss.detach().repeat(2)).tolist())
+        evaluate(model, evaluation, losses)
+    return losses, accelerator.unwrap_model(model).state_dict()
+
+
+def torch_adamw(parameters, lr=5e-4):
+    return torch.optim.AdamW(parameters, lr=lr, weight_decay=0.0, foreach=False, fused=False)
+
+
+def minift_adamw(parameters, lr=5e-4):
+    return minift.AdamW(parameters, lr=lr)
+
+
+def assert_equal(got, want):
+    assert got[0] == want[0]
+    assert got[1].keys() == want[1].keys()
+    for name in want[1]:
+        assert torch.equal(got[1][name], want[1][name]), name
+
+
+def test_the_raw_loop(checkpoint):
+    want = raw_loop(transformers, checkpoint, torch_adamw)
+    assert len(want[0]) == 2 * (6 + 3)
+    assert_equal(raw_loop(minift, checkpoint, minift_adamw), want)
+
+
+@pytest.mark.parametrize(
+    ("settings", "options"),
+    [
+        ({}, {}),
+        ({}, {"clip": 0.1, "prepare_schedule": True}),
+        ({"gradient_accumulation_steps": 4}, {"clip": 0.1, "prepare_schedule": True}),
+        ({"mixed_precision": "bf16"}, {}),
+    ],
+    ids=str,
+)
+def test_the_accelerator_loop(checkpoint, settings, options):
+    accelerate.state.AcceleratorState._reset_state(reset_partial_state=True)
+    accelerate.state.GradientState._reset_state()
+    theirs = accelerate.Accelerator(cpu=True, **settings)
+    want = accelerate_loop(transformers, checkpoint, torch_adamw, theirs, **options)
+    got = accelerate_loop(minift, checkpoint, minift_adamw, ours.Accelerator(cpu=True, **settings), **options)
+    assert_equal(got, want)
+
+
+def without_look_ahead(monkeypatch):
+    monkeypatch.setattr(ours.PreparedLoader, "__iter__", lambda self: iter(self.loader))
+
+
+def without_the_loaders_draws(monkeypatch):
+    def start_quietly(self):
+        state = torch.get_rng_state()
+        iterator = iter(self.loader)
+        torch.set_rng_state(state)
+        return iterator
+
+    monkeypatch.setattr(ours.PreparedLoader, "__iter__", start_quietly)
+
+
+@pytest.mark.parametrize("mutate", [without_look_ahead, without_the_loaders_draws])
+def test_the_comparison_catches(mutate, checkpoint, monkeypatch):
+    """The random draws of both rules are needed: without them some loss differs."""
+    want = accelerate_loop(minift, checkpoint, minift_adamw, ours.Accelerator(cpu=True))
+    mutate(monkeypatch)
+    assert accelerate_loop(minift, checkpoint, minift_adamw, ours.Accelerator(cpu=True))[0] != want[0]
