@@ -4,6 +4,7 @@ Re-implements transformers/pipelines/: the results have the same structure and t
 """
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -28,7 +29,7 @@ TOKENIZER_OPTIONS = (
 )
 
 
-class Pipeline:
+class Pipeline(ABC):
     """A model and its tokenizer; calling it takes texts to answers. The three tasks say how in `encode` and `answer`.
 
     Args:
@@ -92,9 +93,9 @@ class Pipeline:
                 real = batch["attention_mask"][i].bool()
                 yield self.answer(batch["input_ids"][i], real, output, options)
 
+    @abstractmethod
     def check(self, options: dict[str, Any]) -> dict[str, Any]:
         """Raise for an option or a value that the task does not have; return what `answer` needs."""
-        raise NotImplementedError
 
     def encode(self, item: Any, options: dict[str, Any]) -> BatchEncoding:
         """The token ids of one text."""
@@ -102,9 +103,9 @@ class Pipeline:
             raise ValueError(f"expected a text, not {item!r}")
         return self.tokenizer(item, return_attention_mask=True, **options.get("tokenizer_kwargs", {}))
 
+    @abstractmethod
     def answer(self, ids: Tensor, real: Tensor, output: Tensor, options: dict[str, Any]) -> Any:
         """The answer for one text of `ids` (T,), `real` (T,) False at padding, and the model's `output`."""
-        raise NotImplementedError
 
 
 class TextClassificationPipeline(Pipeline):
