@@ -4,6 +4,7 @@ import json
 import pickle
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from minift.data.tokenizer import AutoTokenizer, BertTokenizer, DistilBertTokenizer
@@ -135,7 +136,6 @@ def test_warns_of_a_maximum_length_without_effect(tokenizer):
 
 
 def test_columns_of_every_kind_are_accepted(tokenizer):
-    pa = pytest.importorskip("pyarrow")
     expected = tokenizer(["hello", "world"]).input_ids
     for column in (
         ("hello", "world"),
