@@ -1,4 +1,4 @@
-"""The command line: demo, finetune, predict, mlm, fill-mask, run."""
+"""The command line: demo, finetune, predict, mlm, fill-mask, crosscheck, run."""
 
 import argparse
 import ast
@@ -20,6 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _add_predict(commands)
     _add_mlm(commands)
     _add_fill_mask(commands)
+    _add_crosscheck(commands)
     _add_run(commands)
     options = parser.parse_args(argv)
     if options.command != "run":  # a script sets up its own logging
@@ -159,6 +160,31 @@ def _fill_mask(options: argparse.Namespace) -> None:
             print(f"mask {number}")
         for answer in best:
             print(f"{answer['score']:.4f}  {answer['token_str']:<12}  {answer['sequence']}")
+
+
+def _add_crosscheck(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("crosscheck", help="the same job on minift and on transformers, compared to the bit")
+    _add_source(parser)
+    parser.add_argument("--task", default="classification", choices=("classification", "mlm"), help="[classification]")
+    parser.add_argument("--steps", type=int, default=10, help="training steps, of 8 rows each [10]")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="threads of torch; equality to the bit is promised for 1 [1]"
+    )
+    parser.add_argument("--seed", type=int, default=42, help="of the new head, the order, the masks, the dropout [42]")
+    rows = "rows of the training split to use (for mlm, texts), drawn at random from a longer one [4000]"
+    parser.add_argument("--max_rows", type=int, default=4000, help=rows)
+    rows = "rows, or blocks of 128 tokens, to evaluate on after training [512]"
+    parser.add_argument("--max_eval_rows", type=int, default=512, help=rows)
+    parser.add_argument("--json", help="file to write the comparison to, for programs")
+    parser.set_defaults(run=_crosscheck)
+
+
+def _crosscheck(options: argparse.Namespace) -> int:
+    from minift.crosscheck.job import Job
+    from minift.crosscheck.report import crosscheck
+
+    job = Job(**{field.name: getattr(options, field.name) for field in dataclasses.fields(Job)})
+    return 0 if crosscheck(job, options.json) else 1
 
 
 def _add_run(commands: argparse._SubParsersAction) -> None:

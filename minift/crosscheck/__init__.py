@@ -1,0 +1,1 @@
+"""The same job on minift and on transformers, datasets and accelerate, compared stage by stage."""

@@ -1,0 +1,88 @@
+"""What a Trainer shows of itself: its batches, logits, losses and weights, as numpy arrays.
+
+minift's Trainer and transformers' have the same methods, so both are watched by the same code.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from minift.train.seed import rng_state, set_rng_state
+
+
+class Recording:
+    """Mixed into a Trainer: keeps what each training step is given in `inputs`."""
+
+    def __init__(self, *args: Any, **options: Any):
+        self.inputs: list[dict[str, np.ndarray]] = []
+        super().__init__(*args, **options)
+
+    def training_step(self, model: torch.nn.Module, inputs: Mapping[str, torch.Tensor], *rest: Any) -> torch.Tensor:
+        self.inputs.append(arrays(inputs))
+        return super().training_step(model, inputs, *rest)
+
+
+def observe(
+    trainer: Any, new: Iterable[str], row_numbers: Callable[[Any], Iterable[list[int]]], metrics: Iterable[str]
+) -> dict[str, Any]:
+    """Train and evaluate, and note what the stages from "batch composition" on compare.
+
+    Args:
+        trainer: a `Recording` Trainer of either library, ready to train.
+        new: names of the tensors that the checkpoint lacked.
+        row_numbers: a training loader -> the row numbers of each batch.
+        metrics: what of `evaluate()` to keep, without the prefix "eval_".
+
+    Returns:
+        For each stage a nest of arrays, as `compare` takes it.
+    """
+    seen: dict[str, Any] = {}
+    weights = trainer.model.state_dict()
+    drawn = {weights[name].data_ptr() for name in new if name in weights}  # a tied copy is as new as its source
+    is_new = {name: weight.data_ptr() in drawn for name, weight in weights.items()}
+    seen["loaded weights"] = arrays({name: weight for name, weight in weights.items() if not is_new[name]})
+    seen["weights of the new head"] = arrays({name: weight for name, weight in weights.items() if is_new[name]})
+
+    state = rng_state()  # looking at the batches draws numbers, as the training will: these are put back
+    seen["batch composition"] = numbered("batch", row_numbers(trainer.get_train_dataloader()))
+    batches = [arrays(batch) for batch in trainer.get_train_dataloader()]
+    set_rng_state(state)
+    seen["padding"] = seen["masks"] = numbered("batch", batches)
+    seen["logits"] = logits_of(trainer.model, batches[0])
+
+    trainer.train()
+    seen["inputs by step"] = numbered("step", trainer.inputs, start=1)
+    log = [entry for entry in trainer.state.log_history if "loss" in entry]
+    for name, key in (("learning rate", "learning_rate"), ("loss", "loss"), ("gradient norm", "grad_norm")):
+        seen[f"{name} by step"] = {f"step {entry['step']}": entry[key] for entry in log}
+    seen["weights after training"] = arrays(trainer.model.state_dict())
+    scores = trainer.evaluate()
+    seen["evaluation loss"] = scores["eval_loss"]
+    seen["metrics"] = {name: scores.get(f"eval_{name}") for name in metrics}
+    return seen
+
+
+@torch.no_grad()
+def logits_of(model: torch.nn.Module, batch: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The logits (B, C) or (B, T, V) of a batch, without dropout."""
+    model.eval()
+    return model(**{name: torch.from_numpy(array) for name, array in batch.items()}).logits.numpy()
+
+
+def arrays(tensors: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
+    """Copies of tensors: what is trained on goes on changing its weights in place."""
+    return {name: tensor.detach().cpu().numpy().copy() for name, tensor in tensors.items()}
+
+
+def table(rows: Any) -> dict[str, Any]:
+    """The columns of a data set of either library, and their types as both write them to dataset_info.json."""
+    types = {name: json.dumps(feature, sort_keys=True) for name, feature in rows.features.to_dict().items()}
+    return {"features": types, **rows[:]}
+
+
+def numbered(name: str, items: Iterable[Any], start: int = 0) -> dict[str, Any]:
+    """``{"batch 0": …, "batch 1": …}``."""
+    return {f"{name} {number}": item for number, item in enumerate(items, start)}

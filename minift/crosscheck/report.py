@@ -1,0 +1,134 @@
+"""Run both sides, compare stage by stage, and tell it: a table for the reader, JSON for programs."""
+
+import dataclasses
+import logging
+import math
+import tempfile
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from minift import __version__
+from minift.crosscheck.compare import Comparison, compare
+from minift.crosscheck.job import BATCH_SIZE, LEARNING_RATE, MAX_GRAD_NORM, WEIGHT_DECAY, Job, Stage, stages
+from minift.crosscheck.ours import run_minift
+from minift.files import write_json
+from minift.finetune import Task
+
+logger = logging.getLogger(__name__)
+
+LIBRARIES = ("transformers", "datasets", "accelerate")
+
+
+def crosscheck(job: Job, json_file: str | Path | None = None) -> bool:
+    """Run `job` on minift and on the libraries, print how they compare, and write the same to `json_file`.
+
+    Returns:
+        Whether every stage is within its tolerance.
+
+    Raises:
+        ImportError: one of the libraries is not installed; the message says how to.
+        ValueError, KeyError, OSError: wrong input, as `run_minift` raises it.
+    """
+    missing = [name for name in LIBRARIES if find_spec(name) is None]
+    if missing:
+        raise ImportError(
+            f"crosscheck compares with {', '.join(LIBRARIES)}; not installed: {', '.join(missing)}. They come with "
+            'pip install -e ".[crosscheck]"'
+        )
+    if json_file is not None and Path(json_file).is_dir():
+        raise ValueError(f"--json {json_file} is a folder; expected the name of a file")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(job.threads)
+    try:
+        task, ours, theirs = run_both(job)
+    finally:
+        torch.set_num_threads(threads)
+    results = [(stage, compare(ours[stage.name], theirs[stage.name], stage.axes)) for stage in stages(job.task, task)]
+    print(format_header(job))
+    print(format_table(results))
+    if json_file is not None:
+        write_json(json_file, to_json(job, results))
+    return all(is_within(stage, result) for stage, result in results)
+
+
+def run_both(job: Job) -> tuple[Task, dict[str, Any], dict[str, Any]]:
+    """The task in the data, and what minift and the libraries have for each stage, run one after the other."""
+    with tempfile.TemporaryDirectory(prefix="minift-crosscheck-") as folder:
+        logger.info("minift")
+        task, ours = run_minift(job, f"{folder}/minift")
+        logger.info("the libraries")
+        # imported here: minift itself never needs them
+        theirs = import_module("minift.crosscheck.libraries").run_libraries(job, task, f"{folder}/libraries")
+    return task, ours, theirs
+
+
+def is_within(stage: Stage, result: Comparison) -> bool:
+    """Whether a stage is equal to the bit, or within its tolerance if it has one."""
+    return result.equal or (stage.tolerance > 0 and result.max_abs <= stage.tolerance)
+
+
+def versions() -> dict[str, str]:
+    """What was compared."""
+    others = {name: import_module(name).__version__ for name in (*LIBRARIES, "torch", "numpy", "tokenizers")}
+    return {"minift": __version__, **others}
+
+
+def format_header(job: Job) -> str:
+    found = versions()
+    left, right = (", ".join(f"{name} {found[name]}" for name in names) for names in (LIBRARIES, list(found)[4:]))
+    data = f"{job.dataset}{f' ({job.config})' if job.config else ''}"
+    return "\n".join(
+        [
+            f"minift {found['minift']} against {left}; both on {right}",
+            f"model {job.model}; data {data}; {job.task}; seed {job.seed}; threads {job.threads}",
+            f"{job.steps} steps of {BATCH_SIZE} rows, AdamW at {LEARNING_RATE}, weight decay {WEIGHT_DECAY}, warm-up "
+            f"{job.warmup_steps} steps, gradients clipped at {MAX_GRAD_NORM}, dropout on",
+            "",
+        ]
+    )
+
+
+def format_table(results: list[tuple[Stage, Comparison]]) -> str:
+    """A row a stage, in Markdown."""
+    rows = [("stage", "values", "result", "tolerance", "")]
+    for stage, result in results:
+        verdict = "ok" if is_within(stage, result) else "differs"
+        tolerance = f"{stage.tolerance:g}" if stage.tolerance else "none"
+        rows.append((stage.name, f"{result.values:,}", describe(result), tolerance, verdict))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    rows.insert(1, tuple("-" * width for width in widths))
+    return "\n".join("| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows)
+
+
+def describe(result: Comparison) -> str:
+    """In words: equal, or how far apart and where first."""
+    if result.equal:
+        return "equal to the bit"
+    size = f"abs {result.max_abs:.2g}, rel {result.max_rel:.2g}; " if math.isfinite(result.max_abs) else ""
+    return f"{size}first at {result.first}"
+
+
+def to_json(job: Job, results: list[tuple[Stage, Comparison]]) -> dict[str, Any]:
+    """The table and its header for programs; a difference that cannot be measured is null."""
+    return {
+        "header": {"versions": versions(), **dataclasses.asdict(job)},
+        "stages": [
+            {
+                "stage": stage.name,
+                "compared": stage.what,
+                "values": result.values,
+                "equal": result.equal,
+                "max_abs": result.max_abs if math.isfinite(result.max_abs) else None,
+                "max_rel": result.max_rel if math.isfinite(result.max_rel) else None,
+                "first": result.first,
+                "tolerance": stage.tolerance,
+                "ok": is_within(stage, result),
+            }
+            for stage, result in results
+        ],
+        "ok": all(is_within(stage, result) for stage, result in results),
+    }
