@@ -50,10 +50,14 @@ MODULES: dict[str, dict[str, list[str]]] = {
     "evaluate.utils": {},
     "evaluate.utils.logging": {"minift.standin": _LOGGING},
     "accelerate": {
-        "minift.train.accelerator": ["Accelerator", "notebook_launcher"],
+        "minift.train.accelerator": ["Accelerator", "DataLoaderConfiguration"],
+        "minift.train.launch": ["notebook_launcher"],
         "minift.train.seed": ["set_seed"],
     },
-    "accelerate.utils": {"minift.train.seed": ["set_seed"]},
+    "accelerate.utils": {
+        "minift.train.accelerator": ["DataLoaderConfiguration"],
+        "minift.train.seed": ["set_seed"],
+    },
 }
 # the same module under its second name
 ALIASES = {

@@ -154,9 +154,7 @@ def accelerator_loops(folder, results):
         ours = Accelerator(cpu=True, gradient_accumulation_steps=steps, split_batches=split)
         name = f"loop, {steps} steps, split {split}"
         torch_adamw = lambda p: torch.optim.AdamW(p, lr=5e-4, weight_decay=0.0, foreach=False, fused=False)  # noqa: E731
-        results[f"{name}, minift"] = accelerator_loop(
-            minift, ours, folder, lambda p: minift.AdamW(p, lr=5e-4), split
-        )
+        results[f"{name}, minift"] = accelerator_loop(minift, ours, folder, lambda p: minift.AdamW(p, lr=5e-4), split)
         results[f"{name}, library"] = accelerator_loop(transformers, theirs, folder, torch_adamw, split)
 
 
