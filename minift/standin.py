@@ -157,6 +157,10 @@ def run(script: str, argv: Sequence[str] = ()) -> int:
     """
     if not os.path.isfile(script):
         raise FileNotFoundError(f"{script}: no such script")
+    if "WORLD_SIZE" in os.environ:
+        from minift.train.distributed import report_uncaught
+
+        sys.excepthook = report_uncaught
     argv_before, path_before = sys.argv, sys.path[:]
     sys.argv = [script, *argv]
     sys.path[0] = os.path.dirname(os.path.realpath(script))

@@ -88,7 +88,7 @@ def _join(place: World) -> None:
     # Objects and small counts stay on the CPU, also where gradients travel by nccl.
     dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
     atexit.register(_shut_down)
-    sys.excepthook = _report_uncaught
+    sys.excepthook = report_uncaught
     if not place.is_main:
         logging.getLogger("minift").setLevel(logging.ERROR)
 
@@ -102,27 +102,28 @@ def _shut_down() -> None:
 
 
 def report_failure(error: BaseException) -> bool:
-    """Whether this rank should print `error`, so that of several ranks that fail together one speaks. Does not return
-    if the launcher stops this rank in the meantime.
+    """Whether this rank should print `error`: of several ranks that fail together, one speaks.
 
-    Rank 0 speaks at once. Another rank waits until the launcher would have stopped it had rank 0 failed, too. A rank
-    that lost a peer says so in one line, if it is not stopped: its launcher may be another than that of the peer.
+    Rank 0 speaks at once. Another rank waits until its launcher would have stopped it, had rank 0 failed, too. A rank
+    that has lost a peer says no more than that, and only if it is not stopped: a peer on another machine has another
+    launcher.
     """
-    place = world()
-    if place.size == 1:
+    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         return True
+    rank = int(os.environ.get("RANK", 0))
     # A connection that waits for a dead peer must not keep this process: the system ends it, whatever it does.
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(LAUNCHER_SECONDS + EXIT_SECONDS)
     lost = isinstance(error, PeerLostError)
-    if lost or not place.is_main:
+    if lost or rank != 0:
         time.sleep(LAUNCHER_SECONDS if lost else 1)
     if lost:
-        print(f"rank {place.rank}: stopped, because another rank ended; its message says why", file=sys.stderr)
+        print(f"rank {rank}: stopped, because another rank ended; its message says why", file=sys.stderr)
     return not lost
 
 
-def _report_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def report_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """The `sys.excepthook` of a rank."""
     if not issubclass(kind, Exception) or report_failure(error):
         sys.__excepthook__(kind, error, trace)
 

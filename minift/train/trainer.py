@@ -237,6 +237,8 @@ class Trainer(Saving, CallbackHandler):
             weight *= self.args.world_size  # averaging will divide by it
         with autocast(self.args):
             loss = self.compute_loss(model, inputs, num_items_in_batch=num_items_in_batch)
+        if weight == 0.0:  # no label in this batch: its own mean is NaN, and its part in the step's mean nothing
+            return torch.zeros_like(loss)
         if weight != 1.0:
             loss = loss * weight
         self.scaler.scale(loss).backward()
