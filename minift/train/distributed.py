@@ -26,6 +26,7 @@ import safetensors.numpy
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.rendezvous import rendezvous
 
 from minift.data.handover import hand_over
 
@@ -85,8 +86,12 @@ def world() -> World:
 def _join(place: World) -> None:
     if torch.cuda.is_available():
         torch.cuda.set_device(place.local_rank)
+    # torchrun's store outlives a restart, and with it the addresses of the processes that have gone.
+    store, rank, size = next(rendezvous("env://"))
+    store = dist.PrefixStore(f"attempt-{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
     # Objects and small counts stay on the CPU, also where gradients travel by nccl.
-    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    dist.init_process_group(backend, store=store, rank=rank, world_size=size)
     atexit.register(_shut_down)
     sys.excepthook = report_uncaught
     if not place.is_main:
@@ -116,7 +121,7 @@ def report_failure(error: BaseException) -> bool:
     signal.alarm(LAUNCHER_SECONDS + EXIT_SECONDS)
     lost = isinstance(error, PeerLostError)
     if lost or rank != 0:
-        time.sleep(LAUNCHER_SECONDS if lost else 1)
+        time.sleep(LAUNCHER_SECONDS)
     if lost:
         print(f"rank {rank}: stopped, because another rank ended; its message says why", file=sys.stderr)
     return not lost

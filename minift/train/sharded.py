@@ -50,8 +50,7 @@ class ShardedOptimizer(torch.optim.Optimizer):
         """Update this rank's slices, then exchange them (*collective*)."""
         if closure is not None:
             raise ValueError("a sharded optimizer takes no closure")
-        for group, own in zip(self.param_groups, self.optimizer.param_groups, strict=True):
-            own.update({name: value for name, value in group.items() if name != "params"})  # such as the schedule's lr
+        self._pass_on_settings()
         for parameter, part in self.slices.items():
             part.grad = None if parameter.grad is None else slice_of(parameter.grad)
         self.optimizer.step()
@@ -59,8 +58,14 @@ class ShardedOptimizer(torch.optim.Optimizer):
         for bucket in into_buckets(updated, EXCHANGE_MB):
             exchange_slices(bucket)
 
+    def _pass_on_settings(self) -> None:
+        """Give the inner groups what may have changed in these, such as the learning rate by a schedule."""
+        for group, own in zip(self.param_groups, self.optimizer.param_groups, strict=True):
+            own.update({name: value for name, value in group.items() if name != "params"})
+
     def state_dict(self) -> dict[str, Any]:
         """The whole state (*collective*): on rank 0 as the optimizer alone would give it, elsewhere without tensors."""
+        self._pass_on_settings()
         state = self.optimizer.state_dict()
         whole = {}
         for number, parameter in enumerate(self.slices):
