@@ -58,10 +58,21 @@ class World:
         return self.rank == 0
 
     def device(self, cpu: bool = False) -> torch.device:
-        """The GPU with the number of the local rank if there is one and `cpu` is off, otherwise the CPU."""
+        """The GPU with the number of the local rank if there is one and `cpu` is off, otherwise the CPU.
+
+        Raises:
+            ValueError: this machine has GPUs, but fewer than processes.
+        """
         if cpu or not torch.cuda.is_available():
             return torch.device("cpu")
-        return torch.device("cuda", self.local_rank) if self.size > 1 else torch.device("cuda")
+        if self.size == 1:
+            return torch.device("cuda")
+        if torch.cuda.device_count() < self.local_size:
+            raise ValueError(
+                f"{self.local_size} processes on a machine with {torch.cuda.device_count()} GPUs: start one for each, "
+                "or keep them on the CPU (use_cpu)"
+            )
+        return torch.device("cuda", self.local_rank)
 
 
 def world() -> World:
@@ -84,13 +95,14 @@ def world() -> World:
 
 
 def _join(place: World) -> None:
-    if torch.cuda.is_available():
+    one_gpu_each = torch.cuda.device_count() >= place.local_size
+    if one_gpu_each:
         torch.cuda.set_device(place.local_rank)
     # torchrun's store outlives a restart, and with it the addresses of the processes that have gone.
     store, rank, size = next(rendezvous("env://"))
     store = dist.PrefixStore(f"attempt-{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
     # Objects and small counts stay on the CPU, also where gradients travel by nccl.
-    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    backend = "cpu:gloo,cuda:nccl" if one_gpu_each else "gloo"
     dist.init_process_group(backend, store=store, rank=rank, world_size=size)
     atexit.register(_shut_down)
     sys.excepthook = report_uncaught

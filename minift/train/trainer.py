@@ -193,7 +193,7 @@ class Trainer(Saving, CallbackHandler):
         args, model = self.args, self.model_in_use
         model.train()
         num_items = sum(count_labels(batch, self.label_names) for batch in group)
-        flops = sum(self.model.floating_point_ops(batch) for batch in group) if self.counts_flops else 0
+        flops = float(sum(self.model.floating_point_ops(batch) for batch in group)) if self.counts_flops else 0.0
         all_items, all_flops = distributed.sum_over_ranks(num_items, flops)
         self.state.total_flos += all_flops
         if args.average_tokens_across_devices:

@@ -36,7 +36,8 @@ class Fail(TrainerCallback):
 
 def main(folder: str, failure: str = "") -> None:
     torch.set_num_threads(1)
-    options = dict(num_train_epochs=2, save_steps=3, logging_steps=1, disable_tqdm=True, use_cpu=True)
+    options = dict(num_train_epochs=2, save_steps=3, logging_steps=1, disable_tqdm=True)
+    options |= dict(use_cpu=os.environ.get("ON_GPU") != "1")
     options |= dict(eval_strategy="epoch", shard_optimizer=os.environ.get("SHARD") == "1", save_total_limit=2)
     args = TrainingArguments(folder, resume_from_checkpoint=os.environ.get("RESUME") == "1" or None, **options)
     how, step, rank = failure.split("@") if failure else ("", 0, 0)
@@ -48,6 +49,7 @@ def main(folder: str, failure: str = "") -> None:
         eval_dataset=tiny_rows(21, seed=1),
         callbacks=[Fail(how, int(step), int(rank))],
     )
+    torch.manual_seed(100 + world().rank)  # so that each rank has a state of its own to save
     trainer.train(args.resume_from_checkpoint)
     trainer.save_model()
     trainer.save_state()
