@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -24,14 +25,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     _add_run(commands)
     options = parser.parse_args(argv)
     if options.command != "run":  # a script sets up its own logging
-        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+        level = logging.INFO if is_main_process() else logging.ERROR
+        logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
         logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         return options.run(options) or 0
     except (ValueError, KeyError, TypeError, ImportError, OSError) as error:
+        if "WORLD_SIZE" in os.environ and not _is_to_report(error):
+            return 2
         message = error.args[0] if isinstance(error, KeyError) else error
         print(f"minift {options.command}: {message}", file=sys.stderr)
         return 2
+
+
+def is_main_process() -> bool:
+    """Whether this is the first of the processes that torchrun started, or the only one."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _is_to_report(error: Exception) -> bool:
+    from minift.train.distributed import report_failure
+
+    return report_failure(error)
 
 
 def _add_demo(commands: argparse._SubParsersAction) -> None:
@@ -74,8 +89,9 @@ def _finetune(options: argparse.Namespace) -> None:
         max_train_samples=options.max_train_samples,
         max_eval_samples=options.max_eval_samples,
     )
-    log_metrics("train", {"global_step": output.global_step, **output.metrics})
-    print(f"saved to {options.output_dir}")
+    if is_main_process():
+        log_metrics("train", {"global_step": output.global_step, **output.metrics})
+        print(f"saved to {options.output_dir}")
 
 
 def _add_predict(commands: argparse._SubParsersAction) -> None:
@@ -138,8 +154,9 @@ def _mlm(options: argparse.Namespace) -> None:
         test_size=options.test_size,
         freeze_eval_masks=options.freeze_eval_masks,
     )
-    log_metrics("train", {"global_step": output.global_step, **output.metrics})
-    print(f"saved to {options.output_dir}")
+    if is_main_process():
+        log_metrics("train", {"global_step": output.global_step, **output.metrics})
+        print(f"saved to {options.output_dir}")
 
 
 def _add_fill_mask(commands: argparse._SubParsersAction) -> None:

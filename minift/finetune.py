@@ -18,6 +18,7 @@ from minift.metrics import GLUE, load
 from minift.model.auto import AutoModelForSequenceClassification
 from minift.model.checks import check_vocabulary
 from minift.train.arguments import TrainingArguments
+from minift.train.distributed import main_process_first
 from minift.train.evaluate import EvalPrediction
 from minift.train.report import EpochTable
 from minift.train.seed import set_seed
@@ -83,8 +84,9 @@ def finetune(
         OSError: `args.output_dir` cannot be written to.
     """
     _check_writable(Path(args.output_dir))  # better now than after hours of training
-    data = load_dataset(dataset, config)
-    task, data = find_task(data, config, text_columns, label_column)
+    with main_process_first():
+        data = load_dataset(dataset, config)
+        task, data = find_task(data, config, text_columns, label_column)
     logger.info("%s", task)
     for split, limit in (("train", max_train_samples), (task.eval_split, max_eval_samples)):
         if limit is not None and split is not None:
@@ -100,7 +102,8 @@ def finetune(
     if max_length is not None and max_length > longest:
         raise ValueError(f"max_length={max_length}: the model reads at most {longest} tokens (max_position_embeddings)")
     tokenizer.model_max_length = min(tokenizer.model_max_length, longest)  # saved with it, for predictions
-    tokenised = tokenize(data, task, tokenizer, max_length)
+    with main_process_first():  # the others map what it has tokenised into memory
+        tokenised = tokenize(data, task, tokenizer, max_length)
     args = replace(args, batch_eval_metrics=True)  # the metrics below add up batch by batch; no logits are kept
     if task.eval_split is None and args.eval_strategy != "no":
         logger.warning("only the split 'train' has labels: training without evaluation")

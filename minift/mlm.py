@@ -16,6 +16,7 @@ from minift.metrics import perplexity
 from minift.model.auto import AutoModelForMaskedLM
 from minift.model.checks import check_vocabulary
 from minift.train.arguments import TrainingArguments
+from minift.train.distributed import main_process_first, world
 from minift.train.loader import Loader
 from minift.train.report import EpochTable
 from minift.train.seed import set_seed
@@ -72,18 +73,18 @@ def mlm(
     masking = DataCollatorForWholeWordMask if whole_word_mask else DataCollatorForLanguageModeling
     collator = masking(tokenizer, mlm_probability=mlm_probability)
 
-    data = load_dataset(dataset, config)
-    text_column = find_text_column(data[split].features, text_column)
     hold_out = train_size is not None or test_size is not None
-    splits = [split] if hold_out else [split, find_eval_split(data, split)]
-    blocks = {}
-    for name, rows in data.items():
-        count = "not used"
-        if name in splits:
-            tokenised = tokenize(rows, tokenizer, text_column, word_ids=whole_word_mask)
+    with main_process_first():  # the others map what it has made into memory
+        data = load_dataset(dataset, config)
+        text_column = find_text_column(data[split].features, text_column)
+        splits = [split] if hold_out else [split, find_eval_split(data, split)]
+        blocks = {}
+        for name in splits:
+            tokenised = tokenize(data[name], tokenizer, text_column, word_ids=whole_word_mask)
             blocks[name] = chunk_dataset(tokenised, chunk_size, batch_size=MAP_ROWS)
-            count = f"{len(blocks[name]):,} blocks of {chunk_size} tokens"
-        print(f"{name}: {len(rows):,} rows, {count}")
+    for name, rows in data.items():
+        count = f"{len(blocks[name]):,} blocks of {chunk_size} tokens" if name in blocks else "not used"
+        say(f"{name}: {len(rows):,} rows, {count}")
     if hold_out:
         if test_size is None:
             test_size = max(1, train_size // 10)
@@ -91,9 +92,10 @@ def mlm(
         train, evaluation = held_out["train"], held_out["test"]
     else:
         train, evaluation = (blocks[name] for name in splits)
-    print(f"training on {len(train):,} blocks, evaluating on {len(evaluation):,}")
+    say(f"training on {len(train):,} blocks, evaluating on {len(evaluation):,}")
     if freeze_eval_masks:
-        evaluation = freeze_masks(evaluation, masking(tokenizer, mlm_probability=mlm_probability, seed=args.seed))
+        with main_process_first():
+            evaluation = freeze_masks(evaluation, masking(tokenizer, mlm_probability=mlm_probability, seed=args.seed))
 
     if whole_word_mask:
         args = replace(args, remove_unused_columns=False)  # the collator needs word_ids; it takes them out itself
@@ -184,9 +186,15 @@ def tokenize(dataset: Dataset, tokenizer: Tokenizer, text_column: str, word_ids:
     return dataset.map(encode, batched=True, remove_columns=dataset.column_names, desc="Tokenize")
 
 
+def say(text: str) -> None:
+    """Print a line, from the first process only."""
+    if world().is_main:
+        print(text)
+
+
 def print_perplexity(when: str, metrics: dict[str, float]) -> None:
     """One line: the perplexity as the course computes it, and the one per token."""
-    print(
+    say(
         f"perplexity {when}: {metrics['eval_perplexity']:.2f} "
         f"({metrics['eval_weighted_perplexity']:.2f} weighted by tokens)"
     )

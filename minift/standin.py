@@ -50,10 +50,14 @@ MODULES: dict[str, dict[str, list[str]]] = {
     "evaluate.utils": {},
     "evaluate.utils.logging": {"minift.standin": _LOGGING},
     "accelerate": {
-        "minift.train.accelerator": ["Accelerator", "notebook_launcher"],
+        "minift.train.accelerator": ["Accelerator", "DataLoaderConfiguration"],
+        "minift.train.launch": ["notebook_launcher"],
         "minift.train.seed": ["set_seed"],
     },
-    "accelerate.utils": {"minift.train.seed": ["set_seed"]},
+    "accelerate.utils": {
+        "minift.train.accelerator": ["DataLoaderConfiguration"],
+        "minift.train.seed": ["set_seed"],
+    },
 }
 # the same module under its second name
 ALIASES = {
@@ -153,6 +157,10 @@ def run(script: str, argv: Sequence[str] = ()) -> int:
     """
     if not os.path.isfile(script):
         raise FileNotFoundError(f"{script}: no such script")
+    if "WORLD_SIZE" in os.environ:
+        from minift.train.distributed import report_uncaught
+
+        sys.excepthook = report_uncaught
     argv_before, path_before = sys.argv, sys.path[:]
     sys.argv = [script, *argv]
     sys.path[0] = os.path.dirname(os.path.realpath(script))

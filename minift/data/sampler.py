@@ -55,13 +55,57 @@ class LengthGroupedOrder:
         return [row for group in groups for row in group]
 
 
-class BatchSampler:
-    """Cuts the order of an epoch into batches of row numbers; an epoch can be entered at any batch."""
+def count_batches(length: int, batch_size: int, rank: int, world_size: int, drop_last: bool, even: bool) -> int:
+    """The batches that one of `world_size` ranks gets of `length` rows, see `rank_rows`."""
+    together = batch_size * world_size
+    if drop_last:
+        return length // together
+    return math.ceil(length / together) if even else max(0, math.ceil((length - rank * batch_size) / together))
 
-    def __init__(self, order: RandomOrder | SequentialOrder | LengthGroupedOrder, batch_size: int, drop_last: bool):
+
+def rank_rows(order: Sequence[int], batch: int, batch_size: int, rank: int, world_size: int, even: bool) -> list[int]:
+    """The rows of a rank's batch number `batch`.
+
+    The order is cut into batches, which the ranks take in turn: rank r of N gets r, r + N, r + 2N, … With `even`, all
+    ranks get as many full batches: what the end of the order lacks comes from its beginning, again and again if need
+    be. Otherwise each row belongs to exactly one batch of one rank, so that the last batches are shorter, or missing.
+
+    These are the batches of accelerate's `BatchSamplerShard` (data_loader.py), in which `split_batches` means that
+    `batch_size` is a rank's share of the batch asked for.
+    """
+    start = (batch * world_size + rank) * batch_size
+    if even:
+        return [order[place % len(order)] for place in range(start, start + batch_size)]
+    return list(order[start : start + batch_size])
+
+
+class BatchSampler:
+    """Cuts the order of an epoch into batches of row numbers; an epoch can be entered at any batch.
+
+    Of several ranks, each gets its own batches; all must have been given the same order.
+
+    Args:
+        order: the rows of each epoch.
+        batch_size: rows in a batch, on each rank.
+        drop_last: leave out what does not fill a batch on every rank.
+        rank, world_size: the rank that asks, of how many.
+        even: fill the last batches up, so that all ranks have the same number of batches of the same size. One rank
+            alone has nothing to even out: its last batch may be shorter.
+    """
+
+    def __init__(
+        self,
+        order: RandomOrder | SequentialOrder | LengthGroupedOrder,
+        batch_size: int,
+        drop_last: bool,
+        rank: int = 0,
+        world_size: int = 1,
+        even: bool = False,
+    ):
         if batch_size < 1:
             raise ValueError(f"the batch size must be at least 1, not {batch_size}")
         self.order, self.batch_size, self.drop_last = order, batch_size, drop_last
+        self.rank, self.world_size, self.even = rank, world_size, even and world_size > 1
         self.begin(epoch=0)
 
     def begin(self, epoch: int, first_batch: int = 0) -> None:
@@ -75,10 +119,9 @@ class BatchSampler:
         return self._rows
 
     def __len__(self) -> int:
-        """Batches in a whole epoch."""
-        whole = self.order.length / self.batch_size
-        return math.floor(whole) if self.drop_last else math.ceil(whole)
+        """Batches of this rank in a whole epoch."""
+        return count_batches(self.order.length, self.batch_size, self.rank, self.world_size, self.drop_last, self.even)
 
     def __iter__(self) -> Iterator[list[int]]:
         for batch in range(self.first_batch, len(self)):
-            yield list(self.rows()[batch * self.batch_size : (batch + 1) * self.batch_size])
+            yield rank_rows(self.rows(), batch, self.batch_size, self.rank, self.world_size, self.even)

@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 
 from minift.data.features import Features
 from minift.data.formats import Format
+from minift.data.handover import next_file
 from minift.data.table import read_arrow, release_pages
 from minift.data.writer import ArrowWriter
 from minift.files import atomic_path
@@ -135,13 +136,20 @@ def _of_all_columns(format_: Format) -> Format:
 
 
 def map_to_file(
-    dataset: "Dataset", call: Call, *, num_proc: int | None, path: str | None, in_memory: bool, desc: str | None
+    dataset: "Dataset", call: Call, *, num_proc: int | None, path: str | Path | None, in_memory: bool, desc: str | None
 ) -> tuple[pa.Table, Features] | None:
     """Write what the function makes of `dataset` to an Arrow file and map it; None where the function returns None.
 
     The file is `path`, which is replaced when the work is complete, or a temporary file that has no name once it is
-    mapped, so that nothing is left behind whichever way the process ends.
+    mapped, so that nothing is left behind whichever way the process ends. Of several processes, see `handover`, the
+    file may also be one that another has made.
     """
+    shared = next_file() if path is None else None
+    if shared is not None:
+        path, is_to_make = shared
+        if not is_to_make:
+            table = read_arrow(path, in_memory) if path.is_file() else None  # no file: the function returned None
+            return None if table is None else (table, Features.from_arrow_schema(table.schema))
     with tempfile.TemporaryDirectory(prefix="minift-map-", ignore_cleanup_errors=True) as folder:
         shards = [Path(folder, f"{rank}.arrow") for rank in range(num_proc or 1)]
         made = _run(_write_shard, dataset, call, num_proc, shards, desc or "Map")

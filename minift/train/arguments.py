@@ -7,6 +7,8 @@ import math
 import numbers
 import os
 import types
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, get_args, get_origin
@@ -14,6 +16,7 @@ from typing import Any, get_args, get_origin
 import torch
 
 from minift.optim.schedule import SchedulerType
+from minift.train.distributed import main_process_first, world
 
 # setting -> the values it may take
 CHOICES = {
@@ -23,6 +26,7 @@ CHOICES = {
     "hub_strategy": ("end", "every_save"),
     "lr_scheduler_type": tuple(kind.value for kind in SchedulerType),
     "optim": ("adamw_torch", "adamw_torch_fused", "sgd"),
+    "ddp_averaging": ("overlapped", "bucketed", "naive"),
 }
 
 
@@ -164,6 +168,17 @@ class TrainingArguments:
     length_column_name: str = "length"
     """Column of lengths for `group_by_length`; without it the lengths of `input_ids` are taken."""
 
+    # Several processes
+    ddp_averaging: str = "overlapped"
+    """How gradients are averaged over ranks (`minift.train.gradients`): overlapped, bucketed or naive."""
+    ddp_bucket_cap_mb: float = 25.0
+    """MiB of gradients that travel together; naive sends each on its own."""
+    average_tokens_across_devices: bool = True
+    """Weight a rank's loss by its share of all labels, so that N ranks give the gradients of one; False counts every
+    rank's mean the same, as plain DistributedDataParallel does."""
+    shard_optimizer: bool = False
+    """Keep 1/N of the optimizer's state on each of N ranks."""
+
     # The Hub
     push_to_hub: bool = False
     """Upload the model when training ends (and at every save, if `hub_strategy` says so)."""
@@ -239,7 +254,7 @@ class TrainingArguments:
             for name in names:
                 if not getattr(self, name) >= least:
                     raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)!r}")
-        for name in ("num_train_epochs", "logging_steps", "save_steps", "save_total_limit"):
+        for name in ("num_train_epochs", "logging_steps", "save_steps", "save_total_limit", "ddp_bucket_cap_mb"):
             if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, not {getattr(self, name)!r}")
         for name in ("logging_steps", "save_steps", "eval_steps"):
@@ -271,8 +286,32 @@ class TrainingArguments:
 
     @cached_property
     def device(self) -> torch.device:
-        """The GPU if there is one and `use_cpu` is off, otherwise the CPU."""
-        return torch.device("cuda" if torch.cuda.is_available() and not self.use_cpu else "cpu")
+        """The GPU if there is one and `use_cpu` is off, otherwise the CPU; of several GPUs, this process's own."""
+        return world().device(cpu=self.use_cpu)
+
+    @property
+    def world_size(self) -> int:
+        """The number of processes that train together."""
+        return world().size
+
+    @property
+    def process_index(self) -> int:
+        """The number of this process among them, from 0."""
+        return world().rank
+
+    @property
+    def local_process_index(self) -> int:
+        """Its number among those on this machine."""
+        return world().local_rank
+
+    @contextmanager
+    def main_process_first(self, local: bool = True, desc: str = "work") -> Iterator[None]:
+        """The main process (of each machine, if `local`) runs the `with` block first; the others find what it mapped.
+
+        `desc` is for transformers' scripts, which say in it what is done.
+        """
+        with main_process_first(local):
+            yield
 
     def get_warmup_steps(self, num_training_steps: int) -> int:
         """The number of warm-up steps, `warmup_steps` being a count or a share."""

@@ -1,6 +1,7 @@
 """Checkpoints: everything a run needs to go on as if it had never stopped, without pickle."""
 
 import dataclasses
+import os
 import re
 import shutil
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 
 from minift.files import atomic_path, read_json, write_json
 from minift.train.callbacks import TrainerControl, TrainerState
+from minift.train.distributed import broadcast_object, gather_objects
 from minift.train.loader import position_from_json, position_to_json
 from minift.train.seed import rng_state, rng_state_from_json, rng_state_to_json, set_rng_state
 
@@ -53,25 +55,26 @@ def load_weights(folder: str | Path, model: torch.nn.Module) -> None:
         raise ValueError(f"{file} does not hold the weights of this {type(model).__name__}: {error}") from error
 
 
-def save_optimizer(folder: Path, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Write an optimizer's tensors as safetensors; return the rest of its state, which is JSON."""
-    state = optimizer.state_dict()
+def save_optimizer(folder: Path, state: dict[str, Any], file: str = OPTIMIZER_FILE) -> dict[str, Any]:
+    """Write the tensors of an optimizer's `state_dict` as safetensors; return the rest of it, which is JSON."""
     tensors, numbers = {}, {}
     for parameter, entries in state["state"].items():
         for name, value in entries.items():
             target = tensors if isinstance(value, torch.Tensor) else numbers
             target[f"{parameter}.{name}"] = value.contiguous() if isinstance(value, torch.Tensor) else value
-    safetensors.torch.save_file(tensors, str(folder / OPTIMIZER_FILE))
+    safetensors.torch.save_file(tensors, str(folder / file))
     return {"numbers": numbers, "param_groups": state["param_groups"]}
 
 
-def load_optimizer(folder: Path, optimizer: torch.optim.Optimizer, stored: dict[str, Any]) -> None:
+def load_optimizer(
+    folder: Path, optimizer: torch.optim.Optimizer, stored: dict[str, Any], file: str = OPTIMIZER_FILE
+) -> None:
     """Undo `save_optimizer`: `optimizer` must have the same parameter groups as the one that was saved."""
     state: dict[int, dict[str, Any]] = {}
     try:
-        tensors = safetensors.torch.load_file(str(folder / OPTIMIZER_FILE))
+        tensors = safetensors.torch.load_file(str(folder / file))
     except safetensors.SafetensorError as error:
-        raise ValueError(f"{folder / OPTIMIZER_FILE} is damaged: {error}") from error
+        raise ValueError(f"{folder / file} is damaged: {error}") from error
     for key, value in {**tensors, **stored["numbers"]}.items():
         parameter, name = key.split(".", 1)
         state.setdefault(int(parameter), {})[name] = value
@@ -85,20 +88,26 @@ def save_state(folder: str | Path, state: TrainerState, control: TrainerControl)
 
 
 def save_checkpoint(folder: Path, trainer: "Trainer") -> None:
-    """Write all that `trainer` needs to go on; the folder appears when it is complete, or not at all."""
+    """Write all that `trainer` needs to go on; the folder appears when it is complete, or not at all (*collective*).
+
+    Rank 0 writes it, after it has collected what differs from rank to rank: generators, the place in the data, and the
+    loss since the last entry of the log.
+    """
+    resumable = not trainer.args.save_only_model
+    ranks = gather_objects(_rank_record(trainer)) if resumable else []
+    optimizer = trainer.optimizer.state_dict() if resumable else {}
+    if trainer.args.process_index != 0:
+        return
     with atomic_path(folder) as fresh:
         fresh.mkdir()
         save_model(fresh, trainer.model, trainer.processing_class, trainer.args)
-        if not trainer.args.save_only_model:
-            ended = trainer.epoch_ended
+        if resumable:
             record = {
-                "optimizer": save_optimizer(fresh, trainer.optimizer),
+                "optimizer": save_optimizer(fresh, optimizer),
                 "scheduler": trainer.lr_scheduler.state_dict(),
                 "scaler": trainer.scaler.state_dict(),
-                "rng": rng_state_to_json(rng_state(trainer.data_collator)),
-                "epoch": trainer.epoch + 1 if ended else trainer.epoch,
-                "position": None if ended else position_to_json(trainer.loader.position),
-                "running_loss": trainer.running_loss.item(),
+                "epoch": trainer.epoch + 1 if trainer.epoch_ended else trainer.epoch,
+                "ranks": ranks,
                 "total_loss": trainer.total_loss,
                 "logged_step": trainer.logged_step,
                 "grad_norm": trainer.grad_norm.item(),
@@ -109,28 +118,49 @@ def save_checkpoint(folder: Path, trainer: "Trainer") -> None:
         save_state(fresh, trainer.state, trainer.control)
 
 
+def _rank_record(trainer: "Trainer") -> dict[str, Any]:
+    """What only this rank knows."""
+    return {
+        "rng": rng_state_to_json(rng_state(trainer.data_collator)),
+        "position": None if trainer.epoch_ended else position_to_json(trainer.loader.position),
+        "running_loss": trainer.running_loss.item(),
+    }
+
+
 def resume(folder: str | Path, trainer: "Trainer") -> tuple[int, dict[str, Any] | None]:
-    """Bring `trainer` to where the checkpoint was written.
+    """Bring `trainer` to where the checkpoint was written. Every rank reads the folder.
 
     Returns:
         The epoch to go on with, and the place in it as `Loader.epoch` takes it (None: its beginning).
+
+    Raises:
+        ValueError: the checkpoint was written by another number of processes.
     """
     stored_state, record = read_resume(folder)
+    args = trainer.args
+    if len(record["ranks"]) != args.world_size:
+        raise ValueError(
+            f"{folder} was written by {len(record['ranks'])} processes, and this run has {args.world_size}: a place in "
+            "the data cannot be carried over"
+        )
+    own = record["ranks"][args.process_index]
     load_weights(folder, trainer.model)
     load_optimizer(Path(folder), trainer.optimizer, record["optimizer"])
     trainer.lr_scheduler.load_state_dict(record["scheduler"])
     trainer.scaler.load_state_dict(record["scaler"])
     fresh, trainer.state = trainer.state, TrainerState.from_json(stored_state)
-    trainer.state.set_intervals(trainer.args, fresh.max_steps)  # the arguments may have changed in the meantime
+    trainer.state.set_intervals(args, fresh.max_steps)  # the arguments may have changed in the meantime
     trainer.state.num_train_epochs = fresh.num_train_epochs
-    trainer.running_loss += record["running_loss"]
+    trainer.state.is_world_process_zero = fresh.is_world_process_zero
+    trainer.state.is_local_process_zero = fresh.is_local_process_zero
+    trainer.running_loss += own["running_loss"]
     trainer.total_loss, trainer.logged_step = record["total_loss"], record["logged_step"]
     trainer.grad_norm, trainer.learning_rate = torch.tensor(record["grad_norm"]), record["learning_rate"]
     for callback in trainer.callbacks:
         callback.load_state(record["callbacks"].get(type(callback).__name__, {}))
-    set_rng_state(rng_state_from_json(record["rng"]), trainer.data_collator)
-    skip = record["position"] is not None and not trainer.args.ignore_data_skip
-    return record["epoch"], position_from_json(record["position"]) if skip else None
+    set_rng_state(rng_state_from_json(own["rng"]), trainer.data_collator)
+    skip = own["position"] is not None and not args.ignore_data_skip
+    return record["epoch"], position_from_json(own["position"]) if skip else None
 
 
 def read_resume(folder: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -165,6 +195,21 @@ def get_last_checkpoint(output_dir: str | Path) -> str | None:
     """The newest complete checkpoint in a folder, or None."""
     found = checkpoints(output_dir)
     return str(found[-1]) if found else None
+
+
+def find_checkpoint(output_dir: str | Path) -> str | None:
+    """The newest complete checkpoint, for a run that is to be resumed (*collective*: all ranks get rank 0's answer).
+
+    None, where there is none, for a run that torchrun starts anew when it fails: it fails before its first checkpoint,
+    too.
+
+    Raises:
+        ValueError: there is none, and the run is another.
+    """
+    found = broadcast_object(get_last_checkpoint(output_dir))
+    if found is None and int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", 0)) == 0:
+        raise ValueError(f"no complete checkpoint in {output_dir} to resume from")
+    return found
 
 
 def rotate_checkpoints(output_dir: str | Path, limit: int | None, best: str | None) -> None:

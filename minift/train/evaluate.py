@@ -2,11 +2,13 @@
 
 import math
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 
+from minift.train.distributed import gather_nests, sum_over_ranks
 from minift.train.loader import Loader
 
 if TYPE_CHECKING:
@@ -63,38 +65,35 @@ def evaluation_loop(
     Memory grows with the rows only if logits are kept: with `keep_logits`, and for a `compute_metrics` that wants them
     all at once. With ``batch_eval_metrics`` the metric sees a batch at a time and nothing is kept.
 
+    Several ranks share out the batches that one would have, and each sees the results of all in the order of one: every
+    number is that of one rank, to the bit, however many rows and ranks there are.
+
     Raises:
         ValueError: there is no batch to evaluate.
     """
-    args, model, compute_metrics = trainer.args, trainer.model_in_use, trainer.compute_metrics
+    args, compute_metrics = trainer.args, trainer.compute_metrics
     streaming = args.batch_eval_metrics and compute_metrics is not None
-    if len(loader) == 0:
+    num_batches = int(sum_over_ranks(len(loader))[0])
+    if num_batches == 0:
         raise ValueError(f"the data set to evaluate ({prefix}) is empty")
     start, metrics = time.time(), {}
     losses, weights, logits, labels, inputs = [], [], [], [], []
-    model.eval()
-    for index, batch in enumerate(loader):
-        rows = len(next(iter(batch.values())))
-        loss, batch_logits, batch_labels = trainer.prediction_step(model, batch, loss_only)
-        if loss is not None:
-            losses.append(np.full(rows, loss.item(), dtype=np.float32))
-            weights.append((loss.item(), count_labels(batch, trainer.label_names)))
+    trainer.model_in_use.eval()
+    for index, result in enumerate(in_turn(_results(trainer, loader, loss_only))):
+        if result["loss"] is not None:
+            losses.append(np.full(result["rows"], result["loss"], dtype=np.float32))
+            weights.append((result["loss"], result["num_labels"]))
         if not loss_only:
-            if trainer.preprocess_logits_for_metrics is not None:
-                batch_logits = trainer.preprocess_logits_for_metrics(batch_logits, batch_labels)
-            batch_logits, batch_labels = to_numpy(batch_logits), to_numpy(batch_labels)
-            extra = {
-                "inputs": to_numpy(batch["input_ids"]) if "inputs" in args.include_for_metrics else None,
-                "losses": losses[-1] if "loss" in args.include_for_metrics and losses else None,
-            }
-            if streaming and batch_labels is not None:
-                prediction = EvalPrediction(batch_logits, batch_labels, **extra)
-                metrics = compute_metrics(prediction, compute_result=index + 1 == len(loader))
+            batch_losses = losses[-1] if "loss" in args.include_for_metrics and losses else None
+            if streaming and result["labels"] is not None:
+                prediction = EvalPrediction(result["logits"], result["labels"], result["inputs"], batch_losses)
+                metrics = compute_metrics(prediction, compute_result=index + 1 == num_batches)
             if keep_logits or not streaming:
-                logits.append(batch_logits)
-                labels.append(batch_labels)
-                inputs.append(extra["inputs"])
-        trainer.fire("on_prediction_step", eval_dataloader=loader)
+                logits.append(result["logits"])
+                labels.append(result["labels"])
+                inputs.append(result["inputs"])
+        if index % args.world_size == args.process_index:
+            trainer.fire("on_prediction_step", eval_dataloader=loader)
 
     all_losses = np.concatenate(losses) if losses else None
     logits, labels = concatenate(logits), concatenate(labels)
@@ -111,6 +110,32 @@ def evaluation_loop(
     num_samples = len(loader.dataset)
     prefixed |= speed_metrics(prefix, start, num_samples, math.ceil(num_samples / args.per_device_eval_batch_size))
     return EvalLoopOutput(logits, labels, prefixed, num_samples)
+
+
+def _results(trainer: "Trainer", loader: Loader, loss_only: bool) -> Iterator[dict[str, Any]]:
+    """What the evaluation looks at, batch by batch of this rank: numbers, and arrays on the CPU."""
+    for batch in loader:
+        loss, logits, labels = trainer.prediction_step(trainer.model_in_use, batch, loss_only)
+        if not loss_only and trainer.preprocess_logits_for_metrics is not None:
+            logits = trainer.preprocess_logits_for_metrics(logits, labels)
+        with_inputs = not loss_only and "inputs" in trainer.args.include_for_metrics
+        yield {
+            "rows": len(next(iter(batch.values()))),
+            "loss": None if loss is None else loss.item(),
+            "num_labels": count_labels(batch, trainer.label_names),
+            "logits": to_numpy(logits),
+            "labels": to_numpy(labels),
+            "inputs": to_numpy(batch["input_ids"]) if with_inputs else None,
+        }
+
+
+def in_turn(results: Iterator[Any]) -> Iterator[Any]:
+    """The results of all ranks, as if one rank had had all batches (*collective*); the last ones may lack one."""
+    while True:
+        gathered = gather_nests(next(results, None))
+        yield from (result for result in gathered if result is not None)
+        if any(result is None for result in gathered):
+            return
 
 
 def weighted_mean(losses: list[tuple[float, int]]) -> float:

@@ -24,7 +24,10 @@ def announce_training(trainer: "Trainer", num_examples: int) -> None:
     logger.info("  Num examples = %s", f"{num_examples:,}")
     logger.info("  Num epochs = %d", state.num_train_epochs)
     logger.info("  Batch size per device = %d", batch_size)
-    logger.info("  Total train batch size (with accumulation) = %d", batch_size * args.gradient_accumulation_steps)
+    total = batch_size * args.gradient_accumulation_steps * args.world_size
+    logger.info("  Total train batch size (with accumulation) = %d", total)
+    if args.world_size > 1:
+        logger.info("  Processes = %d, gradients averaged %s", args.world_size, args.ddp_averaging)
     logger.info("  Gradient accumulation steps = %d", args.gradient_accumulation_steps)
     logger.info("  Total optimization steps = %s", f"{state.max_steps:,}")
     logger.info("  Number of trainable parameters = %s", f"{parameters:,}")
@@ -61,7 +64,7 @@ class EpochTable(TrainerCallback):
         self.rows.append(row + [f"{values[name]:.6f}" for name in names])
 
     def on_train_end(self, args, state, control, **objects):
-        if len(self.rows) > 1:
+        if len(self.rows) > 1 and state.is_world_process_zero:
             tqdm.write(format_table(self.rows), file=sys.stdout)
 
 

@@ -11,7 +11,9 @@ import torch
 from minift.data.sampler import BatchSampler, LengthGroupedOrder, RandomOrder, SequentialOrder
 from minift.optim.adamw import AdamW, parameter_groups
 from minift.train.arguments import TrainingArguments
+from minift.train.distributed import broadcast_object, world
 from minift.train.loader import Loader
+from minift.train.sharded import ShardedOptimizer
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +72,9 @@ def make_loader(
 ) -> Loader:
     """The `Loader` of a training or evaluation set; the columns it drops are named in the log.
 
+    Of several ranks, each gets its batches: when training, equally many full ones; when evaluating, those that one
+    rank alone would have, of which a rank may get one less than another.
+
     Raises:
         ValueError: the data set is empty, or none of its columns fits the model.
     """
@@ -87,15 +92,17 @@ def make_loader(
             )
     batch_size = args.per_device_train_batch_size if training else args.per_device_eval_batch_size
     if lengths is not None:
-        order = LengthGroupedOrder(lengths, batch_size * args.gradient_accumulation_steps)
+        order = OrderOfMain(LengthGroupedOrder(lengths, batch_size * args.gradient_accumulation_steps))
     elif training:
         seed = args.data_seed if args.data_seed is not None else torch.initial_seed()
         order = RandomOrder(len(dataset), seed)
     else:
         order = SequentialOrder(len(dataset))
+    place = world()
+    drop_last = args.dataloader_drop_last and training
     return Loader(
         dataset,
-        BatchSampler(order, batch_size, drop_last=args.dataloader_drop_last and training),
+        BatchSampler(order, batch_size, drop_last, place.rank, place.size, even=training),
         collate,
         args.device,
         num_workers=args.dataloader_num_workers,
@@ -103,6 +110,16 @@ def make_loader(
         prefetch_factor=args.dataloader_prefetch_factor,
         persistent_workers=args.dataloader_persistent_workers,
     )
+
+
+class OrderOfMain:
+    """An order that depends on the global generator, whose state may differ from rank to rank: all take rank 0's."""
+
+    def __init__(self, inner: LengthGroupedOrder):
+        self.inner, self.length = inner, inner.length
+
+    def order(self, epoch: int) -> list[int]:
+        return broadcast_object(self.inner.order(epoch))
 
 
 def _lengths(dataset: Any, column: str) -> list[int]:
@@ -121,15 +138,17 @@ def make_optimizer(
 ) -> torch.optim.Optimizer:
     """The optimizer over the model's parameters, in two groups: with weight decay, and biases and LayerNorm without."""
     groups = parameter_groups(model, args.weight_decay)
+    options = {"lr": args.learning_rate, "betas": (args.adam_beta1, args.adam_beta2), "eps": args.adam_epsilon}
     if class_and_options is not None:
         optimizer_class, options = class_and_options
-        return optimizer_class(groups, **options)
-    if args.optim == "sgd":
-        return torch.optim.SGD(groups, lr=args.learning_rate)
-    options = {"lr": args.learning_rate, "betas": (args.adam_beta1, args.adam_beta2), "eps": args.adam_epsilon}
-    return (
-        torch.optim.AdamW(groups, fused=True, **options) if args.optim.endswith("fused") else AdamW(groups, **options)
-    )
+        optimizer = optimizer_class(groups, **options)
+    elif args.optim == "sgd":
+        optimizer = torch.optim.SGD(groups, lr=args.learning_rate)
+    elif args.optim == "adamw_torch_fused":
+        optimizer = torch.optim.AdamW(groups, fused=True, **options)
+    else:
+        optimizer = AdamW(groups, **options)
+    return ShardedOptimizer(optimizer) if args.shard_optimizer and world().size > 1 else optimizer
 
 
 def autocast(args: TrainingArguments) -> contextlib.AbstractContextManager:

@@ -4,19 +4,18 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from itertools import islice
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch.nn import functional as F
 
-from minift import hub
 from minift.data.collate import DataCollatorWithPadding, default_data_collator
 from minift.model.checks import check_vocabulary
 from minift.optim.schedule import get_scheduler
 from minift.train import checkpoint as ckpt
-from minift.train import report
+from minift.train import distributed, report
 from minift.train.arguments import TrainingArguments
 from minift.train.callbacks import (
     CallbackHandler,
@@ -27,7 +26,9 @@ from minift.train.callbacks import (
     TrainerState,
 )
 from minift.train.evaluate import PredictionOutput, count_labels, evaluation_loop, speed_metrics, unpack_single
+from minift.train.gradients import make_averaging
 from minift.train.loader import Loader
+from minift.train.saving import Saving
 from minift.train.seed import set_seed
 from minift.train.setup import autocast, find_label_names, make_loader, make_optimizer
 
@@ -42,12 +43,15 @@ class TrainOutput(NamedTuple):
     metrics: dict[str, float]
 
 
-class Trainer(CallbackHandler):
+class Trainer(Saving, CallbackHandler):
     """Fine-tunes a model (transformers' `Trainer`, its arguments in its order).
 
     The order of random draws is the library's: seeds are set here, after the user's model exists; the rows of epoch e
     are ``randperm`` of a generator seeded with seed + e; every pass over a loader, training or evaluation, draws one
     integer from torch's global generator; batches are collated one ahead.
+
+    Started by torchrun, several processes train together, each on its own batches: gradients are averaged before they
+    are clipped, evaluation sees every row once, and the first process alone logs, shows progress and saves.
 
     Args:
         model: a module whose output has the loss first, or under "loss", when the batch has labels.
@@ -104,9 +108,10 @@ class Trainer(CallbackHandler):
             raise ValueError(f"eval_strategy={self.args.eval_strategy!r} needs an eval_dataset")
         if self.args.fp16 and self.args.device.type == "cpu":
             logger.warning("fp16 needs a GPU: training in float32 instead")
-        self.state = TrainerState()
+        self.state = self._new_state()
         reporter = PrinterCallback if self.args.disable_tqdm else ProgressCallback
-        super().__init__([DefaultFlowCallback, reporter, *(callbacks or [])])
+        reporters = [reporter] if self.is_world_process_zero() else []
+        super().__init__([DefaultFlowCallback, *reporters, *(callbacks or [])])
         self.fire("on_init_end")
 
     def place_model(self, model: torch.nn.Module) -> None:
@@ -114,11 +119,19 @@ class Trainer(CallbackHandler):
         self.model = model.to(self.args.device)
         self.model_in_use = torch.compile(self.model) if self.args.torch_compile else self.model
         self.label_names = self.args.label_names or find_label_names(self.model)
+        self.counts_flops = hasattr(self.model, "floating_point_ops")
+
+    def _new_state(self, **fields: Any) -> TrainerState:
+        here = dict(
+            is_world_process_zero=self.is_world_process_zero(), is_local_process_zero=self.is_local_process_zero()
+        )
+        return TrainerState(**here, **fields)
 
     def train(self, resume_from_checkpoint: str | bool | None = None) -> TrainOutput:
         """Train, from the start or from a checkpoint (a folder, or True for the newest in `output_dir`).
 
-        A resumed run goes on with the same weights, moments, rows, masks and dropout as if it had never stopped.
+        A resumed run goes on with the same weights, moments, rows, masks and dropout as if it had never stopped. Under
+        a torchrun that restarts failed runs (``--max-restarts``), True means the newest checkpoint if there is one.
 
         Raises:
             ValueError: there is no training set, it is empty, a loss is NaN or infinite, or there is no checkpoint.
@@ -131,19 +144,20 @@ class Trainer(CallbackHandler):
             set_seed(args.seed, args.full_determinism)
             self.place_model(self.model_init())
         if resume_from_checkpoint is True:
-            resume_from_checkpoint = ckpt.get_last_checkpoint(args.output_dir)
-            if resume_from_checkpoint is None:
-                raise ValueError(f"no complete checkpoint in {args.output_dir} to resume from")
+            resume_from_checkpoint = ckpt.find_checkpoint(args.output_dir)
         self.loader = loader = self.get_train_dataloader()
         steps_per_epoch = math.ceil(len(loader) / args.gradient_accumulation_steps)
         if steps_per_epoch == 0:
             raise ValueError("dataloader_drop_last leaves no training batch: the set is smaller than a batch")
         max_steps = args.max_steps if args.max_steps > 0 else math.ceil(args.num_train_epochs * steps_per_epoch)
         num_epochs = math.ceil(max_steps / steps_per_epoch)
+        distributed.broadcast_module(self.model)
+        parameters = list(self.model.parameters())
+        self.averaging = make_averaging(parameters, args.ddp_averaging, args.ddp_bucket_cap_mb)
         self.create_optimizer_and_scheduler(max_steps)
         self.scaler = torch.amp.GradScaler(enabled=args.fp16 and args.device.type == "cuda")
 
-        self.state = TrainerState(train_batch_size=args.per_device_train_batch_size, num_train_epochs=num_epochs)
+        self.state = self._new_state(train_batch_size=args.per_device_train_batch_size, num_train_epochs=num_epochs)
         self.state.set_intervals(args, max_steps)
         self.running_loss = torch.zeros((), device=args.device)  # since the last entry of the log
         self.total_loss, self.logged_step = 0.0, 0
@@ -179,8 +193,15 @@ class Trainer(CallbackHandler):
         args, model = self.args, self.model_in_use
         model.train()
         num_items = sum(count_labels(batch, self.label_names) for batch in group)
+        flops = float(sum(self.model.floating_point_ops(batch) for batch in group)) if self.counts_flops else 0.0
+        all_items, all_flops = distributed.sum_over_ranks(num_items, flops)
+        self.state.total_flos += all_flops
+        if args.average_tokens_across_devices:
+            num_items = int(all_items)
         for batch in group:
-            loss = self.training_step(model, batch, num_items)
+            # Only the last batch's backward pass sends gradients: what the others add waits for it.
+            with nullcontext() if batch is group[-1] else self.averaging.no_sync():
+                loss = self.training_step(model, batch, num_items)
             if torch.isfinite(loss):
                 self.running_loss += loss
             elif args.logging_nan_inf_filter:
@@ -188,8 +209,7 @@ class Trainer(CallbackHandler):
             else:
                 step = self.state.global_step + 1
                 raise ValueError(f"the loss is {loss.item()} at step {step}: lower the learning rate, check the labels")
-            if hasattr(self.model, "floating_point_ops"):
-                self.state.total_flos += float(self.model.floating_point_ops(batch))
+        self.averaging.finish()
         self.scaler.unscale_(self.optimizer)
         self.grad_norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), args.max_grad_norm or math.inf)
         self.fire("on_pre_optimizer_step")
@@ -208,13 +228,19 @@ class Trainer(CallbackHandler):
         """Forward and backward of one batch; returns its share of the step's loss, detached.
 
         The loss of a batch is a mean over its labels. Weighting it by its share of `num_items_in_batch`, the labels
-        of all batches of the step, gives the mean over all of them, also if the last batch is smaller.
+        of all batches of the step, on all ranks, gives the mean over all of them, also if the last batch is smaller.
         """
-        share = count_labels(inputs, self.label_names) / num_items_in_batch if num_items_in_batch else 1.0
+        weight = 1.0
+        if num_items_in_batch and self.compute_loss_func is None:  # which divides by num_items_in_batch itself
+            weight = count_labels(inputs, self.label_names) / num_items_in_batch
+        if self.args.average_tokens_across_devices:
+            weight *= self.args.world_size  # averaging will divide by it
         with autocast(self.args):
             loss = self.compute_loss(model, inputs, num_items_in_batch=num_items_in_batch)
-        if share != 1.0 and self.compute_loss_func is None:  # that one divides by num_items_in_batch itself
-            loss = loss * share
+        if weight == 0.0:  # no label in this batch: its own mean is NaN, and its part in the step's mean nothing
+            return torch.zeros_like(loss)
+        if weight != 1.0:
+            loss = loss * weight
         self.scaler.scale(loss).backward()
         return loss.detach()
 
@@ -254,6 +280,8 @@ class Trainer(CallbackHandler):
         """Make the optimizer and the schedule that the arguments name, unless the user gave them."""
         args = self.args
         self.optimizer, self.lr_scheduler = self.given_optimizers
+        if self.optimizer is not None and args.shard_optimizer:
+            raise ValueError("shard_optimizer shards the optimizer that the arguments name, not one given as an object")
         if self.optimizer is None:
             self.optimizer = make_optimizer(self.model, args, self.optimizer_cls_and_kwargs)
         if self.lr_scheduler is None:
@@ -268,7 +296,8 @@ class Trainer(CallbackHandler):
     def _log_evaluate_save(self) -> None:
         """Do what the callbacks have switched on at this step."""
         if self.control.should_log and self.state.global_step > self.logged_step:
-            loss, steps = self.running_loss.item(), self.state.global_step - self.logged_step
+            loss = distributed.mean_over_ranks(self.running_loss).item()
+            steps = self.state.global_step - self.logged_step
             self.running_loss.zero_()
             self.total_loss += loss
             self.logged_step = self.state.global_step
@@ -284,9 +313,12 @@ class Trainer(CallbackHandler):
     def _finish(self, start: float, steps: int) -> TrainOutput:
         """The summary, the best weights if asked for, and the upload."""
         args, state = self.args, self.state
-        train_loss = (self.total_loss + self.running_loss.item()) / max(state.global_step, 1)
+        self.averaging.remove()
+        running_loss = distributed.mean_over_ranks(self.running_loss).item()
+        train_loss = (self.total_loss + running_loss) / max(state.global_step, 1)
         by_steps = args.max_steps > 0
-        rows = state.max_steps * args.per_device_train_batch_size * args.gradient_accumulation_steps
+        step_rows = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
+        rows = state.max_steps * step_rows
         samples = (rows if by_steps else len(self.train_dataset) * args.num_train_epochs) * steps / state.max_steps
         metrics = speed_metrics("train", start, samples, steps)
         metrics |= {"total_flos": state.total_flos, "train_loss": train_loss}
@@ -356,45 +388,8 @@ class Trainer(CallbackHandler):
     def get_test_dataloader(self, test_dataset: Any) -> Loader:
         return make_loader(test_dataset, self.data_collator, self.model, self.args, "test", training=False)
 
-    def save_model(self, output_dir: str | None = None) -> None:
-        """Write the model, the tokenizer and the arguments, so that minift and transformers can load them."""
-        ckpt.save_model(output_dir or self.args.output_dir, self.model, self.processing_class, self.args)
-
-    def save_checkpoint(self) -> None:
-        """Write ``checkpoint-{step}`` in one step, and delete those beyond `save_total_limit`."""
-        args, state = self.args, self.state
-        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        if state.best_global_step is not None:
-            best = folder.with_name(f"checkpoint-{state.best_global_step}")
-            if best == folder or best.is_dir():
-                state.best_model_checkpoint = str(best)
-        ckpt.save_checkpoint(folder, self)
-        ckpt.rotate_checkpoints(args.output_dir, args.save_total_limit, state.best_model_checkpoint)
-        if args.push_to_hub and args.hub_strategy == "every_save":
-            try:
-                self.push_to_hub(f"Training in progress, step {state.global_step}", folder)
-            except OSError as error:  # the checkpoint is on the disk, and the next save uploads again
-                logger.warning("%s", error)
-
-    def save_state(self) -> None:
-        """Write ``trainer_state.json``."""
-        ckpt.save_state(self.args.output_dir, self.state, self.control)
-
-    def push_to_hub(self, commit_message: str = "End of training", folder: str | Path | None = None) -> str:
-        """Upload the model (or a checkpoint's folder) to the Hub; returns the address of the commit."""
-        if folder is None:
-            folder = self.args.output_dir
-            self.save_model()
-        return hub.upload_folder(
-            folder,
-            self.args.hub_model_id or Path(self.args.output_dir).resolve().name,
-            token=self.args.hub_token,
-            private=self.args.hub_private_repo,
-            commit_message=commit_message,
-            ignore_patterns=[".*", "checkpoint-*", ckpt.OPTIMIZER_FILE, ckpt.RESUME_FILE],
-        )
-
     def is_world_process_zero(self) -> bool:
-        return True
+        return self.args.process_index == 0
 
-    is_local_process_zero = is_world_process_zero
+    def is_local_process_zero(self) -> bool:
+        return self.args.local_process_index == 0

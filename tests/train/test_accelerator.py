@@ -10,7 +10,8 @@ from torch.utils.data import DataLoader
 from minift.data.batch_encoding import BatchEncoding
 from minift.optim.adamw import AdamW
 from minift.optim.schedule import get_scheduler
-from minift.train.accelerator import Accelerator, PreparedLoader, PreparedOptimizer, notebook_launcher
+from minift.train.accelerator import Accelerator, PreparedLoader, PreparedOptimizer
+from minift.train.launch import notebook_launcher
 from tests.tiny import PadRows, tiny_model, tiny_rows
 
 
@@ -147,14 +148,6 @@ def test_save_refuses_what_would_be_a_pickle(thing, file, message, tmp_path):
 def test_bad_arguments_are_named(arguments, error, message):
     with pytest.raises(error, match=message):
         Accelerator(cpu=True, **arguments)
-
-
-def test_several_processes_are_refused(monkeypatch):
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(RuntimeError, match="not in 2"):
-        Accelerator(cpu=True)
-    with pytest.raises(ValueError, match="num_processes=2"):
-        notebook_launcher(print, num_processes=2)
 
 
 def test_notebook_launcher_calls_the_function():

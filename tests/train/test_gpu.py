@@ -1,9 +1,12 @@
 """Training on a GPU: each precision learns, and a resumed run goes on."""
 
+import json
+
 import pytest
 import torch
 
 from minift import Trainer, TrainingArguments
+from tests.ranks.launch import launch
 from tests.tiny import PadRows, tiny_model, tiny_rows
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -31,3 +34,15 @@ def test_a_resumed_run_is_near_the_whole_one(tmp_path):
     resumed.train(str(tmp_path / "whole" / "checkpoint-20"))
     for got, want in zip(resumed.model.parameters(), whole.model.parameters(), strict=True):
         torch.testing.assert_close(got, want, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+def test_two_gpus_by_nccl_are_near_two_ranks_on_the_cpu(tmp_path):
+    launch(2, "-m", "tests.ranks.run", str(tmp_path / "gpu"), ON_GPU="1", CUDA_VISIBLE_DEVICES="0,1")
+    launch(2, "-m", "tests.ranks.run", str(tmp_path / "cpu"))
+    logs = [
+        json.loads((tmp_path / where / "trainer_state.json").read_text())["log_history"] for where in ("gpu", "cpu")
+    ]
+    first, other = ([entry["loss"] for entry in log if "loss" in entry] for log in logs)
+    assert len(first) == 14
+    assert first == pytest.approx(other, abs=0.3)  # each device draws its own dropout

@@ -1,0 +1,208 @@
+"""Two ranks of minift beside two ranks of transformers: steps per second, and where the time goes.
+
+    python -m benchmarks.distributed [--json FILE] [--steps 12] [--batch_size 8]
+
+It starts itself by torchrun on two ranks of one thread each. In these processes, transformers' Trainer (accelerate and
+DistributedDataParallel) and minift with each of its three ways to average train MiniLM on MRPC in turn, round after
+round, so that what else the machine does hits all of them alike. One rank alone gives the scaling. The result is the
+ratio of medians; the times are this machine's.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks import HUB, MINILM, require_hub
+
+MRPC = HUB / "datasets" / "nyu-mll" / "glue"
+KINDS = ("transformers", "naive", "bucketed", "overlapped", "sharded")
+ROUNDS = 5
+
+
+def step_time(compute: float, sent: float, ranks: int, bandwidth: float, latency: float, buckets: int) -> float:
+    """Seconds of a step on N ranks, each on a batch of its own: a model with nothing overlapped.
+
+    A ring sends 2 (N - 1) / N times the bytes of the gradients from every rank, in 2 (N - 1) turns for each bucket.
+
+    Args:
+        compute: seconds of one rank's forward pass, backward pass and update of one batch; it grows with the batch.
+        sent: bytes of the gradients, 4 for each parameter in fp32, whatever the batch.
+        ranks: N.
+        bandwidth: bytes a second between two ranks.
+        latency: seconds before the first byte of a turn arrives.
+        buckets: exchanges in a step.
+    """
+    if ranks == 1:
+        return compute
+    turns = 2 * (ranks - 1)
+    return compute + turns / ranks * sent / bandwidth + turns * buckets * latency
+
+
+def trainer_of(kind: str, batch_size: int, folder: str, steps: int) -> Any:
+    """A Trainer of the library or of minift on the real data, and the callback that times its steps."""
+    import torch
+
+    import minift
+
+    if kind == "transformers":
+        import transformers as library
+    else:
+        library = minift
+    tokenizer = library.AutoTokenizer.from_pretrained(MINILM)
+    texts = minift.load_dataset(MRPC, "mrpc", split="train").select(range(2 * batch_size * (steps + 3)))
+    rows = [{**tokenizer(row["sentence1"], row["sentence2"], truncation=True), "label": row["label"]} for row in texts]
+
+    class Clock(library.TrainerCallback):
+        """The seconds of every step."""
+
+        def __init__(self):
+            self.times, self.begin = [], 0.0
+
+        def on_step_begin(self, args, state, control, **objects):
+            self.begin = time.perf_counter()
+
+        def on_step_end(self, args, state, control, **objects):
+            self.times.append(time.perf_counter() - self.begin)
+
+    torch.manual_seed(1)
+    model = library.AutoModelForSequenceClassification.from_pretrained(MINILM, num_labels=2)
+    options = {"average_tokens_across_devices": False, "use_cpu": True, "disable_tqdm": True, "save_strategy": "no"}
+    if kind not in ("transformers", "sharded"):
+        options["ddp_averaging"] = kind
+    options |= {"shard_optimizer": True} if kind == "sharded" else {}
+    args = library.TrainingArguments(
+        folder,
+        per_device_train_batch_size=batch_size,
+        max_steps=steps,
+        report_to="none",
+        logging_strategy="no",
+        **options,
+    )
+    fused = {"optimizer_cls_and_kwargs": (torch.optim.AdamW, {"lr": 5e-5, "foreach": False, "fused": False})}
+    clock = Clock()
+    collator = library.DataCollatorWithPadding(tokenizer)
+    # All with the plain AdamW: what is compared is what several ranks add to it.
+    trainer = library.Trainer(
+        model, args, collator, rows, callbacks=[clock], **(fused if kind == "transformers" else {})
+    )
+    return trainer, clock
+
+
+def exchange_times(parameters: int) -> dict[str, float]:
+    """Seconds to sum a tensor of so many fp32 elements, and one of a single element, over the ranks."""
+    import torch
+
+    from minift.train.distributed import all_reduce
+
+    found = {}
+    for name, elements in (("latency", 1), ("all gradients", parameters)):
+        tensor, times = torch.zeros(elements), []
+        for _ in range(12):
+            begin = time.perf_counter()
+            all_reduce(tensor)
+            times.append(time.perf_counter() - begin)
+        found[name] = statistics.median(times[2:])
+    return found
+
+
+def measure(options: argparse.Namespace) -> None:
+    """What each rank does; rank 0 writes the times of every step."""
+    import torch
+
+    from minift.train import distributed
+
+    torch.set_num_threads(1)
+    place = distributed.world()
+    alone = place.size == 1
+    times: dict[str, list[float]] = {}
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for batch_size in dict.fromkeys((options.batch_size, options.batch_size // 2)):
+            kinds = ("overlapped",) if alone else KINDS if batch_size == options.batch_size else ("bucketed",)
+            for round_ in range(ROUNDS):
+                for kind in kinds[round_ % len(kinds) :] + kinds[: round_ % len(kinds)]:
+                    trainer, clock = trainer_of(kind, batch_size, folder, options.steps)
+                    trainer.train()
+                    times.setdefault(f"{kind} {batch_size}", []).append(statistics.median(clock.times[2:]))
+                    found["parameters"] = sum(p.numel() for p in trainer.model.parameters())
+                    found["largest"] = max(p.numel() for p in trainer.model.parameters())
+                    if hasattr(trainer, "averaging"):
+                        found["buckets"] = len(getattr(trainer.averaging, "buckets", [])) or found.get("buckets", 0)
+    if not alone:
+        found |= exchange_times(found["parameters"])
+    if place.is_main:
+        Path(options.measure).write_text(json.dumps(found | {"times": times}))
+
+
+def start(ranks: int, options: argparse.Namespace, file: Path) -> dict[str, Any]:
+    """Measure on so many ranks, in processes of their own."""
+    launcher = ["-m", "torch.distributed.run", f"--nproc_per_node={ranks}", "--standalone"] if ranks > 1 else []
+    arguments = ["--measure", str(file), "--steps", str(options.steps), "--batch_size", str(options.batch_size)]
+    quiet = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
+    command = [sys.executable, *launcher, "-m", "benchmarks.distributed", *arguments]
+    done = subprocess.run(command, env=os.environ | quiet, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        sys.exit(done.stderr)
+    return json.loads(file.read_text())
+
+
+def summarise(two: dict[str, Any], one: dict[str, Any], batch: int) -> dict[str, Any]:
+    """The ratios, and the step times that the model gives beside those that were measured."""
+    middle = {name: statistics.median(values) for name, values in (two["times"]).items()}
+    alone = {name.split()[1]: statistics.median(values) for name, values in one["times"].items()}
+    sent = 4 * two["parameters"]
+    bandwidth = sent / (two["all gradients"] - 2 * two["latency"])  # with two ranks, each sends the gradients once
+    result: dict[str, Any] = {"seconds": middle | {f"one rank {size}": value for size, value in alone.items()}}
+    result["spread"] = {name: max(values) / min(values) for name, values in two["times"].items()}
+    peer = middle[f"transformers {batch}"]
+    result["ratio to transformers"] = {kind: peer / middle[f"{kind} {batch}"] for kind in KINDS[1:]}
+    result["scaling from one rank to two"] = 2 * alone[str(batch)] / middle[f"overlapped {batch}"]
+    result["share of communication"] = 1 - alone[str(batch)] / middle[f"bucketed {batch}"]
+    result["bytes sent by a rank in a step"] = sent
+    result["bandwidth"], result["latency"] = bandwidth, two["latency"]
+    result["model"] = {
+        f"two ranks, batch {size}": {
+            "predicted": step_time(alone[str(size)], sent, 2, bandwidth, two["latency"], two["buckets"]),
+            "measured": middle[f"bucketed {size}"],
+        }
+        for size in (batch, batch // 2)
+    }
+    return result
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", help="also write the result to this file")
+    parser.add_argument("--steps", type=int, default=6, help="steps of each run; the first two do not count")
+    parser.add_argument("--batch_size", type=int, default=8, help="rows on each rank")
+    parser.add_argument("--measure", help=argparse.SUPPRESS)
+    options = parser.parse_args(argv)
+    if options.measure:
+        measure(options)
+        return 0
+    require_hub()
+    import accelerate
+    import torch
+    import transformers
+
+    with tempfile.TemporaryDirectory() as folder:
+        two, one = (start(ranks, options, Path(folder, f"{ranks}.json")) for ranks in (2, 1))
+    result = summarise(two, one, options.batch_size)
+    versions = {module.__name__: module.__version__ for module in (torch, transformers, accelerate)}
+    result["machine"] = {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count(), **versions}
+    print(json.dumps(result, indent=2))
+    if options.json:
+        Path(options.json).write_text(json.dumps(result, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,201 @@
+"""Averaging gradients over ranks, in three steps: plainly, in buckets, and in buckets while backward still runs.
+
+All three give every rank the same gradients: the sum over the ranks of gradient / number of ranks. A parameter that has
+no gradient on some rank counts as zero there; one that has none on any rank keeps None, so that an optimizer leaves it
+alone. With two ranks the three agree to the bit. With more, the last two do, which send the same buckets; the first may
+differ in the last bit, since the order of a sum depends on how gradients are sent together (`distributed.all_reduce`).
+
+What torch's DistributedDataParallel does (Li et al., 2020, https://arxiv.org/abs/2006.15704), on the parameters of a
+model that stays as it is.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from minift.train.distributed import all_reduce, wait_for, world
+
+ALIGNMENT = 16  # elements: every gradient in a bucket starts where a tensor of its own could
+
+
+class Averaging:
+    """What the three have in common; for one rank, all there is to do: nothing.
+
+    Args:
+        parameters: in the order of the model, the same on every rank; those that need no gradient are left out.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter]):
+        self.parameters = [parameter for parameter in parameters if parameter.requires_grad]
+        self.enabled = True
+
+    @contextmanager
+    def no_sync(self) -> Iterator[None]:
+        """Gradients of backward passes in the `with` block add up on each rank and wait for a later one."""
+        before, self.enabled = self.enabled, False
+        try:
+            yield
+        finally:
+            self.enabled = before
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether gradients are on their way, so that `finish` has to be called before they are used."""
+        return False
+
+    def finish(self) -> None:
+        """After the backward pass: make every gradient the mean over all ranks (*collective*)."""
+
+    def remove(self) -> None:
+        """Take back what has been attached to the parameters."""
+
+
+class NaiveAveraging(Averaging):
+    """One exchange for each gradient, one after the other, when all are computed."""
+
+    def finish(self) -> None:
+        if not self.enabled:
+            return
+        exists = torch.tensor([parameter.grad is not None for parameter in self.parameters], dtype=torch.int32)
+        all_reduce(exists)  # (P,): on how many ranks
+        for parameter, ranks in zip(self.parameters, exists.tolist(), strict=True):
+            if ranks == 0:
+                continue
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            parameter.grad.div_(world().size)
+            all_reduce(parameter.grad)
+
+
+class BucketedAveraging(Averaging):
+    """One exchange for each bucket: fewer and larger messages, each of which pays its latency once.
+
+    Args:
+        bucket_cap_mb: MiB that a bucket may hold; a larger gradient has one of its own.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter], bucket_cap_mb: float):
+        super().__init__(parameters)
+        self.buckets = [Bucket(part) for part in into_buckets(self.parameters, bucket_cap_mb)]
+
+    def finish(self) -> None:
+        if not self.enabled:
+            return
+        for bucket in self.buckets:
+            bucket.send()
+        for bucket in self.buckets:
+            bucket.receive()
+
+
+class OverlappedAveraging(BucketedAveraging):
+    """Each bucket is sent as soon as its last gradient is there, while backward computes the next ones.
+
+    Buckets go out in one order on all ranks, whatever order gradients are ready in: a bucket waits for those before
+    it. `finish` sends what is left, such as a bucket with a parameter that the loss does not depend on.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter], bucket_cap_mb: float):
+        super().__init__(parameters, bucket_cap_mb)
+        self.sent = 0  # the number of buckets on their way
+        self.handles = [
+            parameter.register_post_accumulate_grad_hook(self._hook_of(bucket))
+            for bucket in self.buckets
+            for parameter in bucket.parameters
+        ]
+
+    def _hook_of(self, bucket: "Bucket"):
+        def is_ready(parameter: Tensor) -> None:
+            if not self.enabled:
+                return
+            if bucket.work is not None:
+                raise RuntimeError(
+                    "a second backward pass has changed a gradient that is on its way: call the first one in no_sync, "
+                    "or average with 'bucketed'"
+                )
+            bucket.missing -= 1
+            while self.sent < len(self.buckets) and self.buckets[self.sent].missing <= 0:
+                self.buckets[self.sent].send()
+                self.sent += 1
+
+        return is_ready
+
+    @property
+    def has_begun(self) -> bool:
+        return any(bucket.missing < len(bucket.parameters) for bucket in self.buckets)
+
+    def finish(self) -> None:
+        if not self.enabled:
+            return
+        for bucket in self.buckets[self.sent :]:
+            bucket.send()
+        for bucket in self.buckets:
+            bucket.receive()
+        self.sent = 0
+
+    def remove(self) -> None:
+        for handle in self.handles:
+            handle.remove()
+
+
+def into_buckets(parameters: list[nn.Parameter], bucket_cap_mb: float) -> list[list[nn.Parameter]]:
+    """Parameters in reverse order, about that in which backward reaches them, cut where a bucket is full.
+
+    The parameters of a bucket have one dtype and one device.
+    """
+    buckets, size = [], 0
+    for parameter in reversed(parameters):
+        before = buckets[-1][-1] if buckets else None
+        same_kind = before is not None and (before.dtype, before.device) == (parameter.dtype, parameter.device)
+        if not same_kind or size + parameter.nbytes > bucket_cap_mb * 2**20:
+            buckets.append([])
+            size = 0
+        buckets[-1].append(parameter)
+        size += parameter.nbytes
+    return buckets
+
+
+class Bucket:
+    """Gradients that travel together: one flat tensor, with a view of the shape of each parameter.
+
+    At its end there is an element for each parameter, which says whether there is a gradient. After the exchange it is
+    the share of ranks that had one.
+    """
+
+    def __init__(self, parameters: list[nn.Parameter]):
+        self.parameters = parameters
+        sizes = [-(-parameter.numel() // ALIGNMENT) * ALIGNMENT for parameter in parameters]
+        self.flat = parameters[0].new_zeros(sum(sizes) + len(parameters))
+        *parts, self.exists = self.flat.split([*sizes, len(parameters)])
+        self.views = [part[: p.numel()].view(p.shape) for part, p in zip(parts, parameters, strict=True)]
+        self.work = None
+        self.missing = len(parameters)  # gradients that backward has not reached
+
+    @torch.no_grad()
+    def send(self) -> None:
+        """Fill the bucket with gradient / number of ranks, and start the sum."""
+        size = world().size
+        for parameter, view in zip(self.parameters, self.views, strict=True):
+            if parameter.grad is None:
+                view.zero_()
+            else:
+                torch.div(parameter.grad, size, out=view)
+        self.exists.copy_(torch.tensor([parameter.grad is not None for parameter in self.parameters]) / size)
+        self.work = all_reduce(self.flat, asynchronously=True)
+
+    def receive(self) -> None:
+        """Wait for the sum. The gradients are then views of it: nothing is copied back."""
+        wait_for(self.work)
+        self.work, self.missing = None, len(self.parameters)
+        for parameter, view, share in zip(self.parameters, self.views, self.exists.tolist(), strict=True):
+            parameter.grad = view if share > 0 else None
+
+
+def make_averaging(parameters: Iterable[nn.Parameter], kind: str, bucket_cap_mb: float) -> Averaging:
+    """The averaging of that kind: "naive", "bucketed" or "overlapped"; with one rank, none."""
+    if world().size == 1:
+        return Averaging(parameters)
+    if kind == "naive":
+        return NaiveAveraging(parameters)
+    return {"bucketed": BucketedAveraging, "overlapped": OverlappedAveraging}[kind](parameters, bucket_cap_mb)

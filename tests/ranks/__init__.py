@@ -1,0 +1,1 @@
+"""What the ranks of the distributed tests run, and how they are started."""

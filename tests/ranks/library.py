@@ -1,0 +1,168 @@
+"""Two ranks of transformers' Trainer and of accelerate's loop, then of minift's, in the same processes."""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from torch.utils.data import DataLoader
+
+import minift
+from minift.train.distributed import world
+from tests.hub import MINILM, MRPC
+from tests.tiny import CONFIG, NoisyRows, tiny_rows
+
+PLAIN_ADAMW = (torch.optim.AdamW, {"lr": 5e-5, "betas": (0.9, 0.999), "eps": 1e-8, "foreach": False})
+KEYS = ("loss", "grad_norm", "learning_rate", "epoch", "eval_loss", "eval_accuracy", "step")
+
+
+class Recording:
+    """A collator that notes the rows of each batch."""
+
+    def __init__(self, collate):
+        self.collate, self.seen = collate, []
+
+    def __call__(self, rows):
+        self.seen.append([row.pop("idx") for row in (dict(row) for row in rows)])
+        return self.collate([{name: value for name, value in row.items() if name != "idx"} for row in rows])
+
+
+def accuracy(prediction):
+    logits, labels = prediction.predictions, prediction.label_ids
+    return {"accuracy": float((logits.argmax(-1) == labels).mean())}
+
+
+def train(library, rows, checkpoint, tokenizer, folder, optimizer=None, evaluation=(), **options):
+    """Train on this rank; the log, the rows of every batch, the state of the generator and two sums of the weights."""
+    torch.manual_seed(1)
+    model = library.AutoModelForSequenceClassification.from_pretrained(checkpoint, num_labels=2)
+    settings = dict(max_steps=12, logging_steps=1, save_strategy="no", disable_tqdm=True, report_to="none")
+    settings["use_cpu"] = True  # else the library shares out the rows of a run without a GPU, but averages nothing
+    collator = Recording(library.DataCollatorWithPadding(tokenizer))
+    trainer = library.Trainer(
+        model,
+        library.TrainingArguments(str(folder), remove_unused_columns=False, **(settings | options)),
+        train_dataset=rows,
+        eval_dataset=list(evaluation),
+        data_collator=collator,
+        compute_metrics=accuracy,
+        optimizer_cls_and_kwargs=optimizer,
+    )
+    trainer.train()
+    return {
+        "log": [{key: entry[key] for key in KEYS if key in entry} for entry in trainer.state.log_history],
+        "rows": collator.seen,
+        "generator": torch.get_rng_state().tolist()[:64],
+        "weights": {name: tensor.double().sum().item() for name, tensor in trainer.model.state_dict().items()},
+    }
+
+
+def real_mrpc(folder, results):
+    import transformers
+
+    texts = minift.load_dataset(MRPC, "mrpc", split="train").select(range(150))
+    tokenizers = minift.AutoTokenizer.from_pretrained(MINILM), transformers.AutoTokenizer.from_pretrained(MINILM)
+    rows = [
+        {**tokenizers[0](row["sentence1"], row["sentence2"], truncation=True), "label": row["label"], "idx": number}
+        for number, row in enumerate(texts)
+    ]
+    rows = [dict(row) for row in rows]
+    options = dict(eval_strategy="steps", eval_steps=6, weight_decay=0.01)
+    results["minift"] = train(minift, rows, MINILM, tokenizers[0], folder, evaluation=rows[:32], **options)
+    options["average_tokens_across_devices"] = False
+    results["transformers"] = train(
+        transformers, rows, MINILM, tokenizers[1], folder, PLAIN_ADAMW, evaluation=rows[:32], **options
+    )
+
+
+def tokenizer_of(library, folder):
+    if world().is_main:
+        tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{i}" for i in range(45))]
+        (folder / "vocab.txt").write_text("".join(f"{token}\n" for token in tokens))
+        minift.BertTokenizer.from_pretrained(folder).save_pretrained(folder)
+        torch.manual_seed(3)
+        minift.BertModel(minift.BertConfig(**CONFIG)).save_pretrained(folder)
+    torch.distributed.barrier()
+    return library.AutoTokenizer.from_pretrained(folder)
+
+
+def small_sets(folder, results):
+    """Sets that do not divide by the ranks, accumulation-free; the library's own default weighting, too."""
+    import transformers
+
+    for library, optimizer in ((minift, None), (transformers, PLAIN_ADAMW)):
+        tokenizer = tokenizer_of(library, folder)
+        rows = [{"input_ids": row["input_ids"], "label": row["label"], "idx": i} for i, row in enumerate(tiny_rows(43))]
+        for name, options in {
+            "uneven": {"num_train_epochs": 3, "max_steps": -1, "average_tokens_across_devices": False},
+            "drop last": {"dataloader_drop_last": True, "average_tokens_across_devices": False},
+            "five rows": {"first": 5, "max_steps": 2, "average_tokens_across_devices": False},
+            "default": {"max_steps": 2},
+        }.items():
+            first = options.pop("first", len(rows))
+            results[f"{name}, {library.__name__}"] = train(
+                library, rows[:first], folder, tokenizer, folder, optimizer, rows[:32], **options
+            )
+
+
+def accelerator_loop(library, accelerator, checkpoint, adamw, split):
+    torch.manual_seed(7)
+    rows = tiny_rows(43)
+    model = library.AutoModelForSequenceClassification.from_pretrained(checkpoint, num_labels=2)
+    optimizer = adamw(model.parameters())
+    train_loader = DataLoader(rows, shuffle=True, batch_size=8, collate_fn=NoisyRows())
+    eval_loader = DataLoader(rows[:21], batch_size=8, collate_fn=NoisyRows())
+    model, optimizer, train_loader, eval_loader = accelerator.prepare(model, optimizer, train_loader, eval_loader)
+    schedule = accelerator.prepare(library.get_scheduler("linear", optimizer, 2, 24))
+    losses = []
+    for _ in range(2):
+        model.train()
+        for batch in train_loader:
+            with accelerator.accumulate(model):
+                loss = model(**batch).loss
+                accelerator.backward(loss)
+                if accelerator.sync_gradients:
+                    losses.append(accelerator.clip_grad_norm_(model.parameters(), 0.1).item())
+                optimizer.step()
+                schedule.step()
+                optimizer.zero_grad()
+            losses += accelerator.gather(loss.detach()).tolist() + schedule.get_last_lr()
+        model.eval()
+        for batch in eval_loader:
+            with torch.no_grad():
+                output = model(**batch)
+            logits, labels = accelerator.gather_for_metrics((output.logits, batch["labels"]))
+            losses += [len(labels), labels.tolist(), logits.double().sum().item()]
+            losses.append(accelerator.pad_across_processes(batch["input_ids"], dim=1, pad_index=-1).shape[1])
+            losses += accelerator.reduce(output.loss, "mean").reshape(-1).tolist()
+    unwrapped = accelerator.unwrap_model(model).state_dict()
+    return losses + [tensor.double().sum().item() for tensor in unwrapped.values()]
+
+
+def accelerator_loops(folder, results):
+    import accelerate
+    import transformers
+
+    from minift.train.accelerator import Accelerator
+
+    tokenizer_of(minift, folder)
+    for steps, split in ((1, False), (2, False), (1, True)):
+        accelerate.state.AcceleratorState._reset_state()
+        accelerate.state.GradientState._reset_state()
+        config = accelerate.DataLoaderConfiguration(split_batches=split)
+        theirs = accelerate.Accelerator(cpu=True, gradient_accumulation_steps=steps, dataloader_config=config)
+        ours = Accelerator(cpu=True, gradient_accumulation_steps=steps, split_batches=split)
+        name = f"loop, {steps} steps, split {split}"
+        torch_adamw = lambda p: torch.optim.AdamW(p, lr=5e-4, weight_decay=0.0, foreach=False, fused=False)  # noqa: E731
+        results[f"{name}, minift"] = accelerator_loop(minift, ours, folder, lambda p: minift.AdamW(p, lr=5e-4), split)
+        results[f"{name}, library"] = accelerator_loop(transformers, theirs, folder, torch_adamw, split)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    place = world()
+    output, *parts = sys.argv[1:]
+    results: dict = {}
+    for part in parts:
+        globals()[part](Path(output), results)
+    Path(output, f"{place.rank}.json").write_text(json.dumps(results))
