@@ -9,11 +9,12 @@ import os
 import types
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, get_args, get_origin
-
-import torch
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from minift.optim.schedule import SchedulerType
+
+if TYPE_CHECKING:
+    import torch
 
 # setting -> the values it may take
 CHOICES = {
@@ -270,8 +271,10 @@ class TrainingArguments:
             raise ValueError("save_strategy='best' needs an eval_strategy other than 'no'")
 
     @cached_property
-    def device(self) -> torch.device:
+    def device(self) -> "torch.device":
         """The GPU if there is one and `use_cpu` is off, otherwise the CPU."""
+        import torch  # here, since the TensorFlow path reads these arguments, too
+
         return torch.device("cuda" if torch.cuda.is_available() and not self.use_cpu else "cpu")
 
     def get_warmup_steps(self, num_training_steps: int) -> int:

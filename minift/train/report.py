@@ -86,3 +86,11 @@ def log_metrics(split: str, metrics: dict[str, float]) -> None:
 def save_metrics(split: str, metrics: dict[str, float], output_dir: str) -> None:
     """Write ``{split}_results.json``."""
     write_json(f"{output_dir}/{split}_results.json", metrics)
+
+
+def print_perplexity(when: str, metrics: dict[str, float]) -> None:
+    """One line: the perplexity as the course computes it, and the one per token."""
+    print(
+        f"perplexity {when}: {metrics['eval_perplexity']:.2f} "
+        f"({metrics['eval_weighted_perplexity']:.2f} weighted by tokens)"
+    )
