@@ -11,21 +11,21 @@ from minift.model.outputs import EncoderOutput
 
 
 def attention(
-    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: keras.layers.Dropout
+    q: Tensor, k: Tensor, v: Tensor, padding: Tensor | None, dropout: keras.layers.Dropout
 ) -> tuple[Tensor, Tensor]:
     """softmax(q kᵀ / √D) v, every step written out.
 
     Args:
         q, k, v: (B, H, T, D).
-        mask: (B, 1, 1, T), added to the scores: 0 for a token, a huge negative number for padding; None: nothing.
+        padding: (B, 1, 1, T), added to the scores: 0 for a token, a huge negative number for padding; None: nothing.
         dropout: drops probabilities; does nothing outside training.
 
     Returns:
         The attended values (B, H, T, D) and the probabilities (B, H, T, T), rows of the latter summing to 1.
     """
     scores = tf.matmul(q * q.shape[-1] ** -0.5, k, transpose_b=True)  # (B, H, T, T)
-    if mask is not None:
-        scores += mask
+    if padding is not None:
+        scores += padding
     probabilities = dropout(tf.nn.softmax(scores))  # (B, H, T, T)
     return tf.matmul(probabilities, v), probabilities  # (B, H, T, D)
 
@@ -40,12 +40,11 @@ def merge_heads(x: Tensor) -> Tensor:
     return tf.reshape(tf.transpose(x, (0, 2, 1, 3)), (-1, tf.shape(x)[2], x.shape[1] * x.shape[3]))
 
 
-def key_mask(attention_mask: Tensor | None, x: Tensor) -> Tensor | None:
+def padding_scores(attention_mask: Tensor | None, x: Tensor) -> Tensor | None:
     """What to add to the scores of each key: attention_mask (B, T), embeddings x (B, T, E) -> (B, 1, 1, T)."""
     if attention_mask is None:
         return None
-    padding = 1.0 - tf.cast(attention_mask, x.dtype)[:, None, None, :]  # (B, 1, 1, T)
-    return padding * x.dtype.min
+    return (1.0 - tf.cast(attention_mask, x.dtype)[:, None, None, :]) * x.dtype.min  # (B, 1, 1, T)
 
 
 def run_layers(
@@ -59,10 +58,10 @@ def run_layers(
     """Send the embeddings (B, T, E) through the layers; the options None take the configuration's value."""
     output_attentions = config.output_attentions if output_attentions is None else output_attentions
     output_hidden_states = config.output_hidden_states if output_hidden_states is None else output_hidden_states
-    mask = key_mask(attention_mask, x)  # (B, 1, 1, T) or None
+    padding = padding_scores(attention_mask, x)  # (B, 1, 1, T) or None
     hidden_states, attentions = [x], []
     for layer in layers:
-        x, probabilities = layer(x, mask)  # (B, T, E), (B, H, T, T)
+        x, probabilities = layer(x, padding)  # (B, T, E), (B, H, T, T)
         hidden_states.append(x)
         attentions.append(probabilities)
     return EncoderOutput(

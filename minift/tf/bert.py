@@ -58,13 +58,13 @@ class TFBertLayer(keras.layers.Layer):
         self.dropout = Dropout(config.hidden_dropout_prob)
         self.attention_dropout = Dropout(config.attention_probs_dropout_prob)
 
-    def call(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    def call(self, x: Tensor, padding: Tensor | None) -> tuple[Tensor, Tensor]:
         """(B, T, E) -> (B, T, E), and the attention probabilities (B, H, T, T)."""
         project, output = self.attention["self"], self.attention["output"]
         q = split_heads(project["query"](x), self.heads)  # (B, H, T, D)
         k = split_heads(project["key"](x), self.heads)  # (B, H, T, D)
         v = split_heads(project["value"](x), self.heads)  # (B, H, T, D)
-        attended, probabilities = attention(q, k, v, mask, self.attention_dropout)
+        attended, probabilities = attention(q, k, v, padding, self.attention_dropout)
         attended = output["dense"](merge_heads(attended))  # (B, T, E)
         x = output["LayerNorm"](self.dropout(attended) + x)  # (B, T, E)
         wide = self.activation(self.intermediate["dense"](x))  # (B, T, intermediate_size)

@@ -51,12 +51,12 @@ class TFDistilBertLayer(keras.layers.Layer):
         self.dropout = Dropout(config.dropout)
         self.attention_dropout = Dropout(config.attention_dropout)
 
-    def call(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    def call(self, x: Tensor, padding: Tensor | None) -> tuple[Tensor, Tensor]:
         """(B, T, E) -> (B, T, E), and the attention probabilities (B, H, T, T)."""
         q = split_heads(self.attention["q_lin"](x), self.heads)  # (B, H, T, D)
         k = split_heads(self.attention["k_lin"](x), self.heads)  # (B, H, T, D)
         v = split_heads(self.attention["v_lin"](x), self.heads)  # (B, H, T, D)
-        attended, probabilities = attention(q, k, v, mask, self.attention_dropout)
+        attended, probabilities = attention(q, k, v, padding, self.attention_dropout)
         attended = self.attention["out_lin"](merge_heads(attended))  # (B, T, E)
         x = self.sa_layer_norm(attended + x)  # (B, T, E)
         wide = self.activation(self.ffn["lin1"](x))  # (B, T, hidden_dim)

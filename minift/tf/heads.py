@@ -129,8 +129,7 @@ def classification_loss(logits: Tensor, labels: Tensor, config: PretrainedConfig
     if config.problem_type == "single_label_classification":
         if wide != 1:
             raise ValueError(f"single-label classification needs one label a row: got shape {tuple(labels.shape)}")
-        check_labels(labels, C)
-        labels = tf.reshape(labels, (-1,))  # (B,)
+        labels = tf.reshape(check_labels(labels, C), (-1,))  # (B,)
         return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
     if wide != C:
         raise ValueError(f"{config.problem_type} needs {C} labels a row: got shape {tuple(labels.shape)}")

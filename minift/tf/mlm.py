@@ -155,7 +155,7 @@ def masked_lm_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """
     if not labels.shape.is_compatible_with(logits.shape[:2]):
         raise ValueError(f"labels have shape {tuple(labels.shape)}, but the input has {tuple(logits.shape[:2])}")
-    check_labels(labels, logits.shape[2])
+    labels = check_labels(labels, logits.shape[2])
     chosen = labels != IGNORED  # (B, T)
     targets = tf.where(chosen, labels, 0)  # (B, T)
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)  # (B, T)

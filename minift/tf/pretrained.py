@@ -114,7 +114,7 @@ class TFPreTrainedModel(KerasTraining, PushToHubMixin):
             if value is not None and not isinstance(value, keras.KerasTensor):
                 inputs[name] = tf.convert_to_tensor(value)
         if self.base_model is self and not any(isinstance(value, keras.KerasTensor) for value in inputs.values()):
-            check_batch(inputs, self.config)
+            inputs = check_batch(inputs, self.config)
         return super().__call__(**inputs)
 
     # -- files --------------------------------------------------------------------------------------------------

@@ -40,9 +40,11 @@ class KerasTraining(keras.Model):
         """
         super().compile(*args, jit_compile=jit_compile is True, **options)
 
-    def fit(self, *args: Any, **options: Any) -> keras.callbacks.History:
+    def fit(self, x: Any = None, *args: Any, **options: Any) -> keras.callbacks.History:
+        if isinstance(x, tf.data.Dataset):
+            options.setdefault("shuffle", False)  # Keras would warn that it cannot do what nobody asked it for
         with named_errors():
-            return super().fit(*args, **options)
+            return super().fit(x, *args, **options)
 
     def evaluate(self, *args: Any, **options: Any) -> Any:
         with named_errors():
@@ -71,7 +73,7 @@ class KerasTraining(keras.Model):
         if self.loss is not None:
             logits = y_pred["logits"]
             if labels is not None and labels.dtype.is_integer and logits.shape[-1] > 1:
-                check_labels(labels, logits.shape[-1])
+                labels = check_labels(labels, logits.shape[-1])
             return super().compute_loss(x, labels, logits, sample_weight, training)
         if sample_weight is not None:
             raise ValueError("sample_weight and class_weight need a loss in compile: the model's own takes none")
