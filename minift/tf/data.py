@@ -77,9 +77,7 @@ def to_tf_dataset(
     names = _columns_to_read(dataset, [*columns, *label_cols], collate_fn)
     collate = _padding(dataset, names, collate_fn) if not collate_fn_args else None
     if collate is None:
-        collate = _collated(dataset, names, collate_fn, collate_fn_args or {}, num_test_batches)
-    if collate_fn is None and batch_size is not None:
-        _stack(_read_arrays(dataset, names)(np.arange(min(batch_size, len(dataset)))))  # or an error, now
+        collate = _collated(dataset, names, collate_fn, collate_fn_args or {}, num_test_batches, batch_size or 1)
 
     rows = _row_numbers(len(dataset), shuffle, seed).batch(batch_size or 1, drop_remainder)
     batches = rows.map(lambda numbers: collate(tf.ensure_shape(numbers, [batch_size if drop_remainder else None])))
@@ -294,12 +292,19 @@ def _padding(dataset: Dataset, names: list[str], collator: Any) -> Callable[[tf.
 
 
 def _collated(
-    dataset: Dataset, names: list[str], collate_fn: Callable | None, options: dict[str, Any], num_test_batches: int
+    dataset: Dataset,
+    names: list[str],
+    collate_fn: Callable | None,
+    options: dict[str, Any],
+    num_test_batches: int,
+    batch_size: int,
 ) -> Callable[[tf.Tensor], Batch]:
     """Any collator, called from TensorFlow: row numbers (B,) -> a batch of what it returns."""
+    is_custom = dataset.format.kind == "custom"
     if collate_fn is None:
-        read, collate_fn = _read_arrays(dataset, names), _stack
-    elif type(collate_fn) in TAKE_COLUMNS and dataset.format.kind != "custom":
+        read, collate_fn = dataset.__getitem__ if is_custom else _read_arrays(dataset, names), _stack
+        _stack(read(np.arange(min(batch_size, len(dataset)))))  # or an error, now
+    elif type(collate_fn) in TAKE_COLUMNS and not is_custom:
         read, options = _read_arrays(dataset, names), {"return_tensors": "np"} | options
     else:
         read = _read_rows(dataset, names)

@@ -1,7 +1,7 @@
 """What every Keras model can do besides computing: initialise, load, save, and take inputs in the forms they come in."""
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
@@ -9,12 +9,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from minift.data.dataset import Dataset
+from minift.data.tokenizer import Tokenizer
 from minift.hub import PushToHubMixin, snapshot
 from minift.model.checkpoint import announce, check_destination, loading_info, read_checkpoint, write_checkpoint
 from minift.model.config import HUB_ARGUMENTS, PretrainedConfig
 from minift.model.names import TIED, LoadingReport
 from minift.model.outputs import ModelOutput
 from minift.tf.checks import check_batch
+from minift.tf.data import prepare_tf_dataset
 from minift.tf.training import KerasTraining
 from minift.tf.weights import Parameter, choose_dtype, load_weights, map_file, named_parameters, save
 
@@ -116,6 +119,24 @@ class TFPreTrainedModel(KerasTraining, PushToHubMixin):
         if self.base_model is self and not any(isinstance(value, keras.KerasTensor) for value in inputs.values()):
             inputs = check_batch(inputs, self.config)
         return super().__call__(**inputs)
+
+    def prepare_tf_dataset(
+        self,
+        dataset: Dataset,
+        batch_size: int = 8,
+        shuffle: bool = True,
+        tokenizer: Tokenizer | None = None,
+        collate_fn: Callable | None = None,
+        collate_fn_args: dict[str, Any] | None = None,
+        drop_remainder: bool | None = None,
+        prefetch: bool = True,
+        *,
+        seed: int | None = None,
+    ) -> tf.data.Dataset:
+        """Batches of the columns of `dataset` that this model takes: see `minift.tf.data.prepare_tf_dataset`."""
+        collated = dict(tokenizer=tokenizer, collate_fn=collate_fn, collate_fn_args=collate_fn_args)
+        served = dict(shuffle=shuffle, drop_remainder=drop_remainder, prefetch=prefetch, seed=seed)
+        return prepare_tf_dataset(self, dataset, batch_size, **collated, **served)
 
     # -- files --------------------------------------------------------------------------------------------------
 
