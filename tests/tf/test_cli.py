@@ -6,12 +6,15 @@ import sys
 import textwrap
 
 import pytest
+import torch
 import yaml
+from safetensors.torch import load_file
 
 from minift.cli import main
 from minift.corpus import write_corpus, write_model
 from minift.data.dataset import Dataset
 from minift.data.features import ClassLabel, Features, Value
+from minift.data.tokenizer import AutoTokenizer
 from minift.model.bert import BertModel
 from minift.model.config import BertConfig
 from minift.model.heads import BertForSequenceClassification
@@ -66,6 +69,31 @@ def test_finetune_saves_what_the_torch_path_reads(start, corpus, tmp_path, capsy
     assert BertForSequenceClassification.from_pretrained(tmp_path).config.id2label == {0: "negative", 1: "positive"}
     assert main(["predict", "--model", str(tmp_path), "--text", "The plot is clever."]) == 0
     assert capsys.readouterr().out.split()[0] in ("negative", "positive")
+
+
+def test_without_dropout_both_frameworks_train_the_same_model(corpus, start, tmp_path):
+    """The same order of rows, schedule, clipping, weight decay and updates: weights that agree after 11 steps."""
+    torch.manual_seed(0)
+    options = dict(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, num_labels=2)
+    BertForSequenceClassification.from_pretrained(start, **options).save_pretrained(tmp_path / "start")
+    AutoTokenizer.from_pretrained(start).save_pretrained(tmp_path / "start")
+    flags = ["--learning_rate", "2e-3", "--warmup_ratio", "0.2", "--weight_decay", "0.1", "--max_grad_norm", "0.2"]
+    few = ["--max_train_samples", "30", "--max_eval_samples", "20", "--num_train_epochs", "2.5", "--disable_tqdm"]
+    for framework in ("torch", "tf"):
+        args = command("finetune", tmp_path / "start", corpus, "reviews", tmp_path / framework, *few, *flags)
+        assert main([*args[:-1], framework]) == 0
+    ours, theirs = (load_file(tmp_path / framework / "model.safetensors") for framework in ("tf", "torch"))
+    before = load_file(tmp_path / "start" / "model.safetensors")
+    moved = max((before[name] - theirs[name]).abs().max() for name in theirs)
+    assert moved > 5e-3
+    for name, tensor in theirs.items():
+        torch.testing.assert_close(ours[name], tensor, rtol=0, atol=2e-5, msg=lambda text, name=name: f"{name}: {text}")
+    logs = [json.loads((tmp_path / name / "trainer_state.json").read_text())["log_history"] for name in ("tf", "torch")]
+    evaluated = [[entry for entry in log if "eval_loss" in entry] for log in logs]
+    for mine, reference in zip(*evaluated, strict=True):
+        assert mine["step"] == reference["step"]
+        for metric in ("eval_loss", "eval_accuracy", "eval_f1"):
+            assert mine[metric] == pytest.approx(reference[metric], abs=1e-5)
 
 
 @pytest.mark.parametrize("flags", [["--whole_word_mask"], ["--freeze_eval_masks", "--eval_strategy", "no"]])

@@ -6,9 +6,13 @@ import pytest
 import tensorflow as tf
 import torch
 
+from minift.model.config import BertConfig, DistilBertConfig
+from minift.tf.heads import TFBertForSequenceClassification, TFDistilBertForSequenceClassification
+from minift.tf.mlm import TFBertForMaskedLM
 from minift.tf.optim import AdamW, PolynomialDecay, WarmUp, create_optimizer
 
 STEPS = 200
+SMALL = dict(vocab_size=50, hidden_size=32, num_attention_heads=4, intermediate_size=64)
 
 
 class Net(keras.Model):
@@ -139,6 +143,23 @@ def test_biases_and_layernorm_do_not_decay():
         decays = variable.path.endswith("kernel")
         np.testing.assert_allclose(variable.numpy(), old * (0.95 if decays else 1.0), rtol=1e-6)
     assert len(before) == 6
+
+
+@pytest.mark.parametrize(
+    ("model_class", "config"),
+    [
+        (TFBertForSequenceClassification, BertConfig(num_hidden_layers=1, **SMALL)),
+        (TFBertForMaskedLM, BertConfig(num_hidden_layers=1, **SMALL)),
+        (TFDistilBertForSequenceClassification, DistilBertConfig(n_layers=1, dim=32, hidden_dim=64, n_heads=4)),
+    ],
+)
+def test_of_a_real_model_the_torch_paths_parameters_decay(model_class, config):
+    model, optimizer = model_class(config), AdamW(weight_decay=0.01)
+    optimizer.build(model.trainable_variables)
+    decayed = {id(v) for v, decays in zip(model.trainable_variables, optimizer.decayed, strict=True) if decays}
+    for name, parameter in model.named_parameters():
+        expected = not name.endswith("bias") and "LayerNorm" not in name and "layer_norm" not in name
+        assert (id(parameter.variable) in decayed) == expected, name
 
 
 def test_rows_of_an_embedding_get_dense_updates():
