@@ -37,7 +37,10 @@ def check_batch(inputs: dict[str, Any], config: PretrainedConfig) -> dict[str, A
         if mask is not None and mask.shape != shape:
             raise ValueError(f"attention_mask has shape {tuple(mask.shape)}, but the input has {tuple(shape)}")
         return inputs
-    length = tf.shape(embeds if ids is None else ids)[1]
+    words = embeds if ids is None else ids
+    if words.shape[1] is not None and words.shape[1] > limit:
+        raise ValueError(checks.TOO_LONG.format(length=words.shape[1], limit=limit))
+    length = tf.shape(words)[1]
     required = [_require(length <= limit, checks.TOO_LONG.format(length="{}", limit=limit), length)]
     for name, key in limits.items():
         top = getattr(config, key)

@@ -1,4 +1,4 @@
-"""What every Keras model can do besides computing: initialise, load, save, and take inputs in the forms they come in."""
+"""What every Keras model can do besides computing: initialise, load, save, and take inputs in each of their forms."""
 
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping

@@ -28,10 +28,6 @@ class KerasTraining(keras.Model):
     parts of transformers 4's modeling_tf_utils.py.
     """
 
-    def own_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The mean loss of a batch; the heads have one."""
-        raise ValueError(f"{type(self).__name__} has no loss of its own: name one in compile(loss=…)")
-
     def compile(self, *args: Any, jit_compile: bool | str = False, **options: Any) -> None:
         """As `keras.Model.compile`, but without XLA unless asked for.
 
@@ -69,9 +65,8 @@ class KerasTraining(keras.Model):
         sample_weight: Tensor | None = None,
         training: bool = True,
     ) -> Tensor:
-        labels = _labels(x, y)
+        labels, logits = _labels(x, y), self._logits(y_pred)
         if self.loss is not None:
-            logits = y_pred["logits"]
             if labels is not None and labels.dtype.is_integer and logits.shape[-1] > 1:
                 labels = check_labels(labels, logits.shape[-1])
             return super().compute_loss(x, labels, logits, sample_weight, training)
@@ -80,13 +75,18 @@ class KerasTraining(keras.Model):
         if "loss" in y_pred:
             loss = y_pred["loss"]
         elif labels is not None:
-            loss = self.own_loss(y_pred["logits"], labels)
+            loss = self.own_loss(logits, labels)
         else:
             raise ValueError("the batches have no labels, neither among the inputs nor beside them")
         return loss / tf.distribute.get_strategy().num_replicas_in_sync  # gradients of the replicas are summed
 
     def compute_metrics(self, x: Any, y: Any, y_pred: ModelOutput, sample_weight: Tensor | None = None) -> dict:
-        return super().compute_metrics(x, _labels(x, y), y_pred["logits"], sample_weight)
+        return super().compute_metrics(x, _labels(x, y), self._logits(y_pred), sample_weight)
+
+    def _logits(self, y_pred: ModelOutput) -> Tensor:
+        if "logits" not in y_pred:
+            raise ValueError(f"{type(self).__name__} has no logits to train: take a model with a head")
+        return y_pred["logits"]
 
 
 def _labels(x: Any, y: Any) -> Any:
