@@ -96,8 +96,13 @@ def transformers_tf(folder: Path) -> tuple[list[np.ndarray], Epoch]:
     import tensorflow as tf
     import tf_keras
     import transformers
+    from safetensors.numpy import load_file
+    from transformers.modeling_tf_pytorch_utils import load_pytorch_state_dict_in_tf2_model
 
-    model = transformers.TFAutoModelForSequenceClassification.from_pretrained(folder / "model")
+    # not from_pretrained: it iterates over an open safetensors file, which today's safetensors does not let it do
+    config = transformers.AutoConfig.from_pretrained(folder / "model")
+    model = transformers.TFAutoModelForSequenceClassification.from_config(config)
+    load_pytorch_state_dict_in_tf2_model(model, load_file(folder / "model" / "model.safetensors"))
     loss = tf_keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer=tf_keras.optimizers.Adam(RATE), loss=loss)
     return _keras_side(model, tf, folder)
