@@ -78,7 +78,7 @@ def mlm(
         seed=args.seed if args.data_seed is None else args.data_seed,
     )
     held_out = to_tf_dataset(held_out, args.per_device_eval_batch_size, collate_fn=evaluation_masks)
-    forward = compiled_forward(model)
+    forward = compiled_forward(model, held_out)
 
     def measure() -> dict[str, float]:
         losses = evaluate(forward, held_out)

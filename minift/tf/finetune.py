@@ -65,7 +65,7 @@ def finetune(
     after_epoch = None
     if args.eval_strategy == "epoch":
         held_out = to_tf_dataset(tokenised[task.eval_split], args.per_device_eval_batch_size, collate_fn=collator)
-        forward, metrics = compiled_forward(model), metrics_of(task)
+        forward, metrics = compiled_forward(model, held_out), metrics_of(task)
 
         def after_epoch() -> dict[str, float]:
             return evaluate(forward, held_out, metrics)

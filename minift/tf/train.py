@@ -46,14 +46,14 @@ def check_arguments(args: TrainingArguments) -> None:
         if field.name in VALUES and value not in VALUES[field.name]:
             choices = ", ".join(VALUES[field.name])
             raise ValueError(f"{field.name}={value!r} is not supported with framework tf; there are: {choices}")
+    if args.lr_scheduler_kwargs and args.lr_scheduler_type != "polynomial":
+        raise ValueError(f"lr_scheduler_kwargs: the schedule {args.lr_scheduler_type!r} has no further arguments")
 
 
 def make_optimizer(args: TrainingArguments, steps: int) -> AdamW:
     """The optimizer for a run of so many `steps`: `AdamW` with schedule, decay and clipping as `Trainer` has them."""
     rate, kind = args.learning_rate, args.lr_scheduler_type
     warmup = 0 if kind == "constant" else args.get_warmup_steps(steps)
-    if args.lr_scheduler_kwargs and kind != "polynomial":
-        raise ValueError(f"lr_scheduler_kwargs: the schedule {kind!r} has no further arguments")
     falling = max(steps - warmup, 1)
     schedule = {
         "linear": lambda: PolynomialDecay(rate, falling, end_learning_rate=0.0),
@@ -86,7 +86,7 @@ def evaluate(
     """The losses and metrics of batches with labels; nothing is kept of a batch but its part in them.
 
     Args:
-        forward: `compiled_forward(model)`.
+        forward: `compiled_forward(model, batches)`.
         compute_metrics: called as ``compute_metrics((logits, labels), compute_result=last)`` for each batch.
 
     Returns:
@@ -106,9 +106,9 @@ def evaluate(
     return {"loss": float(np.average(losses, weights=rows)), "weighted_loss": weighted, **metrics}
 
 
-def compiled_forward(model: TFPreTrainedModel) -> Callable[[dict[str, tf.Tensor]], Any]:
-    """The model without dropout, as one graph for batches of every shape."""
-    return tf.function(lambda batch: dict(model(batch, training=False)), reduce_retracing=True)
+def compiled_forward(model: TFPreTrainedModel, batches: tf.data.Dataset) -> Callable[[dict[str, tf.Tensor]], Any]:
+    """The model without dropout, as one graph for all batches, whatever their lengths."""
+    return tf.function(lambda batch: dict(model(batch, training=False)), input_signature=[batches.element_spec])
 
 
 def train(

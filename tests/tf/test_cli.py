@@ -116,6 +116,10 @@ def test_mlm_saves_what_the_torch_path_reads(start, corpus, tmp_path, capsys, fl
             "eval_strategy='steps' is not supported with framework tf; there are: no, epoch",
         ),
         (["--lr_scheduler_type", "cosine"], "lr_scheduler_type='cosine' is not supported with framework tf"),
+        (
+            ["--lr_scheduler_kwargs", '{"power": 2}'],
+            "lr_scheduler_kwargs: the schedule 'linear' has no further arguments",
+        ),
         (["--optim", "sgd"], "optim='sgd' is not supported with framework tf"),
         (["--torch_compile", "true"], "torch_compile=True is not supported"),
     ],
