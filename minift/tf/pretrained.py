@@ -61,7 +61,8 @@ class TFPreTrainedModel(KerasTraining, PushToHubMixin):
             inner = f"{self.config.model_type}."  # a head's encoder drew its own at the end of its own constructor
             names = [name for name, _ in self.named_parameters() if not name.startswith(inner)]
             self.init_weights([name for name in names if name not in self.tied])
-        self.built = True
+        for layer in self._flatten_layers():  # the model itself is the first
+            layer.built = True  # or `fit` would make one more graph, to build them
 
     def init_weights(self, names: Collection[str]) -> None:
         """Fill the parameters `names`: normal(0, initializer_range), biases 0, LayerNorm weights 1, padding row 0.
@@ -116,6 +117,10 @@ class TFPreTrainedModel(KerasTraining, PushToHubMixin):
             value = inputs.get(name)
             if value is not None and not isinstance(value, keras.KerasTensor):
                 inputs[name] = tf.convert_to_tensor(value)
+        if not tf.executing_eagerly() and inputs.get("input_ids") is not None and inputs["input_ids"].dtype.is_floating:
+            # Keras asks for the shapes of a distributed batch and takes all of its types for float32
+            inputs["input_ids"] = tf.cast(inputs["input_ids"], tf.int32)
+            inputs.pop("labels", None)
         if self.base_model is self and not any(isinstance(value, keras.KerasTensor) for value in inputs.values()):
             inputs = check_batch(inputs, self.config)
         return super().__call__(**inputs)
