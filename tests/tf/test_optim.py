@@ -195,7 +195,7 @@ def test_it_trains_in_fit_with_a_schedule():
         (lambda: AdamW(weight_decay=-1), "weight_decay must be at least 0"),
         (lambda: PolynomialDecay(1.0, 0), "decay_steps must be above 0"),
         (lambda: WarmUp(1.0, PolynomialDecay(1.0, 1), 0), "warmup_steps must be above 0"),
-        (lambda: create_optimizer(1e-3, 10, 10), "num_warmup_steps=10 must be from 0 to below num_train_steps=10"),
+        (lambda: create_optimizer(1e-3, 10, 10), "num_warmup_steps=10 must be below num_train_steps=10"),
     ],
 )
 def test_bad_arguments_are_named(make, message):
