@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 
 from benchmarks import DISTILBERT_BASE, IMDB, require_hub
+from minift.blocks import MAP_ROWS, tokenize
 from minift.data.chunk import chunk_dataset
 from minift.data.load import load_dataset
 from minift.data.tokenizer import AutoTokenizer
-from minift.mlm import MAP_ROWS, tokenize
 
 LIMIT_MB = 300
 SAMPLE_SECONDS = 0.005

@@ -47,10 +47,10 @@ def main() -> None:
 
 def prepare(folder: Path, train_size: int, test_size: int) -> Path:
     """Blocks of IMDb's training reviews, made by minift at the first run and kept in `folder` for both sides."""
+    from minift.blocks import MAP_ROWS, tokenize
     from minift.data.chunk import chunk_dataset
     from minift.data.load import load_dataset
     from minift.data.tokenizer import AutoTokenizer
-    from minift.mlm import MAP_ROWS, tokenize
 
     if not folder.is_dir():
         start = time.perf_counter()

@@ -54,6 +54,14 @@ _PUBLIC = {
     "train.evaluate": ["EvalPrediction", "PredictionOutput"],
     "metrics": ["load_metric"],
     "pipelines": ["pipeline"],
+    "tf.pretrained": ["TFPreTrainedModel"],
+    "tf.bert": ["TFBertModel"],
+    "tf.distilbert": ["TFDistilBertModel"],
+    "tf.heads": ["TFBertForSequenceClassification", "TFDistilBertForSequenceClassification"],
+    "tf.mlm": ["TFBertForMaskedLM", "TFDistilBertForMaskedLM"],
+    "tf.auto": ["TFAutoModel", "TFAutoModelForMaskedLM", "TFAutoModelForSequenceClassification"],
+    "tf.optim": ["PolynomialDecay", "WarmUp", "create_optimizer"],
+    "tf.callbacks": ["PushToHubCallback"],
 }
 _MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names}
 

@@ -10,6 +10,9 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import Any
+
+from minift.data.handover import is_main_process
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,11 +41,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
 
 
-def is_main_process() -> bool:
-    """Whether this is the first of the processes that torchrun started, or the only one."""
-    return os.environ.get("RANK", "0") == "0"
-
-
 def _is_to_report(error: Exception) -> bool:
     from minift.train.distributed import report_failure
 
@@ -53,13 +51,14 @@ def _add_demo(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("demo", help="the whole pipeline offline, in two minutes, on a generated corpus")
     parser.add_argument("--output_dir", default="minift-demo", help="folder for the corpus and the model")
     parser.add_argument("--seed", type=int, default=0, help="seed of the corpus and of the training")
+    _add_framework(parser)
     parser.set_defaults(run=_demo)
 
 
 def _demo(options: argparse.Namespace) -> None:
     from minift.demo import demo
 
-    demo(options.output_dir, options.seed)
+    demo(options.output_dir, options.seed, options.framework)
 
 
 def _add_finetune(commands: argparse._SubParsersAction) -> None:
@@ -75,10 +74,12 @@ def _add_finetune(commands: argparse._SubParsersAction) -> None:
 
 
 def _finetune(options: argparse.Namespace) -> None:
-    from minift.finetune import finetune
-    from minift.train.report import log_metrics
+    if options.framework == "tf":
+        from minift.tf.finetune import finetune
+    else:
+        from minift.finetune import finetune
 
-    _, output = finetune(
+    _, summary = finetune(
         options.model,
         options.dataset,
         training_arguments(options),
@@ -89,9 +90,7 @@ def _finetune(options: argparse.Namespace) -> None:
         max_train_samples=options.max_train_samples,
         max_eval_samples=options.max_eval_samples,
     )
-    if is_main_process():
-        log_metrics("train", {"global_step": output.global_step, **output.metrics})
-        print(f"saved to {options.output_dir}")
+    _print_summary(summary, options)
 
 
 def _add_predict(commands: argparse._SubParsersAction) -> None:
@@ -137,10 +136,12 @@ def _add_mlm(commands: argparse._SubParsersAction) -> None:
 
 
 def _mlm(options: argparse.Namespace) -> None:
-    from minift.mlm import mlm
-    from minift.train.report import log_metrics
+    if options.framework == "tf":
+        from minift.tf.adapt import mlm
+    else:
+        from minift.mlm import mlm
 
-    _, output = mlm(
+    _, summary = mlm(
         options.model,
         options.dataset,
         training_arguments(options),
@@ -154,9 +155,18 @@ def _mlm(options: argparse.Namespace) -> None:
         test_size=options.test_size,
         freeze_eval_masks=options.freeze_eval_masks,
     )
-    if is_main_process():
-        log_metrics("train", {"global_step": output.global_step, **output.metrics})
-        print(f"saved to {options.output_dir}")
+    _print_summary(summary, options)
+
+
+def _print_summary(summary: Any, options: argparse.Namespace) -> None:
+    """Print what a training returned: Keras' as it is, the Trainer's with the steps, which are apart."""
+    from minift.train.report import log_metrics
+
+    if not is_main_process():
+        return
+    is_keras = isinstance(summary, dict)
+    log_metrics("train", summary if is_keras else {"global_step": summary.global_step, **summary.metrics})
+    print(f"saved to {options.output_dir}")
 
 
 def _add_fill_mask(commands: argparse._SubParsersAction) -> None:
@@ -238,6 +248,11 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, help="folder or Hub name of the checkpoint to start from")
     parser.add_argument("--dataset", required=True, help="folder or Hub name of the data set")
     parser.add_argument("--config", help="configuration of the data set, such as mrpc")
+    _add_framework(parser)
+
+
+def _add_framework(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--framework", choices=["torch", "tf"], default="torch", help="torch, or TensorFlow [torch]")
 
 
 def add_training_arguments(parser: argparse.ArgumentParser, **defaults: object) -> None:

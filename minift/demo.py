@@ -1,18 +1,13 @@
 """The whole pipeline offline, in two minutes: a generated corpus, a small BERT, pre-training, a trained classifier."""
 
+from importlib import import_module
 from pathlib import Path
 
 from minift.corpus import write_corpus, write_model
 from minift.data.collate import DataCollatorWithPadding
 from minift.data.load import load_dataset
 from minift.data.tokenizer import AutoTokenizer
-from minift.finetune import finetune
-from minift.mlm import mlm
-from minift.model.config import BertConfig
-from minift.model.mlm import BertForMaskedLM
-from minift.pipelines import pipeline
 from minift.train.arguments import TrainingArguments
-from minift.train.seed import set_seed
 
 SENTENCES = [
     "The plot is clever and the cast is charming.",
@@ -23,16 +18,18 @@ SENTENCES = [
 MASKED = "The [MASK] is not boring."
 
 
-def demo(output_dir: str | Path, seed: int = 0) -> dict[str, float]:
+def demo(output_dir: str | Path, seed: int = 0, framework: str = "torch") -> dict[str, float]:
     """Run every stage on data that it makes itself, printing what each does and where its code is.
 
     Args:
         output_dir: folder for the corpus and the models.
         seed: of the corpus and of the training.
+        framework: "torch" or "tf".
 
     Returns:
         The accuracy on the validation split, after fine-tuning from random and from pre-trained weights.
     """
+    run = import_module("minift.tf.demo" if framework == "tf" else "minift.demo_torch")
     folder = Path(output_dir)
     start, adapted = folder / "start", folder / "pretrained"
     print("minift demo: nothing is downloaded, and the corpus is generated: its scores say nothing about real text.")
@@ -54,32 +51,28 @@ def demo(output_dir: str | Path, seed: int = 0) -> dict[str, float]:
     print(f"  {encoded['input_ids'][0]}")
 
     stage("data/collate.py", "pads a batch to its own longest row, not to that of the data set")
-    batch = DataCollatorWithPadding(tokenizer)(encoded)
+    batch = DataCollatorWithPadding(tokenizer, return_tensors="np")(encoded)
     print(f"  lengths {[len(ids) for ids in encoded['input_ids']]} -> {tuple(batch['input_ids'].shape)}")
 
-    stage("model/bert.py", "is a BERT of two layers, with random weights")
-    set_seed(seed)
-    model = BertForMaskedLM(BertConfig.from_pretrained(start))
-    model.save_pretrained(start)
-    print(f"  {model.num_parameters():,} parameters")
-    fill(start)
+    stage(run.MODEL, "is a BERT of two layers, with random weights")
+    print(f"  {run.make_model(start, seed):,} parameters")
+    show_fill(run.fill_mask(start, MASKED, top_k=5))
 
     stage(
-        "mlm.py",
+        run.PRETRAINING,
         "pre-trains it on unlabelled reviews, cut into blocks (data/chunk.py) with words hidden (data/mask.py)",
     )
     args = arguments(adapted, seed, num_train_epochs=8, learning_rate=1e-3, per_device_train_batch_size=32)
-    mlm(start, corpus, args, config="reviews", split="unsupervised", chunk_size=20, test_size=200)
-    fill(adapted)
+    run.pretrain(start, corpus, args, config="reviews", split="unsupervised", chunk_size=20, test_size=200)
+    show_fill(run.fill_mask(adapted, MASKED, top_k=5))
 
     accuracy = {}
     for name, checkpoint in {"random": start, "pre-trained": adapted}.items():
-        stage("finetune.py", f"trains a classifier from {name} weights: AdamW, a falling rate, evaluation by epoch")
+        stage(run.TRAINING, f"trains a classifier from {name} weights: AdamW, a falling rate, evaluation by epoch")
         args = arguments(
             folder / f"from-{name}", seed, num_train_epochs=3, learning_rate=3e-4, per_device_train_batch_size=16
         )
-        trainer, _ = finetune(checkpoint, corpus, args, config="reviews")
-        metrics = trainer.evaluate()
+        metrics = run.train(checkpoint, corpus, args, config="reviews")
         accuracy[name] = metrics["eval_accuracy"]
         print(f"  from {name} weights: accuracy {metrics['eval_accuracy']:.3f}, F1 {metrics['eval_f1']:.3f}")
     labels = list(data["validation"]["label"])
@@ -88,9 +81,8 @@ def demo(output_dir: str | Path, seed: int = 0) -> dict[str, float]:
     print(f"  always the more frequent class: accuracy {majority:.3f}; what pre-training was worth: {worth:+.3f}")
 
     better = folder / f"from-{max(accuracy, key=accuracy.get)}"
-    stage("pipelines.py", f"loads the better one, saved in {better}, and labels new sentences")
-    classify = pipeline("text-classification", model=better)
-    for sentence, answer in zip(SENTENCES, classify(SENTENCES), strict=True):
+    stage(run.ANSWERS, f"loads the better one, saved in {better}, and labels new sentences")
+    for sentence, answer in zip(SENTENCES, run.classify(better, SENTENCES), strict=True):
         print(f"  {answer['label']:<8} {answer['score']:.3f}  {sentence}")
     return accuracy
 
@@ -114,8 +106,7 @@ def arguments(output_dir: Path, seed: int, **options: float) -> TrainingArgument
     )
 
 
-def fill(model: Path) -> None:
+def show_fill(answers: list[dict]) -> None:
     """Print what a model puts in the place of the hidden word."""
-    answers = pipeline("fill-mask", model=model)(MASKED, top_k=5)
     guesses = ", ".join(f"{answer['token_str']} {answer['score']:.2f}" for answer in answers)
     print(f"  {MASKED}  {guesses}")

@@ -52,6 +52,12 @@ def write_json(path: str | Path, value: Any) -> None:
         fresh.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
+def check_writable(folder: str | Path) -> None:
+    """Make the folder where there is none, and raise an OSError if no file can be written to it."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=folder).close()
+
+
 def _flush(file: Path) -> None:
     with open(file, "rb") as handle:
         os.fsync(handle.fileno())

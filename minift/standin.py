@@ -32,6 +32,10 @@ MODULES: dict[str, dict[str, list[str]]] = {
             *("get_cosine_with_hard_restarts_schedule_with_warmup", "get_inverse_sqrt_schedule"),
             *("get_linear_schedule_with_warmup", "get_polynomial_decay_schedule_with_warmup", "get_scheduler"),
             *("pipeline", "set_seed"),
+            *("PushToHubCallback", "TFAutoModel", "TFAutoModelForMaskedLM", "TFAutoModelForSequenceClassification"),
+            *("TFBertForMaskedLM", "TFBertForSequenceClassification", "TFBertModel", "TFDistilBertForMaskedLM"),
+            *("TFDistilBertForSequenceClassification", "TFDistilBertModel", "TFPreTrainedModel", "WarmUp"),
+            "create_optimizer",
         ],
         "minift.standin": ["AdamW"],
     },
@@ -65,7 +69,6 @@ ALIASES = {
     "datasets.logging": "datasets.utils.logging",
     "evaluate.logging": "evaluate.utils.logging",
 }
-TENSORFLOW_NAMES = ("TF", "create_optimizer", "PushToHubCallback", "KerasMetricCallback")
 
 
 class StandIn(ModuleType):
@@ -103,10 +106,7 @@ def _names_of(module: str) -> list[str]:
 
 
 def _missing(module: str, name: str) -> str:
-    has = f"minift has no {module}.{name}; its {module} has: {', '.join(_names_of(module))}"
-    if module.partition(".")[0] == "transformers" and name.startswith(TENSORFLOW_NAMES):
-        return f"{module}.{name}: the TensorFlow path is not there yet. {has}"
-    return has
+    return f"minift has no {module}.{name}; its {module} has: {', '.join(_names_of(module))}"
 
 
 class _Finder:

@@ -13,7 +13,7 @@ from minift.cli import main
 from minift.crosscheck.compare import Comparison, compare
 from minift.crosscheck.job import Job, Stage, metric_names, stages
 from minift.crosscheck.report import format_table, is_within, to_json
-from minift.finetune import Task
+from minift.task import Task
 from tests.hub import BERT_BASE, MRPC, needs_hub
 
 CLASSES = Task(["text"], "label", ["no", "yes"], "validation", None)

@@ -13,10 +13,11 @@ from minift.data.dataset_dict import DatasetDict
 from minift.data.features import ClassLabel, Features, List, Value
 from minift.data.load import load_dataset
 from minift.data.tokenizer import AutoTokenizer
-from minift.finetune import find_task, finetune
+from minift.finetune import finetune
 from minift.model.auto import AutoModelForSequenceClassification
 from minift.model.bert import BertModel
 from minift.model.config import BertConfig
+from minift.task import find_task
 from minift.train.arguments import TrainingArguments
 
 ROWS = 24

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from minift.blocks import find_text_column, tokenize
 from minift.data.chunk import Chunker, chunk_dataset
 from minift.data.dataset import Dataset
 from minift.data.load import load_dataset
 from minift.data.mask import DataCollatorForWholeWordMask, freeze_masks
 from minift.data.tokenizer import AutoTokenizer
-from minift.mlm import MaskedLMTrainer, find_text_column, mlm, tokenize
+from minift.mlm import MaskedLMTrainer, mlm
 from minift.model.auto import AutoModelForMaskedLM
 from minift.model.config import BertConfig
 from minift.train.arguments import TrainingArguments

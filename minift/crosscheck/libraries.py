@@ -12,7 +12,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from minift.crosscheck.job import BLOCK_SIZE, LEARNING_RATE, MAP_ROWS, MLM_PROBABILITY, Job, metric_names
 from minift.crosscheck.observe import Recording, observe, table
-from minift.finetune import Task
+from minift.task import Task
 
 # The default, torch's fused kernel, rounds in another order than the formula: its last bit differs from a loop over
 # the parameters, torch's own included. minift's AdamW is held to that loop.

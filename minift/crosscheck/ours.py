@@ -3,6 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
+from minift.blocks import find_text_column
+from minift.blocks import tokenize as tokenize_texts
 from minift.crosscheck.job import BLOCK_SIZE, MAP_ROWS, MLM_PROBABILITY, Job, metric_names
 from minift.crosscheck.observe import Recording, observe, table
 from minift.data.chunk import chunk_dataset
@@ -11,12 +13,11 @@ from minift.data.dataset_dict import DatasetDict
 from minift.data.load import load_dataset
 from minift.data.mask import DataCollatorForLanguageModeling
 from minift.data.tokenizer import AutoTokenizer, Tokenizer
-from minift.finetune import Task, find_task, metrics_of
-from minift.finetune import tokenize as tokenize_rows
-from minift.mlm import MaskedLMTrainer, find_text_column
-from minift.mlm import tokenize as tokenize_texts
+from minift.mlm import MaskedLMTrainer
 from minift.model.auto import AutoModelForMaskedLM, AutoModelForSequenceClassification
 from minift.model.checks import check_vocabulary
+from minift.task import Task, find_task, metrics_of
+from minift.task import tokenize as tokenize_rows
 from minift.train.arguments import TrainingArguments
 from minift.train.callbacks import PrinterCallback
 from minift.train.seed import set_seed

@@ -39,13 +39,13 @@ class DataCollatorWithPadding:
     pad_to_multiple_of: int | None = None
     return_tensors: str = "pt"
 
-    def __call__(self, features: Any) -> BatchEncoding:
+    def __call__(self, features: Any, return_tensors: str | None = None) -> BatchEncoding:
         batch = self.tokenizer.pad(
             features,
             padding=self.padding,
             max_length=self.max_length,
             pad_to_multiple_of=self.pad_to_multiple_of,
-            return_tensors=self.return_tensors,
+            return_tensors=return_tensors or self.return_tensors,
         )
         for name in LABEL_COLUMNS:
             if name in batch:

@@ -1,10 +1,16 @@
-"""What one process maps, the other processes of a run on the same machine need not map again."""
+"""Several processes of a run: what one of them maps, the others on its machine need not map again."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 _open: "_Folder | None" = None
+
+
+def is_main_process() -> bool:
+    """Whether this is the first of the processes that torchrun started, or the only one."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 class _Folder:

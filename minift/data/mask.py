@@ -196,7 +196,8 @@ class DataCollatorForWholeWordMask(OwnGenerator):
         ids = batch["input_ids"]  # (B, T)
         words = np.full(ids.shape, np.nan)  # None becomes NaN too
         inside = inside_rows(np.array(lengths), ids.shape[1], self.tokenizer.padding_side)
-        words[inside] = np.array(list(chain.from_iterable(word_ids)), dtype=np.float64)
+        are_arrays = hasattr(word_ids[0], "dtype")
+        words[inside] = np.concatenate(word_ids) if are_arrays else np.array(list(chain(*word_ids)), dtype=np.float64)
 
         self._start_generator("np")
         random = self.generator or np.random

@@ -166,6 +166,29 @@ class TableReader:
         flat = values.chunk(0) if values.num_chunks == 1 else values.combine_chunks()
         return np.concatenate([[0], np.cumsum(lengths)]), np.asarray(flat)
 
+    def to_tf_dataset(
+        self,
+        batch_size: int | None = None,
+        columns: str | list[str] | None = None,
+        shuffle: bool = False,
+        collate_fn: Callable | None = None,
+        drop_remainder: bool = False,
+        collate_fn_args: dict[str, Any] | None = None,
+        label_cols: str | list[str] | None = None,
+        prefetch: bool = True,
+        num_workers: int = 0,
+        num_test_batches: int = 20,
+        *,
+        seed: int | None = None,
+    ) -> Any:
+        """The rows as a `tf.data.Dataset` of batches, for Keras' `fit`: see `minift.tf.data.to_tf_dataset`."""
+        from minift.tf.data import to_tf_dataset
+
+        collated = dict(collate_fn=collate_fn, collate_fn_args=collate_fn_args, num_test_batches=num_test_batches)
+        wanted = dict(columns=columns, label_cols=label_cols, shuffle=shuffle, seed=seed)
+        served = dict(batch_size=batch_size, drop_remainder=drop_remainder, prefetch=prefetch, num_workers=num_workers)
+        return to_tf_dataset(self, **collated, **wanted, **served)
+
     # -- formats ---------------------------------------------------------------------------------------------------
 
     def set_format(

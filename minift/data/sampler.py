@@ -3,6 +3,32 @@
 import math
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
+
+def randperm(length: int, seed: int) -> list[int]:
+    """``torch.randperm(length, generator=torch.Generator().manual_seed(seed)).tolist()``, without torch.
+
+    A Fisher-Yates shuffle (Knuth, TAOCP 2, algorithm P): row i changes places with one of the rows from i on, which
+    the next 32 bits of MT19937 pick by their remainder (torch: aten/src/ATen/native/TensorFactories.cpp,
+    ``randperm_cpu``). Several times slower than torch's compiled loop, and still some milliseconds an epoch.
+
+    Args:
+        seed: an integer ≥ 0, of which torch's generator, too, takes the lower 32 bits.
+
+    Raises:
+        ValueError: 2**32 / 20 rows or more, which torch shuffles in another way.
+    """
+    if length >= (2**32 - 1) // 20:
+        raise ValueError(f"cannot shuffle {length:,} rows: the limit is {(2**32 - 1) // 20:,}")
+    remaining = np.arange(length, 1, -1)  # the rows that row i can change places with: those from i on
+    draws = np.random.RandomState(seed % 2**32).randint(0, 2**32, len(remaining), dtype=np.uint32)
+    partners = np.arange(len(remaining)) + draws % remaining
+    rows = list(range(length))
+    for row, partner in enumerate(partners.tolist()):
+        rows[row], rows[partner] = rows[partner], rows[row]
+    return rows
+
 
 class RandomOrder:
     """A permutation of n rows that depends on the seed and the epoch alone.

@@ -1,5 +1,6 @@
 """numpy arrays to the tensors of the framework that was asked for."""
 
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -35,8 +36,17 @@ def as_tensor(array: np.ndarray, kind: str) -> Any:
         import torch
 
         return torch.from_numpy(array if array.flags.writeable else array.copy())
+    return import_tensorflow().convert_to_tensor(array)
+
+
+def import_tensorflow() -> ModuleType:
+    """The module `tensorflow`, which minift runs without, unless its TensorFlow path is used.
+
+    Raises:
+        ImportError: it is not installed; the message says how to install it.
+    """
     try:
-        import tensorflow as tf
+        import tensorflow
     except ImportError as error:
-        raise ImportError('TensorFlow tensors need TensorFlow: pip install "minift[tf]"') from error
-    return tf.convert_to_tensor(array)
+        raise ImportError('TensorFlow is not installed: pip install -e ".[tf]"') from error
+    return tensorflow

@@ -1,67 +1,27 @@
 """The right class for whatever a folder or a Hub repository holds: one table a task."""
 
-import os
-from typing import Any, ClassVar
+from typing import ClassVar
 
+from minift.model.auto_class import AutoClass
 from minift.model.bert import BertModel
-from minift.model.config import HUB_ARGUMENTS, AutoConfig, PretrainedConfig
 from minift.model.distilbert import DistilBertModel
 from minift.model.heads import BertForSequenceClassification, DistilBertForSequenceClassification
 from minift.model.mlm import BertForMaskedLM, DistilBertForMaskedLM
-from minift.model.pretrained import PreTrainedModel
 
 
-class _Auto:
-    """Not to be created: `from_pretrained` and `from_config` return a model of one of `classes`."""
-
-    classes: ClassVar[dict[str, type[PreTrainedModel]]] = {}
-
-    def __init__(self) -> None:
-        raise TypeError(f"{type(self).__name__} is created by from_pretrained(folder) or from_config(config)")
-
-    @classmethod
-    def from_config(cls, config: PretrainedConfig) -> PreTrainedModel:
-        """A new model with random weights."""
-        return cls._class_for(config)(config)
-
-    @classmethod
-    def from_pretrained(
-        cls, name_or_path: str | os.PathLike, *, config: PretrainedConfig | None = None, **options: Any
-    ) -> PreTrainedModel | tuple[PreTrainedModel, dict[str, Any]]:
-        """Load a model: arguments, results and errors are those of `PreTrainedModel.from_pretrained`.
-
-        Raises:
-            ValueError: also when the configuration's model_type is unknown.
-        """
-        if config is None:
-            hub = {name: options[name] for name in HUB_ARGUMENTS if name in options}
-            model_class = cls._class_for(AutoConfig.from_pretrained(name_or_path, **hub))
-        else:
-            model_class = cls._class_for(config)
-        return model_class.from_pretrained(name_or_path, config=config, **options)
-
-    @classmethod
-    def _class_for(cls, config: PretrainedConfig) -> type[PreTrainedModel]:
-        if not isinstance(config, PretrainedConfig):
-            raise TypeError(f"{cls.__name__} takes a configuration such as BertConfig, not a {type(config).__name__}")
-        if config.model_type not in cls.classes:
-            raise ValueError(f"{cls.__name__} has no {config.model_type!r} model; it has {', '.join(cls.classes)}")
-        return cls.classes[config.model_type]
-
-
-class AutoModel(_Auto):
+class AutoModel(AutoClass):
     """The encoder alone."""
 
     classes: ClassVar = {"bert": BertModel, "distilbert": DistilBertModel}
 
 
-class AutoModelForSequenceClassification(_Auto):
+class AutoModelForSequenceClassification(AutoClass):
     """The encoder with a head that classifies texts."""
 
     classes: ClassVar = {"bert": BertForSequenceClassification, "distilbert": DistilBertForSequenceClassification}
 
 
-class AutoModelForMaskedLM(_Auto):
+class AutoModelForMaskedLM(AutoClass):
     """The encoder with the head that predicts masked tokens."""
 
     classes: ClassVar = {"bert": BertForMaskedLM, "distilbert": DistilBertForMaskedLM}

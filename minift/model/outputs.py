@@ -1,5 +1,6 @@
 """What a model returns: named fields that also read as a dictionary and as a tuple."""
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from minift.model.config import PretrainedConfig
@@ -14,7 +15,8 @@ class ModelOutput(dict):
 
     fields: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, pairs: Iterable[tuple[str, Any]] = (), /, **values: Any) -> None:
+        values = {**dict(pairs), **values}  # pairs, as for any dict: so TensorFlow makes one that a graph returns
         if unknown := values.keys() - set(self.fields):
             raise TypeError(f"{type(self).__name__} has no field {', '.join(sorted(unknown))}")
         super().__init__({name: values[name] for name in self.fields if values.get(name) is not None})

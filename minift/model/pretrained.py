@@ -1,6 +1,5 @@
 """What every model can do besides computing: initialise, load, save, count its parameters."""
 
-import logging
 import os
 import re
 from collections.abc import Callable, Collection, Iterator
@@ -12,11 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from minift.hub import PushToHubMixin, snapshot
+from minift.model.checkpoint import announce, check_destination, loading_info, read_checkpoint
 from minift.model.config import HUB_ARGUMENTS, PretrainedConfig
 from minift.model.names import TIED, VOCABULARY_SIZED, LoadingReport
-from minift.model.weights import choose_dtype, load_weights, read_checkpoint, save_weights, set_parameter
-
-logger = logging.getLogger("minift.model")
+from minift.model.weights import choose_dtype, load_weights, map_file, save_weights, set_parameter
 
 
 @contextmanager
@@ -197,26 +195,17 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         else:
             config = config.changed(**overrides)
         folder = snapshot(str(name_or_path), allow_patterns=["config.json", "model*.safetensors*"], **hub)
-        stored = read_checkpoint(folder)
+        stored = read_checkpoint(folder, map_file)
         with skeleton():
             model = cls(config)
         dtype = choose_dtype(torch_dtype if dtype is None else dtype, config.dtype, stored)
         report = load_weights(model, stored, dtype, ignore_mismatched_sizes)
         report.where = str(name_or_path)
-        if strict and not report.complete:
-            raise ValueError(f"strict=True, but names or shapes differ. {report}")
-        logger.log(logging.INFO if report.complete else logging.WARNING, "%s", report)
+        announce(report, strict)
         model.loading_report = report
         config.dtype = str(model.dtype).removeprefix("torch.")
         model.eval()
-        if not output_loading_info:
-            return model
-        return model, {
-            "missing_keys": set(report.missing),
-            "unexpected_keys": set(report.unexpected),
-            "mismatched_keys": set(report.mismatched),
-            "error_msgs": [],
-        }
+        return (model, loading_info(report)) if output_loading_info else model
 
     def save_pretrained(
         self,
@@ -237,12 +226,9 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
             is_main_process: False writes nothing, so that of several processes only one does.
             save_function: writes the tensors of a file to its path, as `Accelerator.save` does.
         """
-        if not safe_serialization:
-            raise ValueError("safe_serialization=False would write a pickle; minift writes safetensors only")
+        check_destination(save_directory, safe_serialization)
         if not is_main_process:
             return
-        if Path(save_directory).is_file():
-            raise ValueError(f"{save_directory} is a file; save_pretrained needs a folder")
         state_dict = self.state_dict() if state_dict is None else state_dict
         tied = self.tied
         stored = {name: tensor for name, tensor in state_dict.items() if name not in tied}

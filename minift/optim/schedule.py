@@ -2,16 +2,20 @@
 
 A factor multiplies the optimizer's own learning rate. `step` counts the optimizer's updates from 0, `warmup` is how
 many of them rise linearly from 0, `total` how many there are, warm-up included. The arithmetic is that of
-transformers/optimization.py, to the bit.
+transformers/optimization.py, to the bit. Importing this module does not import torch.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
 from enum import StrEnum
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+    from torch.optim.lr_scheduler import LambdaLR
 
 # -- the factors
 
@@ -71,14 +75,20 @@ def inverse_sqrt(step: int, warmup: int, timescale: int) -> float:
 # -- the schedulers; `last_epoch` is the last step taken when training is resumed
 
 
+def _scheduler(optimizer: Optimizer, factor: Callable[[int], float], last_epoch: int) -> LambdaLR:
+    from torch.optim.lr_scheduler import LambdaLR
+
+    return LambdaLR(optimizer, factor, last_epoch)
+
+
 def get_constant_schedule(optimizer: Optimizer, last_epoch: int = -1) -> LambdaLR:
     """The same learning rate throughout."""
-    return LambdaLR(optimizer, constant, last_epoch)
+    return _scheduler(optimizer, constant, last_epoch)
 
 
 def get_constant_schedule_with_warmup(optimizer: Optimizer, num_warmup_steps: int, last_epoch: int = -1) -> LambdaLR:
     """Warm-up, then the same learning rate throughout."""
-    return LambdaLR(optimizer, partial(constant, warmup=num_warmup_steps), last_epoch)
+    return _scheduler(optimizer, partial(constant, warmup=num_warmup_steps), last_epoch)
 
 
 def get_linear_schedule_with_warmup(
@@ -86,7 +96,7 @@ def get_linear_schedule_with_warmup(
 ) -> LambdaLR:
     """Warm-up, then `linear` to 0: the default of Trainer, and of the course."""
     factor = partial(linear, warmup=num_warmup_steps, total=num_training_steps)
-    return LambdaLR(optimizer, factor, last_epoch)
+    return _scheduler(optimizer, factor, last_epoch)
 
 
 def get_cosine_schedule_with_warmup(
@@ -94,7 +104,7 @@ def get_cosine_schedule_with_warmup(
 ) -> LambdaLR:
     """Warm-up, then `cosine`."""
     factor = partial(cosine, warmup=num_warmup_steps, total=num_training_steps, num_cycles=num_cycles)
-    return LambdaLR(optimizer, factor, last_epoch)
+    return _scheduler(optimizer, factor, last_epoch)
 
 
 def get_cosine_with_hard_restarts_schedule_with_warmup(
@@ -102,7 +112,7 @@ def get_cosine_with_hard_restarts_schedule_with_warmup(
 ) -> LambdaLR:
     """Warm-up, then `cosine_with_restarts`."""
     factor = partial(cosine_with_restarts, warmup=num_warmup_steps, total=num_training_steps, num_cycles=num_cycles)
-    return LambdaLR(optimizer, factor, last_epoch)
+    return _scheduler(optimizer, factor, last_epoch)
 
 
 def get_polynomial_decay_schedule_with_warmup(
@@ -119,7 +129,7 @@ def get_polynomial_decay_schedule_with_warmup(
         raise ValueError(f"lr_end ({lr_end}) must be smaller than initial lr ({lr})")
     settings = dict(lr=lr, lr_end=lr_end, power=power)
     factor = partial(polynomial, warmup=num_warmup_steps, total=num_training_steps, **settings)
-    return LambdaLR(optimizer, factor, last_epoch)
+    return _scheduler(optimizer, factor, last_epoch)
 
 
 def get_inverse_sqrt_schedule(
@@ -127,7 +137,7 @@ def get_inverse_sqrt_schedule(
 ) -> LambdaLR:
     """Warm-up, then `inverse_sqrt`; `timescale` is the length of the warm-up if it is not given, or else 10,000."""
     factor = partial(inverse_sqrt, warmup=num_warmup_steps, timescale=timescale or num_warmup_steps or 10_000)
-    return LambdaLR(optimizer, factor, last_epoch)
+    return _scheduler(optimizer, factor, last_epoch)
 
 
 class SchedulerType(StrEnum):

@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, get_args, get_origin
-
-import torch
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from minift.optim.schedule import SchedulerType
-from minift.train.distributed import main_process_first, world
+
+if TYPE_CHECKING:
+    import torch
+
+    from minift.train.distributed import World
 
 # setting -> the values it may take
 CHOICES = {
@@ -285,24 +287,30 @@ class TrainingArguments:
             raise ValueError("save_strategy='best' needs an eval_strategy other than 'no'")
 
     @cached_property
-    def device(self) -> torch.device:
+    def device(self) -> "torch.device":
         """The GPU if there is one and `use_cpu` is off, otherwise the CPU; of several GPUs, this process's own."""
-        return world().device(cpu=self.use_cpu)
+        return self._world.device(cpu=self.use_cpu)
+
+    @property
+    def _world(self) -> "World":
+        from minift.train.distributed import world  # here, since the TensorFlow path reads these arguments, too
+
+        return world()
 
     @property
     def world_size(self) -> int:
         """The number of processes that train together."""
-        return world().size
+        return self._world.size
 
     @property
     def process_index(self) -> int:
         """The number of this process among them, from 0."""
-        return world().rank
+        return self._world.rank
 
     @property
     def local_process_index(self) -> int:
         """Its number among those on this machine."""
-        return world().local_rank
+        return self._world.local_rank
 
     @contextmanager
     def main_process_first(self, local: bool = True, desc: str = "work") -> Iterator[None]:
@@ -310,6 +318,8 @@ class TrainingArguments:
 
         `desc` is for transformers' scripts, which say in it what is done.
         """
+        from minift.train.distributed import main_process_first
+
         with main_process_first(local):
             yield
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tqdm.auto import tqdm
 
+from minift.data.handover import is_main_process
 from minift.files import write_json
 from minift.train.callbacks import TrainerCallback
 
@@ -89,3 +90,17 @@ def log_metrics(split: str, metrics: dict[str, float]) -> None:
 def save_metrics(split: str, metrics: dict[str, float], output_dir: str) -> None:
     """Write ``{split}_results.json``."""
     write_json(f"{output_dir}/{split}_results.json", metrics)
+
+
+def say(text: str) -> None:
+    """Print a line, from the first process only."""
+    if is_main_process():
+        print(text)
+
+
+def print_perplexity(when: str, metrics: dict[str, float]) -> None:
+    """One line: the perplexity as the course computes it, and the one per token."""
+    say(
+        f"perplexity {when}: {metrics['eval_perplexity']:.2f} "
+        f"({metrics['eval_weighted_perplexity']:.2f} weighted by tokens)"
+    )

@@ -1,0 +1,27 @@
+"""The right class for whatever a folder or a Hub repository holds: one table a task."""
+
+from typing import ClassVar
+
+from minift.model.auto_class import AutoClass
+from minift.tf.bert import TFBertModel
+from minift.tf.distilbert import TFDistilBertModel
+from minift.tf.heads import TFBertForSequenceClassification, TFDistilBertForSequenceClassification
+from minift.tf.mlm import TFBertForMaskedLM, TFDistilBertForMaskedLM
+
+
+class TFAutoModel(AutoClass):
+    """The encoder alone."""
+
+    classes: ClassVar = {"bert": TFBertModel, "distilbert": TFDistilBertModel}
+
+
+class TFAutoModelForSequenceClassification(AutoClass):
+    """The encoder with a head that classifies texts."""
+
+    classes: ClassVar = {"bert": TFBertForSequenceClassification, "distilbert": TFDistilBertForSequenceClassification}
+
+
+class TFAutoModelForMaskedLM(AutoClass):
+    """The encoder with the head that predicts masked tokens."""
+
+    classes: ClassVar = {"bert": TFBertForMaskedLM, "distilbert": TFDistilBertForMaskedLM}
