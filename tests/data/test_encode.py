@@ -10,17 +10,6 @@ from minift.data.tokenizer import AutoTokenizer
 
 VOCABULARY = "abcdefghijklmnopqrstuvwxyzABC123.,!?[]-'"
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *VOCABULARY, "the", "##s", "##e"]
-    "[PAD]",
-    "[UNK]",
-    "[CLS]",
-    "[SEP]",
-    "[MASK]",
-    *"abcdefghijklmnopqrstuvwxyz",
-    *"ABC123.,!?[]-'",
-    "the",
-    "##s",
-    "##e",
-]
 ODD = ["é", "ß", "İ", "中", "\u00a0", "[MASK]", "[SEP]"]
 TEXT = st.lists(st.sampled_from([*"abcTHEs 12.,!?[]-'\t\n\r\x00\x07\x7f\x0b", *ODD])).map("".join)
 
