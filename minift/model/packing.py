@@ -120,11 +120,12 @@ class TextByText(torch.autograd.Function):
     """Attention of one text after the other on the CPU, with the backward pass written out.
 
     The (H, t, t) probabilities of one text stay in the cache between the operations that make and use them; those of a
-    whole batch do not. No padding, no mask. Computed in float32 at least: bfloat16 products of such sizes, which are
-    seldom multiples of its vectors, are no faster.
+    whole batch do not. No padding, no mask. Under bfloat16 autocast it computes in float32: bfloat16 products of such
+    sizes, which are seldom multiples of its vectors, are no faster.
     """
 
     @staticmethod
+    @torch.amp.custom_fwd(device_type="cpu", cast_inputs=torch.float32)
     def forward(
         ctx: Any,
         q: Tensor,
@@ -136,9 +137,7 @@ class TextByText(torch.autograd.Function):
         fast_dropout: bool,
     ) -> Tensor:
         """q (H, M, D) and k, v (H, N, D), of which `queries` and `keys` belong to each text, to (H, M, D)."""
-        ctx.dtype, ctx.scale = q.dtype, q.size(-1) ** -0.5
-        q, k, v = (x.to(torch.promote_types(x.dtype, torch.float32)) for x in (q, k, v))
-        out = torch.empty_like(q)
+        out, scale = torch.empty_like(q), q.size(-1) ** -0.5
         shapes = [(len(q), m, n) for m, n in zip(queries, keys, strict=True)]
         keep = [None] * len(shapes)
         if dropout:
@@ -148,18 +147,18 @@ class TextByText(torch.autograd.Function):
         probabilities = []
         texts = (*_texts(queries, q, out), *_texts(keys, k, v), keep)
         for qi, oi, ki, vi, keep_i in zip(*texts, strict=True):
-            p = (torch.bmm(qi, ki.transpose(1, 2)) * ctx.scale).softmax(-1)  # (H, m, n)
+            p = (torch.bmm(qi, ki.transpose(1, 2)) * scale).softmax(-1)  # (H, m, n)
             oi.copy_(torch.bmm(_dropped(p, keep_i), vi))  # (H, m, D)
             probabilities.append(p)
         ctx.save_for_backward(q, k, v)
-        ctx.queries, ctx.keys, ctx.keep, ctx.probabilities = queries, keys, keep, probabilities
-        return out.to(ctx.dtype)
+        ctx.scale, ctx.queries, ctx.keys, ctx.keep, ctx.probabilities = scale, queries, keys, keep, probabilities
+        return out
 
     @staticmethod
+    @torch.amp.custom_bwd(device_type="cpu")
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         """The gradients of q, k and v from that of the output (H, M, D)."""
         q, k, v = ctx.saved_tensors
-        grad = grad.to(q.dtype)
         dq, dk, dv = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
         of_queries, of_keys = _texts(ctx.queries, q, dq, grad), _texts(ctx.keys, k, v, dk, dv)
         texts = (*of_queries, *of_keys, ctx.probabilities, ctx.keep)
@@ -170,7 +169,7 @@ class TextByText(torch.autograd.Function):
             ds = dpp.addcmul_(p, dpp.sum(-1, keepdim=True), value=-1).mul_(ctx.scale)  # (H, m, n)
             dqi.copy_(torch.bmm(ds, ki))  # (H, m, D)
             dki.copy_(torch.bmm(ds.transpose(1, 2), qi))  # (H, n, D)
-        return *(x.to(ctx.dtype) for x in (dq, dk, dv)), None, None, None, None
+        return dq, dk, dv, None, None, None, None
 
 
 def _texts(lengths: list[int], *tensors: Tensor) -> list[tuple[Tensor, ...]]:

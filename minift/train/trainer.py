@@ -29,7 +29,7 @@ from minift.train.callbacks import (
 from minift.train.evaluate import PredictionOutput, count_labels, evaluation_loop, speed_metrics, unpack_single
 from minift.train.loader import Loader
 from minift.train.seed import set_seed
-from minift.train.setup import autocast, find_label_names, make_loader, make_optimizer
+from minift.train.setup import autocast, find_label_names, make_loader, make_optimizer, set_fast_path
 
 logger = logging.getLogger(__name__)
 
@@ -112,6 +112,7 @@ class Trainer(CallbackHandler):
     def place_model(self, model: torch.nn.Module) -> None:
         """Move a model to the device and make it the one to train; compiled, if the arguments say so."""
         self.model = model.to(self.args.device)
+        set_fast_path(self.model, self.args)
         self.model_in_use = torch.compile(self.model) if self.args.torch_compile else self.model
         self.label_names = self.args.label_names or find_label_names(self.model)
 

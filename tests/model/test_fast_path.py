@@ -1,7 +1,5 @@
 """The model's fast options against its plain path: hidden states, logits, losses and every gradient."""
 
-import itertools
-
 import pytest
 import torch
 
@@ -161,23 +159,20 @@ def test_fast_dropout_is_reproducible_and_off_outside_training():
     assert layer.eval()(x) is x
 
 
-@pytest.mark.parametrize(("name", "padding_free"), itertools.product(NAMES, [False, True]))
-def test_fast_dropout_leaves_the_expected_logits(name, padding_free):
-    """The mean over many draws: the same for both ways to draw, within three standard errors, and not without noise."""
+@pytest.mark.parametrize("padding_free", [False, True])
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_fast_dropout_has_the_distribution_of_dropout(name, padding_free):
+    """Mean and spread of the logits over many draws, to some standard errors."""
     inputs = {key: value for key, value in batch(name).items() if key != "labels"}
-    means, spread = [], []
+    mean, spread, draws = {}, {}, 100
     for fast in (False, True):
-        model = build(name, fast_dropout=fast, padding_free=padding_free).train()
+        model = build(name, fast_dropout=fast, padding_free=fast and padding_free).train()
         torch.manual_seed(0)
         with torch.no_grad():
-            drawn = torch.stack(
-                [model(**inputs).logits[:, 0] if name in LM_NAMES else model(**inputs).logits for _ in range(300)]
-            )
-        means.append(drawn.mean(0))
-        spread.append(drawn.std(0))
-    error = (spread[0] ** 2 + spread[1] ** 2).sqrt() / 300**0.5
-    assert ((means[0] - means[1]).abs() / error).mean() < 1.2
-    torch.testing.assert_close(spread[0].mean(), spread[1].mean(), rtol=0.1, atol=0)
+            logits = torch.stack([model(**inputs).logits for _ in range(draws)])  # (draws, 3, 3)
+        mean[fast], spread[fast] = logits.mean(0), logits.std(0)
+    assert ((mean[True] - mean[False]).abs() / spread[False] * (draws / 2) ** 0.5).mean() < 1.3
+    torch.testing.assert_close(spread[True].mean(), spread[False].mean(), rtol=0.1, atol=0)
 
 
 def test_the_options_are_not_written_to_the_file():
