@@ -3,9 +3,10 @@
 import gc
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from statistics import median
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 LEAST_SECONDS = 0.02  # a sample repeats its call until it takes this long, so that the clock's steps do not show
@@ -20,7 +21,7 @@ class Timed(NamedTuple):
 
     seconds: float
     made: Any = None
-    facts: dict[str, Any] = {}  # measured beside the time, such as the peak of memory
+    facts: Mapping[str, Any] = MappingProxyType({})  # measured beside the time, such as the peak of memory
     timed_itself: bool = True
 
 
@@ -115,7 +116,7 @@ def measure(stage: str, case: Case, repeats: int) -> Iterator[Row]:
     works = {"peer": case.peer.run} | {f"ours {i}": side.run for i, side in enumerate(case.ours)}
     made, calls = {}, {}
     for key, work in works.items():
-        made[key], calls[key] = _warm_up(work)
+        made[key], calls[key] = warm_up(work)
     for i, side in enumerate(case.ours):
         if side.check is not None:
             try:
@@ -126,18 +127,18 @@ def measure(stage: str, case: Case, repeats: int) -> Iterator[Row]:
     for i, side in enumerate(case.ours):
         if callable(side.floor):
             works[f"floor {i}"] = side.floor
-            _, calls[f"floor {i}"] = _warm_up(side.floor)
+            _, calls[f"floor {i}"] = warm_up(side.floor)
     seconds, facts = _time_in_turns(works, calls, case.repeats or repeats)
     for i, side in enumerate(case.ours):
         floor = seconds.get(f"floor {i}") or ([] if side.floor is None else [float(side.floor)])
-        more = case.facts | facts[f"ours {i}"] | {f"peer_{name}": value for name, value in facts["peer"].items()}
+        more = {**case.facts, **facts[f"ours {i}"]} | {f"peer_{name}": value for name, value in facts["peer"].items()}
         yield Row(
             *(stage, case.name, side.name, case.peer.name, side.target),
             *(seconds[f"ours {i}"], seconds["peer"], floor, more),
         )
 
 
-def _warm_up(work: Callable[[], Any]) -> tuple[Any, int]:
+def warm_up(work: Callable[[], Any]) -> tuple[Any, int]:
     """What the work makes, and how often to call it for one sample."""
     first = clock(work)
     if first.timed_itself or first.seconds > 10 * LEAST_SECONDS:

@@ -1,5 +1,7 @@
 """What the numbers were measured on: versions, processor, threads, and its rates, taken on the spot."""
 
+import contextlib
+import gc
 import importlib.metadata
 import os
 import platform
@@ -83,3 +85,19 @@ def _best(work: Callable[[], Any], device: str, repeats: int = 5) -> float:
 
     sample()
     return min(clock(sample).seconds for _ in range(repeats)) / calls
+
+
+def peak_memory(work: Callable[[], Any]) -> int:
+    """The bytes by which resident memory rises during a call above what it was (Linux; elsewhere 0)."""
+    gc.collect()
+    before = _status("VmRSS")
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # the peak starts from here
+    work()
+    return max(0, _status("VmHWM") - before)
+
+
+def _status(name: str) -> int:
+    file = Path("/proc/self/status")
+    lines = file.read_text().splitlines() if file.exists() else []
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(name)), 0)

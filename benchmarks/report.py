@@ -41,7 +41,8 @@ def table_of(document: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items() if version)
     lines = [
         f"`{document['command']}`, then `python -m benchmarks.report`; {document['data']}.",
-        f"{machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads; Python {machine['python']}, {versions}.",
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads.",
+        f"Python {machine['python']}, {versions}.",
         f"Memory copies at {rates['copy'] / 1e9:.1f} GB/s, matrix products at {rates['float32'] / 1e9:.0f} GFLOP/s "
         f"(fp32) and {rates['bfloat16'] / 1e9:.0f} GFLOP/s (bf16).",
         "",

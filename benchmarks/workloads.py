@@ -1,4 +1,4 @@
-"""What the stages work on: real data and checkpoints where they are at hand, generated ones of the same shape if not."""
+"""What the stages work on: real data and checkpoints where they are at hand, else generated ones of that shape."""
 
 import atexit
 import random

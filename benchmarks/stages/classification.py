@@ -40,8 +40,8 @@ def variants(fast: float, fast_bf16: float) -> list[Variant]:
     ]
 
 
-def classify(rows: Any, batch: int, device: str = "cpu") -> Job:
+def classify(rows: Any, batch: int, device: str = "cpu", path: Any = None) -> Job:
     def collator(library: Any, tokenizer: Any) -> Any:
         return library.DataCollatorWithPadding(tokenizer)
 
-    return Job(workloads.minilm(), "SequenceClassification", rows, batch, collator, device=device)
+    return Job(path or workloads.minilm(), "SequenceClassification", rows, batch, collator, device=device)

@@ -41,14 +41,13 @@ def cases(settings: Settings) -> Iterator[Case]:
 def fill(rows: list[dict]) -> object:
     """The least that padding takes: three arrays of int64 written once, from values that lie end to end."""
     lengths = np.array([len(row["input_ids"]) for row in rows])
-    values = {
-        name: np.concatenate([np.array(row[name], np.int32) for row in rows]) for name in rows[0] if name != "label"
-    }
+    names = [name for name in rows[0] if name != "label"]
+    values = [np.concatenate([np.array(row[name], np.int32) for row in rows]) for name in names]
 
     def work() -> list[np.ndarray]:
         inside = inside_rows(lengths, lengths.max(), "right")
         padded = [np.zeros(inside.shape, np.int64) for _ in values]
-        for array, flat in zip(padded, values.values(), strict=True):
+        for array, flat in zip(padded, values, strict=True):
             array[inside] = flat
         return padded
 

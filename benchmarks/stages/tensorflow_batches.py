@@ -1,4 +1,4 @@
-"""The TensorFlow path: `python -m benchmarks.tensorflow_batches`, a process of its own so that torch's threads stay away."""
+"""The TensorFlow path: `python -m benchmarks.tensorflow_batches`. A process of its own keeps torch away."""
 
 from collections.abc import Iterator
 
