@@ -1,4 +1,4 @@
-"""Measurements, one script a stage: ``python -m benchmarks.memory``."""
+"""Every stage measured beside the library that it re-implements: ``python -m benchmarks --help``."""
 
 import os
 import sys
@@ -7,6 +7,8 @@ from pathlib import Path
 HUB = Path(os.environ.get("MINIFT_HUB", Path(__file__).resolve().parents[2] / "shared" / "hub"))
 MRPC = HUB / "datasets" / "nyu-mll" / "glue"
 IMDB = HUB / "datasets" / "stanfordnlp" / "imdb"
+MRPC = HUB / "datasets" / "nyu-mll" / "glue"
+BERT_BASE = HUB / "models" / "google-bert" / "bert-base-uncased"  # config and vocabulary, no weights
 DISTILBERT_BASE = HUB / "models" / "distilbert" / "distilbert-base-uncased"  # config and vocabulary, no weights
 MINILM = HUB / "models" / "sentence-transformers" / "all-MiniLM-L6-v2"
 

@@ -59,9 +59,10 @@ class Confusion:
         predictions = _labels("predictions", predictions, self.num_labels)
         references = _labels("references", references, self.num_labels)
         _same_length(predictions, references)
-        pairs, counts = np.unique(np.stack([references, predictions]), axis=1, return_counts=True)
-        for (reference, prediction), count in zip(pairs.T.tolist(), counts.tolist(), strict=True):
-            self.counts[reference, prediction] += count
+        labels, which = np.unique(np.concatenate([references, predictions]), return_inverse=True)
+        pairs = which[: len(references)] * len(labels) + which[len(references) :]  # a number for each pair of labels
+        for pair, count in zip(*np.unique(pairs, return_counts=True), strict=True):
+            self.counts[int(labels[pair // len(labels)]), int(labels[pair % len(labels)])] += int(count)
         return self
 
     def accuracy(self, normalize: bool = True) -> float:

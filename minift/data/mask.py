@@ -3,13 +3,13 @@
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minift.data.batch_encoding import BatchEncoding
 from minift.data.padding import as_columns, check_lengths, inside_rows
+from minift.data.ragged import Ragged, row_lengths
 from minift.data.tensors import as_tensor, tensor_kind
 
 if TYPE_CHECKING:
@@ -190,14 +190,13 @@ class DataCollatorForWholeWordMask(OwnGenerator):
             )
         word_ids = columns.pop("word_ids")
         columns.pop("labels", None)
-        lengths = [len(ids) for ids in columns["input_ids"]]
+        lengths = row_lengths(columns["input_ids"])
         check_lengths("word_ids", word_ids, lengths)
         batch = self.tokenizer.pad(columns, pad_to_multiple_of=self.pad_to_multiple_of, return_tensors="np")
         ids = batch["input_ids"]  # (B, T)
         words = np.full(ids.shape, np.nan)  # None becomes NaN too
-        inside = inside_rows(np.array(lengths), ids.shape[1], self.tokenizer.padding_side)
-        are_arrays = hasattr(word_ids[0], "dtype")
-        words[inside] = np.concatenate(word_ids) if are_arrays else np.array(list(chain(*word_ids)), dtype=np.float64)
+        inside = inside_rows(lengths, ids.shape[1], self.tokenizer.padding_side)
+        words[inside] = _with_nan(word_ids)
 
         self._start_generator("np")
         random = self.generator or np.random
@@ -208,6 +207,13 @@ class DataCollatorForWholeWordMask(OwnGenerator):
         else:
             batch["input_ids"], batch["labels"] = replace_chosen(ids, chosen, self, random)
         return _convert(batch, kind)
+
+
+def _with_nan(rows: Any) -> np.ndarray:
+    """Rows of integers and None end to end as float64, NaN for None."""
+    if isinstance(rows, Ragged):
+        return rows.values.astype(np.float64) if rows.valid is None else np.where(rows.valid, rows.values, np.nan)
+    return np.concatenate([np.array(row, dtype=np.float64) for row in rows])
 
 
 def choose_words(words: np.ndarray, probability: float, random: Any) -> np.ndarray:

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from minift.data.ragged import Ragged, row_lengths
+
 
 def as_columns(features: Any) -> dict[str, Any]:
     """A list of dicts (rows) turned into a dict of lists (columns); a dict of lists is returned as it is.
@@ -43,11 +45,13 @@ def pad_rows(rows: Sequence[Any], inside: np.ndarray, fill: int) -> np.ndarray:
     """Write rows of integers into an int64 array of shape (B, T) that holds `fill` elsewhere.
 
     Args:
-        rows: B rows, Python lists or arrays.
+        rows: B rows: Python lists, arrays, or `Ragged`.
         inside: bool (B, T), True where row b has a token; as many per line as the row is long.
         fill: the value of the padding.
     """
-    if hasattr(rows[0], "dtype"):  # arrays, or tensors of the CPU
+    if isinstance(rows, Ragged) and rows.valid is None:
+        values = rows.values
+    elif hasattr(rows[0], "dtype"):  # arrays, or tensors of the CPU
         values = np.concatenate([np.asarray(row) for row in rows])
     else:  # one flat pass: converting row by row costs more than the copy itself
         values = np.fromiter(chain.from_iterable(rows), dtype=np.int64)
@@ -81,7 +85,7 @@ def pad_columns(
     Raises:
         ValueError: a row longer than `max_length`, or a column whose rows are not as long as those of ``input_ids``.
     """
-    lengths = np.array([len(row) for row in columns["input_ids"]])
+    lengths = row_lengths(columns["input_ids"])
     width = padded_length(lengths, padding, max_length, multiple)
     if lengths.max() > width:
         row = int(lengths.argmax())
@@ -103,8 +107,11 @@ def pad_columns(
     return padded
 
 
-def check_lengths(name: str, rows: Sequence[Any], lengths: Sequence[int]) -> None:
+def check_lengths(name: str, rows: Sequence[Any], lengths: np.ndarray) -> None:
     """Raise a ValueError that names the column and the first row whose length is not the one in `lengths`."""
-    for row, (values, length) in enumerate(zip(rows, lengths, strict=True)):
-        if len(values) != length:
-            raise ValueError(f"column {name!r} has {len(values)} values in row {row}, but input_ids has {length}")
+    found = row_lengths(rows)
+    if len(found) != len(lengths):
+        raise ValueError(f"column {name!r} has {len(found)} rows, but input_ids has {len(lengths)}")
+    if not np.array_equal(found, lengths):
+        row = int((found != lengths).argmax())
+        raise ValueError(f"column {name!r} has {found[row]} values in row {row}, but input_ids has {lengths[row]}")

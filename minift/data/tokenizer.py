@@ -10,6 +10,7 @@ import tokenizers
 from tokenizers import AddedToken, Encoding
 
 from minift.data.batch_encoding import BatchEncoding
+from minift.data.encode import encode_batch
 from minift.data.padding import as_columns, pad_columns
 from minift.data.tokenizer_files import UNLIMITED, load_tokenizer, save_tokenizer
 from minift.data.vocabulary import Vocabulary
@@ -246,9 +247,8 @@ class Tokenizer(Vocabulary, PushToHubMixin):
             backend.enable_truncation(**truncation)
         if padding is not None:
             backend.enable_padding(**padding)
-        run = backend.encode_batch_fast if fast else backend.encode_batch
         try:
-            return run(inputs, is_pretokenized=is_pretokenized, add_special_tokens=add_special_tokens)
+            return encode_batch(backend, inputs, is_pretokenized, add_special_tokens, fast)
         except TypeError:
             _check_inputs(inputs, is_pretokenized)
             raise

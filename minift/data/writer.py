@@ -143,6 +143,11 @@ def _infer(values: Any, expected: pa.DataType | None) -> pa.Array:
     values = _as_numpy(values)
     if isinstance(values, np.ndarray) and values.dtype != object:
         return _nested(values)
+    if isinstance(values, list) and _begins_plain(values):  # as most do: spares a look at each value
+        try:
+            return pa.array(values, expected)
+        except (pa.ArrowException, TypeError):  # another type, or tensors further down
+            pass
     values = [_as_numpy(value) for value in values]
     first = next((value for value in values if value is not None), None)
     if isinstance(first, np.ndarray) and _are_rows_of(values, first):
@@ -156,6 +161,12 @@ def _infer(values: Any, expected: pa.DataType | None) -> pa.Array:
         except (pa.ArrowException, TypeError):
             pass
     return pa.array(values)
+
+
+def _begins_plain(values: list) -> bool:
+    """Whether the first value is a Python number or text, or a list that begins with one, or with a list of them."""
+    first = next((value for value in values if value is not None), None)
+    return type(first) in (int, float, str, bool) or (type(first) is list and _begins_plain(first))
 
 
 def _are_rows_of(values: list, first: np.ndarray) -> bool:

@@ -3,6 +3,7 @@
 # Axes here and in the models: B batch, T tokens, H heads, D head size, E hidden (E = H * D), V vocabulary.
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch.nn import functional as F
 
 from minift.model.config import PretrainedConfig
 from minift.model.outputs import EncoderOutput
+from minift.model.packing import Packing
 
 Attention = Callable[[Tensor, Tensor, Tensor, Tensor | None, float], tuple[Tensor, Tensor | None]]
 
@@ -82,19 +84,33 @@ def run_layers(
     config: PretrainedConfig,
     output_attentions: bool | None,
     output_hidden_states: bool | None,
+    packing: Packing | None = None,
+    first_only: bool = False,
 ) -> EncoderOutput:
-    """Send the embeddings (B, T, E) through the layers; the options None take the configuration's value."""
+    """Send the embeddings (B, T, E) through the layers; the options None take the configuration's value.
+
+    With a `packing` they are (1, N, E), and for `first_only`, unless hidden states are asked for, the last layer
+    computes nothing but the first token of each text: `last_hidden_state` is then (B, 1, E).
+    """
     output_attentions = config.output_attentions if output_attentions is None else output_attentions
     output_hidden_states = config.output_hidden_states if output_hidden_states is None else output_hidden_states
-    attend = ATTENTION["eager" if output_attentions else config.attn_implementation]  # only eager returns them
-    mask = key_mask(attention_mask, x)  # (B, 1, T, T) or None
+    first_only = first_only and packing is not None and not output_hidden_states
+    if packing is None:
+        attend = ATTENTION["eager" if output_attentions else config.attn_implementation]  # only eager returns them
+        mask = key_mask(attention_mask, x)  # (B, 1, T, T) or None
+    else:
+        attend, mask = partial(packing.attention, config.fast_dropout), None
     hidden_states, attentions = [x], []
     for layer in layers:
-        x, probabilities = layer(x, mask, attend)  # (B, T, E), (B, H, T, T)
+        queries = packing.first(x) if first_only and layer is layers[-1] else None  # (1, B, E)
+        x, probabilities = layer(x, mask, attend, queries)  # (B, T, E), (B, H, T, T)
         if output_hidden_states:
             hidden_states.append(x)
         if output_attentions:
             attentions.append(probabilities)
+    if packing is not None:
+        hidden_states = [packing.unpack(h) for h in hidden_states] if output_hidden_states else []
+        x = x.transpose(0, 1) if first_only else packing.unpack(x)  # (B, 1, E) or (B, T, E)
     return EncoderOutput(
         last_hidden_state=x,
         hidden_states=tuple(hidden_states) if output_hidden_states else None,

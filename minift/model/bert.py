@@ -15,7 +15,9 @@ from torch.nn import functional as F
 from minift.model.attention import Attention, merge_heads, run_layers, split_heads
 from minift.model.checks import check_ids, check_input
 from minift.model.config import BertConfig
+from minift.model.dropout import Dropout
 from minift.model.outputs import EncoderOutput, finish
+from minift.model.packing import packing_of
 from minift.model.pretrained import PreTrainedModel
 
 ACTIVATION = {
@@ -38,7 +40,7 @@ class BertEmbeddings(nn.Module):
         self.position_embeddings = nn.Embedding(config.max_position_embeddings, E)
         self.token_type_embeddings = nn.Embedding(config.type_vocab_size, E)
         self.LayerNorm = nn.LayerNorm(E, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.dropout = Dropout(config.hidden_dropout_prob, config)
 
     def forward(self, words: Tensor, token_type_ids: Tensor | None, position_ids: Tensor | None) -> Tensor:
         B, T, _ = words.shape
@@ -67,18 +69,24 @@ class BertLayer(nn.Module):
         self.intermediate = nn.ModuleDict({"dense": nn.Linear(E, intermediate)})
         self.output = nn.ModuleDict({"dense": nn.Linear(intermediate, E), "LayerNorm": nn.LayerNorm(E, eps=eps)})
         self.activation = ACTIVATION[config.hidden_act]
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.dropout = Dropout(config.hidden_dropout_prob, config)
         self.attention_dropout = config.attention_probs_dropout_prob
 
-    def forward(self, x: Tensor, mask: Tensor | None, attend: Attention) -> tuple[Tensor, Tensor | None]:
-        """(B, T, E) -> (B, T, E), and the attention probabilities (B, H, T, T) where `attend` returns them."""
+    def forward(
+        self, x: Tensor, mask: Tensor | None, attend: Attention, queries: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """(B, T, E) -> (B, T, E), and the attention probabilities (B, H, T, T) where `attend` returns them.
+
+        `queries` are those of the tokens that an output is wanted for; None: all of them.
+        """
+        queries = x if queries is None else queries  # (B, T, E)
         project, output = self.attention["self"], self.attention["output"]
-        q = split_heads(project["query"](x), self.heads)  # (B, H, T, D)
+        q = split_heads(project["query"](queries), self.heads)  # (B, H, T, D)
         k = split_heads(project["key"](x), self.heads)  # (B, H, T, D)
         v = split_heads(project["value"](x), self.heads)  # (B, H, T, D)
         attended, probabilities = attend(q, k, v, mask, self.attention_dropout if self.training else 0.0)
         attended = output["dense"](merge_heads(attended))  # (B, T, E)
-        x = output["LayerNorm"](self.dropout(attended) + x)  # (B, T, E)
+        x = output["LayerNorm"](self.dropout(attended) + queries)  # (B, T, E)
         wide = self.activation(self.intermediate["dense"](x))  # (B, T, intermediate_size)
         x = self.output["LayerNorm"](self.dropout(self.output["dense"](wide)) + x)  # (B, T, E)
         return x, probabilities
@@ -108,6 +116,7 @@ class BertModel(PreTrainedModel):
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
+        first_only: bool = False,
     ) -> EncoderOutput | tuple[Tensor, ...]:
         """Encode a batch.
 
@@ -119,6 +128,8 @@ class BertModel(PreTrainedModel):
             output_attentions: return probabilities, for which attention runs in its eager form.
             output_hidden_states: return the embeddings and the output of each layer.
             return_dict: False: a tuple.
+            first_only: the caller reads the first token only. With `padding_free`, and unless hidden states are asked
+                for, the last layer then computes no other, and `last_hidden_state` is (B, 1, E).
 
         Raises:
             ValueError: an id outside its table, an input that is too long, a mask of another shape.
@@ -129,10 +140,19 @@ class BertModel(PreTrainedModel):
         check_ids("token_type_ids", token_type_ids, config.type_vocab_size, "type_vocab_size")
         check_ids("position_ids", position_ids, config.max_position_embeddings, "max_position_embeddings")
 
+        inputs = input_ids if inputs_embeds is None else inputs_embeds
+        packing = packing_of(config, inputs, attention_mask, output_attentions)
+        if packing is not None:  # from here on, B is 1 and T the number of real tokens
+            input_ids, inputs_embeds, position_ids, token_type_ids = packing.pack_inputs(
+                input_ids, inputs_embeds, position_ids, token_type_ids
+            )
+
         words = self.embeddings.word_embeddings(input_ids) if inputs_embeds is None else inputs_embeds  # (B, T, E)
         x = self.embeddings(words, token_type_ids, position_ids)  # (B, T, E)
         layers = self.encoder["layer"]
-        encoded = run_layers(layers, x, attention_mask, config, output_attentions, output_hidden_states)
+        encoded = run_layers(
+            layers, x, attention_mask, config, output_attentions, output_hidden_states, packing, first_only
+        )
         if self.pooler is not None:
             first = encoded.last_hidden_state[:, 0]  # (B, E)
             encoded = EncoderOutput(**encoded, pooler_output=torch.tanh(self.pooler["dense"](first)))  # (B, E)

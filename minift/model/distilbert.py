@@ -14,7 +14,9 @@ from minift.model.attention import Attention, merge_heads, run_layers, split_hea
 from minift.model.bert import ACTIVATION
 from minift.model.checks import check_ids, check_input
 from minift.model.config import DistilBertConfig
+from minift.model.dropout import Dropout
 from minift.model.outputs import EncoderOutput, finish
+from minift.model.packing import packing_of
 from minift.model.pretrained import PreTrainedModel
 
 EPS = 1e-12  # of every LayerNorm; the configuration has no field for it
@@ -28,7 +30,7 @@ class DistilBertEmbeddings(nn.Module):
         self.word_embeddings = nn.Embedding(config.vocab_size, config.dim, padding_idx=config.pad_token_id)
         self.position_embeddings = nn.Embedding(config.max_position_embeddings, config.dim)
         self.LayerNorm = nn.LayerNorm(config.dim, eps=EPS)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout, config)
 
     def forward(self, words: Tensor, position_ids: Tensor | None) -> Tensor:
         if position_ids is None:
@@ -49,17 +51,23 @@ class DistilBertLayer(nn.Module):
         self.ffn = nn.ModuleDict({"lin1": nn.Linear(E, config.hidden_dim), "lin2": nn.Linear(config.hidden_dim, E)})
         self.output_layer_norm = nn.LayerNorm(E, eps=EPS)
         self.activation = ACTIVATION[config.activation]
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout, config)
         self.attention_dropout = config.attention_dropout
 
-    def forward(self, x: Tensor, mask: Tensor | None, attend: Attention) -> tuple[Tensor, Tensor | None]:
-        """(B, T, E) -> (B, T, E), and the attention probabilities (B, H, T, T) where `attend` returns them."""
-        q = split_heads(self.attention["q_lin"](x), self.heads)  # (B, H, T, D)
+    def forward(
+        self, x: Tensor, mask: Tensor | None, attend: Attention, queries: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """(B, T, E) -> (B, T, E), and the attention probabilities (B, H, T, T) where `attend` returns them.
+
+        `queries` are those of the tokens that an output is wanted for; None: all of them.
+        """
+        queries = x if queries is None else queries  # (B, T, E)
+        q = split_heads(self.attention["q_lin"](queries), self.heads)  # (B, H, T, D)
         k = split_heads(self.attention["k_lin"](x), self.heads)  # (B, H, T, D)
         v = split_heads(self.attention["v_lin"](x), self.heads)  # (B, H, T, D)
         attended, probabilities = attend(q, k, v, mask, self.attention_dropout if self.training else 0.0)
         attended = self.attention["out_lin"](merge_heads(attended))  # (B, T, E)
-        x = self.sa_layer_norm(attended + x)  # (B, T, E)
+        x = self.sa_layer_norm(attended + queries)  # (B, T, E)
         wide = self.activation(self.ffn["lin1"](x))  # (B, T, hidden_dim)
         x = self.output_layer_norm(self.dropout(self.ffn["lin2"](wide)) + x)  # (B, T, E)
         return x, probabilities
@@ -99,6 +107,7 @@ class DistilBertModel(DistilBertPreTrainedModel):
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
+        first_only: bool = False,
     ) -> EncoderOutput | tuple[Tensor, ...]:
         """Encode a batch; arguments and errors are those of `BertModel.forward`, without token types."""
         config = self.config
@@ -106,10 +115,17 @@ class DistilBertModel(DistilBertPreTrainedModel):
         check_ids("input_ids", input_ids, config.vocab_size, "vocab_size")
         check_ids("position_ids", position_ids, config.max_position_embeddings, "max_position_embeddings")
 
+        inputs = input_ids if inputs_embeds is None else inputs_embeds
+        packing = packing_of(config, inputs, attention_mask, output_attentions)
+        if packing is not None:  # from here on, B is 1 and T the number of real tokens
+            input_ids, inputs_embeds, position_ids, _ = packing.pack_inputs(input_ids, inputs_embeds, position_ids)
+
         words = self.embeddings.word_embeddings(input_ids) if inputs_embeds is None else inputs_embeds  # (B, T, E)
         x = self.embeddings(words, position_ids)  # (B, T, E)
         layers = self.transformer["layer"]
-        encoded = run_layers(layers, x, attention_mask, config, output_attentions, output_hidden_states)
+        encoded = run_layers(
+            layers, x, attention_mask, config, output_attentions, output_hidden_states, packing, first_only
+        )
         return finish(encoded, config, return_dict)
 
 

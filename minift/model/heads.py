@@ -10,6 +10,7 @@ from minift.model.bert import BertModel
 from minift.model.checks import check_labels
 from minift.model.config import BertConfig, DistilBertConfig, PretrainedConfig
 from minift.model.distilbert import DistilBertModel, DistilBertPreTrainedModel
+from minift.model.dropout import Dropout
 from minift.model.outputs import SequenceClassifierOutput, finish
 from minift.model.pretrained import PreTrainedModel
 
@@ -24,7 +25,7 @@ class BertForSequenceClassification(PreTrainedModel):
         self.num_labels = config.num_labels
         self.bert = BertModel(config)
         rate = config.hidden_dropout_prob if config.classifier_dropout is None else config.classifier_dropout
-        self.dropout = nn.Dropout(rate)
+        self.dropout = Dropout(rate, config)
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
         self.post_init()
 
@@ -51,6 +52,7 @@ class BertForSequenceClassification(PreTrainedModel):
             output_attentions=output_attentions,
             output_hidden_states=output_hidden_states,
             return_dict=True,
+            first_only=True,
         )
         logits = self.classifier(self.dropout(encoded.pooler_output))  # (B, num_labels)
         loss = None if labels is None else classification_loss(logits, labels, self.config, num_items_in_batch)
@@ -67,7 +69,7 @@ class DistilBertForSequenceClassification(DistilBertPreTrainedModel):
         self.distilbert = DistilBertModel(config)
         self.pre_classifier = nn.Linear(config.dim, config.dim)
         self.classifier = nn.Linear(config.dim, config.num_labels)
-        self.dropout = nn.Dropout(config.seq_classif_dropout)
+        self.dropout = Dropout(config.seq_classif_dropout, config)
         self.post_init()
 
     def forward(
@@ -91,6 +93,7 @@ class DistilBertForSequenceClassification(DistilBertPreTrainedModel):
             output_attentions=output_attentions,
             output_hidden_states=output_hidden_states,
             return_dict=True,
+            first_only=True,
         )
         first = encoded.last_hidden_state[:, 0]  # (B, E)
         pooled = F.relu(self.pre_classifier(first))  # (B, E)

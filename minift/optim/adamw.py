@@ -10,6 +10,7 @@ from torch import Tensor, nn
 # Elements that one block of a large tensor holds. The update passes six times over five arrays (parameter, gradient,
 # two moments, denominator): 5 MiB in fp32, which stays in cache between the passes, so that memory is read once.
 BLOCK_SIZE = 1 << 18
+COMPILED_FROM = 1 << 14  # elements from which on the one pass of compiled code saves more than its call costs
 
 
 class AdamW(torch.optim.Optimizer):
@@ -27,6 +28,8 @@ class AdamW(torch.optim.Optimizer):
         eps: ≥ 0, added to the root of the mean square.
         weight_decay: ≥ 0; every step takes lr·weight_decay of a parameter away.
         correct_bias: divide the moments by 1 − βᵗ; False is what the TensorFlow code of BERT did.
+        compiled: run `update` through torch.compile, which makes one pass over memory of it; multiplications and
+            additions are then fused, so that the last bits differ. Small parameters are not worth the call.
         amsgrad, maximize, foreach, capturable, differentiable, fused: torch's other options; not supported.
 
     Raises:
@@ -43,6 +46,7 @@ class AdamW(torch.optim.Optimizer):
         amsgrad: bool = False,
         *,
         correct_bias: bool = True,
+        compiled: bool = False,
         maximize: bool = False,
         foreach: bool | None = None,
         capturable: bool = False,
@@ -59,6 +63,7 @@ class AdamW(torch.optim.Optimizer):
         )
         defaults = dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, correct_bias=correct_bias)
         super().__init__(params, defaults)
+        self.compiled_update = torch.compile(update, dynamic=True) if compiled else None
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group of parameters with its own settings; the constructor comes through here for every group."""
@@ -98,13 +103,15 @@ class AdamW(torch.optim.Optimizer):
         tensors = [parameter, gradient, state["exp_avg"], state["exp_avg_sq"]]
         settings = {name: group[name] for name in ("lr", "betas", "eps", "weight_decay", "correct_bias")}
         settings["step"] = state["step"].item()
-        blockwise = parameter.device.type == "cpu" and all(tensor.is_contiguous() for tensor in tensors)
-        if blockwise and parameter.numel() > BLOCK_SIZE:
-            flat = (tensor.view(-1).split(BLOCK_SIZE) for tensor in tensors)
-            for block in zip(*flat, strict=True):  # every operation is elementwise: blocks change no bit
-                update(*block, **settings)
-        else:
-            update(*tensors, **settings)
+        if all(tensor.is_contiguous() for tensor in tensors):
+            tensors = [tensor.view(-1) for tensor in tensors]  # every operation is elementwise
+            if self.compiled_update is not None and parameter.numel() >= COMPILED_FROM:
+                return self.compiled_update(*tensors, **settings)
+            if parameter.device.type == "cpu" and parameter.numel() > BLOCK_SIZE:
+                for block in zip(*(tensor.split(BLOCK_SIZE) for tensor in tensors), strict=True):
+                    update(*block, **settings)
+                return None
+        return update(*tensors, **settings)
 
 
 def update(

@@ -27,7 +27,7 @@ CHOICES = {
     "save_strategy": ("no", "steps", "epoch", "best"),
     "hub_strategy": ("end", "every_save"),
     "lr_scheduler_type": tuple(kind.value for kind in SchedulerType),
-    "optim": ("adamw_torch", "adamw_torch_fused", "sgd"),
+    "optim": ("adamw_torch", "adamw_torch_fused", "adamw_compiled", "sgd"),
     "ddp_averaging": ("overlapped", "bucketed", "naive"),
 }
 
@@ -68,7 +68,8 @@ class TrainingArguments:
     warmup_steps: float = 0
     """Steps over which the rate rises from 0; below 1 it is a share of all steps."""
     optim: str = "adamw_torch"
-    """adamw_torch: minift's AdamW, to the bit torch's plain formula; adamw_torch_fused: torch's fused kernel; sgd."""
+    """adamw_torch: minift's AdamW, to the bit torch's plain formula; adamw_torch_fused: torch's fused kernel;
+    adamw_compiled: minift's, compiled; sgd."""
     weight_decay: float = 0.0
     """Decoupled weight decay of all parameters but biases and LayerNorm."""
     adam_beta1: float = 0.9
@@ -89,6 +90,14 @@ class TrainingArguments:
     """Run the model under float16 autocast with loss scaling; without a GPU: a warning, then float32."""
     torch_compile: bool = False
     """Compile the model with torch.compile."""
+    padding_free: bool = False
+    """Compute on real tokens only, and of a classifier's last layer only the first tokens; equal but for rounding."""
+    sparse_mlm_head: bool = False
+    """In training, score the vocabulary at masked tokens only; equal but for rounding."""
+    fast_dropout: bool = False
+    """Draw dropout from fewer random bits: other draws of the same distribution."""
+    keep_memory: bool = False
+    """On a CPU, keep the memory that a step frees for the next one; see `minift.train.memory`."""
     use_cpu: bool = False
     """Stay on the CPU although there is a GPU."""
     full_determinism: bool = False
@@ -119,6 +128,9 @@ class TrainingArguments:
     """Steps or epochs (as `eval_strategy` says) before the first evaluation."""
     eval_on_start: bool = False
     """Evaluate before the first step."""
+    eval_sort_by_length: bool = False
+    """Evaluate and predict with rows of similar length in a batch; results come back in the data set's order. Where the
+    loss is a mean over masked tokens, `eval_loss` depends on who shares a batch, `eval_weighted_loss` does not."""
     prediction_loss_only: bool = False
     """Compute no metrics and keep no predictions when evaluating."""
     batch_eval_metrics: bool = False

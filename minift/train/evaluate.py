@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -95,11 +95,12 @@ def evaluation_loop(
         if index % args.world_size == args.process_index:
             trainer.fire("on_prediction_step", eval_dataloader=loader)
 
-    all_losses = np.concatenate(losses) if losses else None
-    logits, labels = concatenate(logits), concatenate(labels)
+    rows = loader.batches.rows()  # in the order that they were evaluated in
+    all_losses = put_back(np.concatenate(losses), rows) if losses else None
+    logits, labels, inputs = (put_back(concatenate(parts), rows) for parts in (logits, labels, inputs))
     if compute_metrics is not None and not streaming and logits is not None and labels is not None:
         wants_loss = "loss" in args.include_for_metrics
-        prediction = EvalPrediction(logits, labels, concatenate(inputs), all_losses if wants_loss else None)
+        prediction = EvalPrediction(logits, labels, inputs, all_losses if wants_loss else None)
         metrics = compute_metrics(prediction)
     if not isinstance(metrics, dict):
         raise TypeError(f"compute_metrics must return a dict of numbers, not {metrics!r}")
@@ -185,6 +186,15 @@ def concatenate(parts: list[Any]) -> Any:
         joined[row : row + len(part), : part.shape[1]] = part
         row += len(part)
     return joined
+
+
+def put_back(values: Any, rows: Sequence[int]) -> Any:
+    """Undo an order: value i, or value i of each array in a tuple, belongs to row ``rows[i]`` of the data set."""
+    if values is None or isinstance(rows, range):
+        return values
+    if isinstance(values, tuple):
+        return tuple(put_back(value, rows) for value in values)
+    return values[np.argsort(rows)]
 
 
 def speed_metrics(prefix: str, start: float, num_samples: float, num_steps: float) -> dict[str, float]:

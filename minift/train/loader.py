@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
+from minift.data.fetch import fetch_columns
 from minift.data.sampler import BatchSampler
 from minift.train.seed import rng_state, rng_state_from_json, rng_state_to_json, set_rng_state
 
@@ -44,7 +45,8 @@ class Loader:
     ):
         self.dataset, self.batches, self.collate, self.device = dataset, batches, collate, device
         self.in_process = num_workers == 0
-        self.loader = DataLoader(dataset, batch_sampler=batches, collate_fn=collate, num_workers=num_workers, **options)
+        rows = fetch_columns(dataset, collate)
+        self.loader = DataLoader(rows, batch_sampler=batches, collate_fn=collate, num_workers=num_workers, **options)
         self.position: dict[str, Any] = {}
 
     def __len__(self) -> int:

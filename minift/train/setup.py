@@ -13,6 +13,7 @@ from minift.optim.adamw import AdamW, parameter_groups
 from minift.train.arguments import TrainingArguments
 from minift.train.distributed import broadcast_object, world
 from minift.train.loader import Loader
+from minift.train.memory import keep_freed_memory
 from minift.train.sharded import ShardedOptimizer
 
 logger = logging.getLogger(__name__)
@@ -62,6 +63,16 @@ class _CollateUsed:
         return getattr(self.collate, name)
 
 
+class LengthSortedOrder:
+    """From the longest row to the shortest, so that batches need next to no padding; the loop puts results back."""
+
+    def __init__(self, lengths: list[int]):
+        self.lengths, self.length = lengths, len(lengths)
+
+    def order(self, epoch: int) -> list[int]:
+        return sorted(range(self.length), key=self.lengths.__getitem__, reverse=True)
+
+
 def make_loader(
     dataset: Any,
     collate: Callable,
@@ -82,7 +93,8 @@ def make_loader(
         raise TypeError(f"the {description} set needs a length and indexing; {type(dataset).__name__} lacks them")
     if len(dataset) == 0:
         raise ValueError(f"the {description} set is empty")
-    lengths = _lengths(dataset, args.length_column_name) if args.group_by_length and training else None
+    by_length = args.group_by_length if training else args.eval_sort_by_length
+    lengths = _lengths(dataset, args.length_column_name) if by_length else None
     if args.remove_unused_columns:
         dataset, collate, unused = keep_used_columns(dataset, collate, model)
         if unused:
@@ -91,8 +103,10 @@ def make_loader(
                 *(description, type(model).__name__, ", ".join(unused)),
             )
     batch_size = args.per_device_train_batch_size if training else args.per_device_eval_batch_size
-    if lengths is not None:
+    if lengths is not None and training:
         order = OrderOfMain(LengthGroupedOrder(lengths, batch_size * args.gradient_accumulation_steps))
+    elif lengths is not None:
+        order = LengthSortedOrder(lengths)
     elif training:
         seed = args.data_seed if args.data_seed is not None else torch.initial_seed()
         order = RandomOrder(len(dataset), seed)
@@ -127,8 +141,9 @@ def _lengths(dataset: Any, column: str) -> list[int]:
     if column in getattr(dataset, "column_names", ()):
         return list(dataset[column])
     if not isinstance(dataset[0], Mapping) or "input_ids" not in dataset[0]:
-        raise ValueError(f"group_by_length needs a column {column!r} or 'input_ids'")
-    return [len(row["input_ids"]) for row in dataset]
+        raise ValueError(f"batches by length need a column {column!r} or 'input_ids'")
+    rows = dataset["input_ids"] if hasattr(dataset, "column_names") else (row["input_ids"] for row in dataset)
+    return [len(ids) for ids in rows]
 
 
 def make_optimizer(
@@ -147,8 +162,23 @@ def make_optimizer(
     elif args.optim == "adamw_torch_fused":
         optimizer = torch.optim.AdamW(groups, fused=True, **options)
     else:
-        optimizer = AdamW(groups, **options)
+        optimizer = AdamW(groups, compiled=args.optim == "adamw_compiled", **options)
     return ShardedOptimizer(optimizer) if args.shard_optimizer and world().size > 1 else optimizer
+
+
+def set_fast_path(model: torch.nn.Module, args: TrainingArguments) -> None:
+    """Switch on the options of the model's configuration, and of the process, that the arguments name.
+
+    Raises:
+        ValueError: the model has no such option.
+    """
+    if args.keep_memory and args.device.type == "cpu":
+        keep_freed_memory()
+    for name in ("padding_free", "sparse_mlm_head", "fast_dropout"):
+        if getattr(args, name):
+            if not hasattr(getattr(model, "config", None), name):
+                raise ValueError(f"{name}=True needs a model of minift, not {type(model).__name__}")
+            setattr(model.config, name, True)
 
 
 def autocast(args: TrainingArguments) -> contextlib.AbstractContextManager:

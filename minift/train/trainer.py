@@ -30,7 +30,7 @@ from minift.train.gradients import make_averaging
 from minift.train.loader import Loader
 from minift.train.saving import Saving
 from minift.train.seed import set_seed
-from minift.train.setup import autocast, find_label_names, make_loader, make_optimizer
+from minift.train.setup import autocast, find_label_names, make_loader, make_optimizer, set_fast_path
 
 logger = logging.getLogger(__name__)
 
@@ -117,6 +117,7 @@ class Trainer(Saving, CallbackHandler):
     def place_model(self, model: torch.nn.Module) -> None:
         """Move a model to the device and make it the one to train; compiled, if the arguments say so."""
         self.model = model.to(self.args.device)
+        set_fast_path(self.model, self.args)
         self.model_in_use = torch.compile(self.model) if self.args.torch_compile else self.model
         self.label_names = self.args.label_names or find_label_names(self.model)
         self.counts_flops = hasattr(self.model, "floating_point_ops")

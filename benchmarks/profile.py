@@ -1,0 +1,145 @@
+"""Where the time of a training step goes, and what share of the machine's rate of matrix products it makes use of.
+
+python -m benchmarks.profile [--quick] [--json FILE]
+"""
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from benchmarks.harness import show
+
+# names of torch's operators (how they begin) -> what they do for a step; the first that fits counts
+GROUPS = {
+    "matrix products": ("aten::addmm", "aten::mm", "aten::bmm", "aten::baddbmm", "aten::linear", "mkldnn", "onednn"),
+    "attention": ("aten::_scaled_dot_product", "aten::_flash_attention", "aten::softmax", "aten::_softmax"),
+    "dropout": ("aten::bernoulli", "aten::native_dropout", "aten::random_", "aten::dropout"),
+    "LayerNorm": ("aten::native_layer_norm", "aten::layer_norm"),
+    "activation": ("aten::gelu", "aten::tanh"),
+    "optimizer": ("aten::_fused_adamw", "aten::lerp", "aten::addcmul", "aten::addcdiv", "aten::sqrt", "Optimizer"),
+    "clipping": ("aten::_foreach", "aten::linalg_vector_norm", "aten::clamp"),
+    "casts and copies": ("aten::copy_", "aten::_to_copy", "aten::clone", "aten::contiguous", "aten::cat"),
+    "embeddings and packing": ("aten::embedding", "aten::index", "aten::_index", "aten::gather", "aten::nonzero"),
+    "elementwise": ("aten::mul", "aten::add", "aten::sum", "aten::div", "aten::sub"),
+    "zeroing memory": ("aten::zero", "aten::fill_", "aten::empty"),
+}
+OUTSIDE, OTHER = "Python, data, waiting", "other operators"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.profile", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="MiniLM and small batches alone")
+    parser.add_argument("--json", type=Path, help="write the document there")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    options = parser.parse_args()
+
+    from benchmarks.__main__ import prepare_environment
+    from benchmarks.machine import header, rates
+    from minift.files import write_json
+
+    prepare_environment(options.threads)
+    command = "python -m benchmarks.profile" + (" --quick" if options.quick else "")
+    document = {"command": command, "machine": header(options.threads), "rates": rates(), "steps": []}
+    for name, job, paths in jobs(options.quick):
+        for path, arguments in paths.items():
+            document["steps"].append(profile(name, path, job, arguments, document["rates"]))
+            print(json.dumps(document["steps"][-1]), flush=True)
+            if options.json:
+                write_json(options.json, document)
+    print(table(document))
+
+
+def jobs(quick: bool) -> list[tuple[str, Any, dict[str, dict[str, Any]]]]:
+    """MRPC and masked language modelling, and classification with BERT-base's sizes."""
+    from benchmarks import workloads
+    from benchmarks.stages.classification import classify
+    from benchmarks.stages.masked import masked
+    from benchmarks.training import FAST, FAST_MASKED
+
+    def paths(fast: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        bf16 = {"bf16": True}
+        return {"plain, fp32": {}, "plain, bf16": bf16, "fast, fp32": fast, "fast, bf16": fast | bf16}
+
+    pairs = workloads.tokenised_pairs().shuffle(seed=0)
+    found = [("MRPC, MiniLM, batch 8", classify(pairs, 8), paths(FAST))]
+    if quick:
+        return [*found, ("MLM, MiniLM, batch 4 × 128", masked(workloads.minilm(), 4), paths(FAST_MASKED))]
+    base = classify(pairs, 8, path=workloads.checkpoint("bert"))
+    found.append(
+        ("MLM, DistilBERT, batch 16 × 128", masked(workloads.checkpoint("distilbert"), 16), paths(FAST_MASKED))
+    )
+    return [*found, ("MRPC, BERT-base, batch 8", base, paths(FAST))]
+
+
+def profile(name: str, path: str, job: Any, arguments: dict[str, Any], rates: dict[str, float]) -> dict[str, Any]:
+    """The seconds of a step by group of operators, and its model FLOPs utilisation.
+
+    The seconds and the utilisation come from steps that are not profiled; the shares from as many that are.
+    """
+    import numpy as np
+    import torch
+
+    import minift
+    from benchmarks.flops import training_flops
+    from benchmarks.training import SKIPPED, make_model, train, turns
+
+    steps = SKIPPED + 4
+    seconds = turns(job, minift, arguments, steps)().seconds
+    lengths = np.diff(job.turn(0, steps).column_arrow("input_ids")[0])
+    model = make_model(job, minift)
+    profiler = torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU])
+
+    def stamp(step: int) -> None:
+        if step == SKIPPED:
+            profiler.__enter__()
+        elif step == steps:
+            profiler.__exit__(None, None, None)
+
+    train(job, minift, model, job.turn(0, steps), arguments, steps, stamp)
+    flops = training_flops(model.config, lengths, job.labelled) / steps
+    rate = rates["bfloat16" if arguments.get("bf16") else "float32"]
+    shares = by_group(profiler.key_averages(), seconds * (steps - SKIPPED))
+    return {
+        "job": name,
+        "path": path,
+        "seconds": seconds,
+        "flop": flops,
+        "mfu": flops / seconds / rate,
+        "shares": shares,
+    }
+
+
+def by_group(events: Any, wall: float) -> dict[str, float]:
+    """The share of `wall` seconds that each group of operators took itself, the largest first."""
+    totals = dict.fromkeys([*GROUPS, OTHER], 0.0)
+    for event in events:
+        fits = (group for group, names in GROUPS.items() if event.key.startswith(names))
+        totals[next(fits, OTHER)] += event.self_cpu_time_total / 1e6
+    inside = sum(totals.values())
+    totals[OUTSIDE] = max(0.0, wall - inside)
+    whole = sum(totals.values())
+    return {group: total / whole for group, total in sorted(totals.items(), key=lambda item: -item[1]) if total}
+
+
+def table(document: dict[str, Any]) -> str:
+    """A line a step: seconds, utilisation, and the groups that take at least a fiftieth."""
+    rates = document["rates"]
+    lines = [
+        f"`{document['command']}`: matrix products at {rates['float32'] / 1e9:.0f} GFLOP/s (fp32) and "
+        f"{rates['bfloat16'] / 1e9:.0f} GFLOP/s (bf16) are 100 %.",
+        "",
+        "| step | path | seconds | utilisation | where the time goes |",
+        "|---|---|---:|---:|---|",
+    ]
+    for step in document["steps"]:
+        shares = ", ".join(f"{group} {share:.0%}" for group, share in step["shares"].items() if share >= 0.02)
+        lines.append(f"| {step['job']} | {step['path']} | {show(step['seconds'])} | {step['mfu']:.0%} | {shares} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""Trainer.evaluate on MRPC's validation split, rows sorted by length or in their order."""
+
+import contextlib
+import io
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+import minift
+from benchmarks import workloads
+from benchmarks.checks import close
+from benchmarks.harness import Case, Side
+from benchmarks.settings import Settings
+from benchmarks.stages.classification import classify
+from benchmarks.training import make_model
+
+ROWS = 408  # of MRPC's validation split
+
+
+def cases(settings: Settings) -> Iterator[Case]:
+    import transformers
+
+    data = workloads.tokenised_pairs().select(range(settings.pick(quick=ROWS // 4, full=ROWS)))
+    job = classify(data, 8)
+    sorted_rows = {"eval_sort_by_length": True}
+    variants = [
+        ("plain", {}, 1.0, 1e-5),
+        ("eval_sort_by_length", sorted_rows, 1.5, 1e-5),
+        ("sorted, padding_free, bf16", sorted_rows | {"padding_free": True, "bf16": True}, None, 0.05),
+    ]
+    yield Case(
+        f"evaluate {len(data)} rows of MRPC, MiniLM, batch 8",
+        Side("Trainer.evaluate", evaluator(transformers, job, {})),
+        [
+            Side(name, evaluator(minift, job, arguments), close(tolerance), target)
+            for name, arguments, target, tolerance in variants
+        ],
+    )
+
+
+def evaluator(library: ModuleType, job: Any, arguments: dict[str, Any]) -> Callable[[], dict]:
+    """A function that evaluates, and gives the loss and the accuracy."""
+    args = library.TrainingArguments(
+        output_dir=str(workloads.folder() / "evaluate"),
+        per_device_eval_batch_size=job.batch,
+        report_to="none",
+        disable_tqdm=True,
+        use_cpu=True,
+        **arguments,
+    )
+    data = job.rows if library is minift else workloads.as_peer(job.rows)
+    collate = job.collator(library, library.AutoTokenizer.from_pretrained(job.path))
+    trainer = library.Trainer(
+        make_model(job, library), args, collate, eval_dataset=data, compute_metrics=lambda p: accuracy(*p)
+    )
+
+    def work() -> dict[str, float]:
+        with contextlib.redirect_stdout(io.StringIO()):
+            found = trainer.evaluate()
+        return {name: found[name] for name in ("eval_loss", "eval_accuracy")}
+
+    return work
+
+
+def accuracy(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    return {"accuracy": float((logits.argmax(-1) == labels).mean())}

@@ -1,0 +1,46 @@
+"""Rows of different lengths, end to end in one array: what a batch of a column of lists is before it is padded."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+
+class Ragged(Sequence):
+    """B rows of integers, a sequence of arrays.
+
+    Args:
+        values: the rows end to end, of any integer dtype.
+        lengths: int64 (B,), adding up to ``len(values)``.
+        valid: bool, False where a value is missing (what `values` holds there means nothing); None: none is.
+    """
+
+    def __init__(self, values: np.ndarray, lengths: np.ndarray, valid: np.ndarray | None = None):
+        self.values, self.lengths, self.valid = values, lengths, valid
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        row = range(len(self))[row]
+        start = int(self.lengths[:row].sum())
+        return self._or_none()[start : start + self.lengths[row]]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """(B, T) where all rows have T values.
+
+        Raises:
+            ValueError: they differ in length.
+        """
+        if len(set(self.lengths.tolist())) > 1:
+            raise ValueError("rows of different lengths make no array")
+        return np.array(self._or_none().reshape(len(self), -1), dtype=dtype)
+
+    def _or_none(self) -> np.ndarray:
+        """The values, and None where one is missing."""
+        return self.values if self.valid is None else np.where(self.valid, self.values.astype(object), None)
+
+
+def row_lengths(rows: Sequence[Any]) -> np.ndarray:
+    """int64 (B,): how many values each row has."""
+    return rows.lengths if isinstance(rows, Ragged) else np.array([len(row) for row in rows], dtype=np.int64)

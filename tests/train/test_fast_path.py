@@ -1,0 +1,92 @@
+"""The Trainer's fast options against its plain path: logs, weights, predictions."""
+
+import numpy as np
+import pytest
+import torch
+
+from minift import Trainer, TrainingArguments
+from tests.tiny import PadRows, tiny_model, tiny_rows
+
+NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+
+
+def accuracy(prediction) -> dict[str, float]:
+    return {"accuracy": float((prediction.predictions.argmax(-1) == prediction.label_ids).mean())}
+
+
+def make(folder, model=None, **options) -> Trainer:
+    settings = dict(max_steps=6, learning_rate=1e-3, logging_steps=1, save_strategy="no", disable_tqdm=True)
+    return Trainer(
+        model or tiny_model(**NO_DROPOUT),
+        TrainingArguments(str(folder), **(settings | options)),
+        PadRows(),
+        train_dataset=tiny_rows(40, (2, 20)),
+        eval_dataset=tiny_rows(21, (2, 20), seed=1),
+        compute_metrics=accuracy,
+    )
+
+
+def log_of(trainer) -> list[dict[str, float]]:
+    trainer.train()
+    return [
+        {key: entry[key] for key in ("loss", "grad_norm")} for entry in trainer.state.log_history if "loss" in entry
+    ]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"padding_free": True},
+        {"padding_free": True, "fast_dropout": True, "keep_memory": True, "optim": "adamw_torch_fused"},
+        {"padding_free": True, "gradient_accumulation_steps": 2, "max_grad_norm": 0.1},
+    ],
+    ids=str,
+)
+def test_training_takes_the_same_steps(tmp_path, options):
+    same = {name: value for name, value in options.items() if name in ("gradient_accumulation_steps", "max_grad_norm")}
+    plain, fast = log_of(make(tmp_path, **same)), log_of(make(tmp_path, **options))
+    assert len(plain) == 6
+    for expected, found in zip(plain, fast, strict=True):
+        assert found == pytest.approx(expected, rel=1e-4)
+
+
+def test_bf16_and_padding_free_stay_near(tmp_path):
+    plain = log_of(make(tmp_path))
+    fast = log_of(make(tmp_path, bf16=True, padding_free=True, fast_dropout=True))
+    for expected, found in zip(plain, fast, strict=True):
+        assert found["loss"] == pytest.approx(expected["loss"], rel=0.05)
+    assert fast != plain
+
+
+@pytest.mark.parametrize("name", ["padding_free", "sparse_mlm_head", "fast_dropout"])
+def test_options_are_for_models_that_have_them(tmp_path, name):
+    trainer = make(tmp_path, **{name: True})
+    assert getattr(trainer.model.config, name)
+    with pytest.raises(ValueError, match=f"{name}=True needs a model of minift, not Linear"):
+        make(tmp_path, torch.nn.Linear(2, 2), **{name: True})
+
+
+def test_evaluation_by_length_gives_the_same_in_the_same_order(tmp_path):
+    plain, fast = (make(tmp_path, eval_sort_by_length=option) for option in (False, True))
+    expected, found = plain.evaluate(), fast.evaluate()
+    for name in ("eval_loss", "eval_weighted_loss", "eval_accuracy"):
+        assert found[name] == pytest.approx(expected[name], rel=1e-5)
+    expected, found = plain.predict(plain.eval_dataset), fast.predict(fast.eval_dataset)
+    np.testing.assert_allclose(found.predictions, expected.predictions, atol=1e-5)
+    np.testing.assert_array_equal(found.label_ids, expected.label_ids)
+
+
+def test_evaluation_by_length_pads_less_and_hands_over_rows_in_order(tmp_path):
+    trainer = make(tmp_path, eval_sort_by_length=True, include_for_metrics=["inputs", "loss"])
+    widths, seen = [], []
+
+    trainer.model.register_forward_hook(
+        lambda module, args, inputs, out: widths.append(inputs["input_ids"].shape[1]), with_kwargs=True
+    )
+    trainer.compute_metrics = lambda prediction: seen.append(prediction) or {}
+    trainer.evaluate()
+    lengths = sorted((len(row["input_ids"]) for row in trainer.eval_dataset), reverse=True)
+    assert widths == lengths[::8]
+    for row, ids in zip(trainer.eval_dataset, seen[0].inputs, strict=True):
+        assert [i for i in ids if i > 0] == row["input_ids"]
+    assert len(seen[0].losses) == 21
