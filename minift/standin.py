@@ -16,25 +16,37 @@ _LOGGING = [
     *("set_verbosity_debug", "set_verbosity_info", "set_verbosity_warning", "set_verbosity_error"),
 ]
 
+_COLLATORS = [
+    *("DataCollatorForLanguageModeling", "DataCollatorForWholeWordMask", "DataCollatorWithPadding"),
+    *("DefaultDataCollator", "default_data_collator"),
+]
+
 # module of the libraries -> module of minift -> the names that the first takes from the second
 MODULES: dict[str, dict[str, list[str]]] = {
     "transformers": {
         "minift": [
-            *("AutoConfig", "AutoModel", "AutoModelForMaskedLM", "AutoModelForSequenceClassification", "AutoTokenizer"),
+            *(
+                "AdamW",
+                "AutoConfig",
+                "AutoModel",
+                "AutoModelForMaskedLM",
+                "AutoModelForSequenceClassification",
+                "AutoTokenizer",
+            ),
             *("BatchEncoding", "BertConfig", "BertForMaskedLM", "BertForSequenceClassification", "BertModel"),
-            *("BertTokenizer", "BertTokenizerFast", "DataCollatorForLanguageModeling", "DataCollatorForWholeWordMask"),
-            *("DataCollatorWithPadding", "DefaultDataCollator", "DistilBertConfig", "DistilBertForMaskedLM"),
+            *("BertTokenizer", "BertTokenizerFast", *_COLLATORS, "DistilBertConfig", "DistilBertForMaskedLM"),
             *("DistilBertForSequenceClassification", "DistilBertModel", "DistilBertTokenizer"),
             *("DistilBertTokenizerFast", "EarlyStoppingCallback", "EvalPrediction", "PretrainedConfig"),
             *("PreTrainedModel", "SchedulerType", "Trainer", "TrainerCallback", "TrainerControl", "TrainerState"),
-            *("TrainingArguments", "default_data_collator", "get_constant_schedule"),
+            *("TrainingArguments", "get_constant_schedule"),
             *("get_constant_schedule_with_warmup", "get_cosine_schedule_with_warmup"),
             *("get_cosine_with_hard_restarts_schedule_with_warmup", "get_inverse_sqrt_schedule"),
             *("get_linear_schedule_with_warmup", "get_polynomial_decay_schedule_with_warmup", "get_scheduler"),
             *("pipeline", "set_seed"),
         ],
-        "minift.standin": ["AdamW"],
     },
+    "transformers.data": {},
+    "transformers.data.data_collator": {"minift": _COLLATORS},
     "transformers.trainer_utils": {"minift": ["EvalPrediction", "PredictionOutput", "SchedulerType", "set_seed"]},
     "transformers.utils": {},
     "transformers.utils.logging": {"minift.standin": _LOGGING},
@@ -61,7 +73,7 @@ ALIASES = {
     "datasets.logging": "datasets.utils.logging",
     "evaluate.logging": "evaluate.utils.logging",
 }
-TENSORFLOW_NAMES = ("TF", "create_optimizer", "PushToHubCallback", "KerasMetricCallback")
+TENSORFLOW_NAMES = ("TF", "tf_", "create_optimizer", "PushToHubCallback", "KerasMetricCallback", "keras_callbacks")
 
 
 class StandIn(ModuleType):
@@ -169,25 +181,6 @@ def run(script: str, argv: Sequence[str] = ()) -> int:
     finally:
         sys.argv, sys.path[:] = argv_before, path_before
     return 0
-
-
-# -- names whose form has changed since the course was written
-
-
-def __getattr__(name: str) -> Any:
-    """`AdamW`, made when it is first asked for: it needs torch, which a script may never use."""
-    if name != "AdamW":
-        raise AttributeError(f"minift.standin has no {name!r}")
-    from minift.optim import adamw
-
-    class AdamW(adamw.AdamW):
-        """minift's AdamW, with the argument that silenced a warning of transformers 4."""
-
-        def __init__(self, *args: Any, no_deprecation_warning: bool = False, **kwargs: Any):
-            super().__init__(*args, **kwargs)
-
-    globals()["AdamW"] = AdamW
-    return AdamW
 
 
 # -- transformers.logging, datasets.logging: the verbosity of minift's own messages

@@ -343,6 +343,10 @@ class Dataset(TableReader):
         with atomic_path(path_or_buf) as fresh, open(fresh, "w", encoding="utf-8") as file:
             file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in self.with_format(None))
 
+    def to_tf_dataset(self, *args: Any, **kwargs: Any) -> Any:
+        """A tf.data.Dataset of batches, for Keras."""
+        raise NotImplementedError("to_tf_dataset: the TensorFlow path is not there yet")
+
     def save_to_disk(self, dataset_path: str | Path) -> None:
         """Write a folder that `load_from_disk`, here and in `datasets`, reads."""
         from minift.data.disk import save_dataset

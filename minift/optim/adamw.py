@@ -28,6 +28,7 @@ class AdamW(torch.optim.Optimizer):
         weight_decay: ≥ 0; every step takes lr·weight_decay of a parameter away.
         correct_bias: divide the moments by 1 − βᵗ; False is what the TensorFlow code of BERT did.
         amsgrad, maximize, foreach, capturable, differentiable, fused: torch's other options; not supported.
+        no_deprecation_warning: silenced a warning of transformers 4's AdamW; here is none to silence.
 
     Raises:
         ValueError: a number out of its range, or an unsupported option that is set.
@@ -48,6 +49,7 @@ class AdamW(torch.optim.Optimizer):
         capturable: bool = False,
         differentiable: bool = False,
         fused: bool | None = None,
+        no_deprecation_warning: bool = False,
     ) -> None:
         _reject(
             amsgrad=amsgrad,

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch.nn import functional as F
@@ -28,18 +28,11 @@ from minift.train.callbacks import (
 )
 from minift.train.evaluate import PredictionOutput, count_labels, evaluation_loop, speed_metrics, unpack_single
 from minift.train.loader import Loader
+from minift.train.report import TrainOutput
 from minift.train.seed import set_seed
 from minift.train.setup import autocast, find_label_names, make_loader, make_optimizer
 
 logger = logging.getLogger(__name__)
-
-
-class TrainOutput(NamedTuple):
-    """What `Trainer.train` returns."""
-
-    global_step: int
-    training_loss: float
-    metrics: dict[str, float]
 
 
 class Trainer(CallbackHandler):
@@ -375,6 +368,12 @@ class Trainer(CallbackHandler):
                 self.push_to_hub(f"Training in progress, step {state.global_step}", folder)
             except OSError as error:  # the checkpoint is on the disk, and the next save uploads again
                 logger.warning("%s", error)
+
+    log_metrics = staticmethod(report.log_metrics)
+
+    def save_metrics(self, split: str, metrics: dict[str, float], combined: bool = True) -> None:
+        """Write ``{split}_results.json``, and (`combined`) add the metrics to ``all_results.json``."""
+        report.save_metrics(split, metrics, self.args.output_dir, combined)
 
     def save_state(self) -> None:
         """Write ``trainer_state.json``."""
