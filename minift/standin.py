@@ -16,18 +16,23 @@ _LOGGING = [
     *("set_verbosity_debug", "set_verbosity_info", "set_verbosity_warning", "set_verbosity_error"),
 ]
 
+_COLLATORS = [
+    *("DataCollatorForLanguageModeling", "DataCollatorForWholeWordMask", "DataCollatorWithPadding"),
+    *("DefaultDataCollator", "default_data_collator"),
+]
+
 # module of the libraries -> module of minift -> the names that the first takes from the second
 MODULES: dict[str, dict[str, list[str]]] = {
     "transformers": {
         "minift": [
-            *("AutoConfig", "AutoModel", "AutoModelForMaskedLM", "AutoModelForSequenceClassification", "AutoTokenizer"),
+            *("AdamW", "AutoConfig", "AutoModel", "AutoModelForMaskedLM", "AutoModelForSequenceClassification"),
+            "AutoTokenizer",
             *("BatchEncoding", "BertConfig", "BertForMaskedLM", "BertForSequenceClassification", "BertModel"),
-            *("BertTokenizer", "BertTokenizerFast", "DataCollatorForLanguageModeling", "DataCollatorForWholeWordMask"),
-            *("DataCollatorWithPadding", "DefaultDataCollator", "DistilBertConfig", "DistilBertForMaskedLM"),
+            *("BertTokenizer", "BertTokenizerFast", *_COLLATORS, "DistilBertConfig", "DistilBertForMaskedLM"),
             *("DistilBertForSequenceClassification", "DistilBertModel", "DistilBertTokenizer"),
             *("DistilBertTokenizerFast", "EarlyStoppingCallback", "EvalPrediction", "PretrainedConfig"),
             *("PreTrainedModel", "SchedulerType", "Trainer", "TrainerCallback", "TrainerControl", "TrainerState"),
-            *("TrainingArguments", "default_data_collator", "get_constant_schedule"),
+            *("TrainingArguments", "get_constant_schedule"),
             *("get_constant_schedule_with_warmup", "get_cosine_schedule_with_warmup"),
             *("get_cosine_with_hard_restarts_schedule_with_warmup", "get_inverse_sqrt_schedule"),
             *("get_linear_schedule_with_warmup", "get_polynomial_decay_schedule_with_warmup", "get_scheduler"),
@@ -37,8 +42,10 @@ MODULES: dict[str, dict[str, list[str]]] = {
             *("TFDistilBertForSequenceClassification", "TFDistilBertModel", "TFPreTrainedModel", "WarmUp"),
             "create_optimizer",
         ],
-        "minift.standin": ["AdamW"],
     },
+    "transformers.keras_callbacks": {"minift": ["PushToHubCallback"]},
+    "transformers.data": {},
+    "transformers.data.data_collator": {"minift": _COLLATORS},
     "transformers.trainer_utils": {"minift": ["EvalPrediction", "PredictionOutput", "SchedulerType", "set_seed"]},
     "transformers.utils": {},
     "transformers.utils.logging": {"minift.standin": _LOGGING},
@@ -177,25 +184,6 @@ def run(script: str, argv: Sequence[str] = ()) -> int:
     finally:
         sys.argv, sys.path[:] = argv_before, path_before
     return 0
-
-
-# -- names whose form has changed since the course was written
-
-
-def __getattr__(name: str) -> Any:
-    """`AdamW`, made when it is first asked for: it needs torch, which a script may never use."""
-    if name != "AdamW":
-        raise AttributeError(f"minift.standin has no {name!r}")
-    from minift.optim import adamw
-
-    class AdamW(adamw.AdamW):
-        """minift's AdamW, with the argument that silenced a warning of transformers 4."""
-
-        def __init__(self, *args: Any, no_deprecation_warning: bool = False, **kwargs: Any):
-            super().__init__(*args, **kwargs)
-
-    globals()["AdamW"] = AdamW
-    return AdamW
 
 
 # -- transformers.logging, datasets.logging: the verbosity of minift's own messages

@@ -18,8 +18,11 @@ from tests.hub import HUB
 
 LEGACY_NAMES = {
     "models": {
-        "bert-base-uncased": "google-bert/bert-base-uncased",
-        "distilbert-base-uncased": "distilbert/distilbert-base-uncased",
+        **{name: f"google-bert/{name}" for name in ("bert-base-uncased", "bert-base-cased")},
+        **{
+            name: f"distilbert/{name}"
+            for name in ("distilbert-base-uncased", "distilbert-base-uncased-finetuned-sst-2-english")
+        },
     },
     "datasets": {"glue": "nyu-mll/glue", "imdb": "stanfordnlp/imdb"},
 }
@@ -154,7 +157,7 @@ class LoopbackHub:
             env=inherited | settings,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=1800,
         )
         if done.returncode:
             raise RuntimeError(f"the process failed:\n{done.stdout}\n{done.stderr}")

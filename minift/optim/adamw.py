@@ -31,6 +31,7 @@ class AdamW(torch.optim.Optimizer):
         compiled: run `update` through torch.compile, which makes one pass over memory of it; multiplications and
             additions are then fused, so that the last bits differ. Small parameters are not worth the call.
         amsgrad, maximize, foreach, capturable, differentiable, fused: torch's other options; not supported.
+        no_deprecation_warning: silenced a warning of transformers 4's AdamW; here is none to silence.
 
     Raises:
         ValueError: a number out of its range, or an unsupported option that is set.
@@ -52,6 +53,7 @@ class AdamW(torch.optim.Optimizer):
         capturable: bool = False,
         differentiable: bool = False,
         fused: bool | None = None,
+        no_deprecation_warning: bool = False,
     ) -> None:
         _reject(
             amsgrad=amsgrad,

@@ -3,7 +3,7 @@
 try:
     import tensorflow  # noqa: F401
 except ImportError as error:
-    raise ImportError(f"the TensorFlow path needs TensorFlow ({error}): pip install 'minift[tf]'") from error
+    raise ImportError(f"the TensorFlow path needs TensorFlow ({error}): pip install -e ".[tf]"") from error
 
 import keras
 

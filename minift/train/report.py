@@ -2,18 +2,27 @@
 
 import logging
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from tqdm.auto import tqdm
 
 from minift.data.handover import is_main_process
-from minift.files import write_json
+from minift.files import read_json, write_json
 from minift.train.callbacks import TrainerCallback
 
 if TYPE_CHECKING:
     from minift.train.trainer import Trainer
 
 logger = logging.getLogger(__name__)
+
+
+class TrainOutput(NamedTuple):
+    """What `Trainer.train` returns."""
+
+    global_step: int
+    training_loss: float
+    metrics: dict[str, float]
 
 
 def announce_training(trainer: "Trainer", num_examples: int) -> None:
@@ -87,9 +96,12 @@ def log_metrics(split: str, metrics: dict[str, float]) -> None:
         print(f"  {name:<{width}} = {value:.4f}" if isinstance(value, float) else f"  {name:<{width}} = {value}")
 
 
-def save_metrics(split: str, metrics: dict[str, float], output_dir: str) -> None:
-    """Write ``{split}_results.json``."""
+def save_metrics(split: str, metrics: dict[str, float], output_dir: str, combined: bool = True) -> None:
+    """Write ``{split}_results.json``, and (`combined`) add the metrics to those in ``all_results.json``."""
     write_json(f"{output_dir}/{split}_results.json", metrics)
+    if combined:
+        together = Path(output_dir) / "all_results.json"
+        write_json(together, (read_json(together) if together.is_file() else {}) | metrics)
 
 
 def say(text: str) -> None:

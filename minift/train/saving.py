@@ -5,6 +5,7 @@ from pathlib import Path
 
 from minift import hub
 from minift.train import checkpoint as ckpt
+from minift.train import report
 from minift.train.distributed import barrier
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,16 @@ class Saving:
                 self.push_to_hub(f"Training in progress, step {state.global_step}", folder)
             except OSError as error:  # the checkpoint is on the disk, and the next save uploads again
                 logger.warning("%s", error)
+
+    def log_metrics(self, split: str, metrics: dict[str, float]) -> None:
+        """Print the metrics of a split in a block."""
+        if self.args.process_index == 0:
+            report.log_metrics(split, metrics)
+
+    def save_metrics(self, split: str, metrics: dict[str, float], combined: bool = True) -> None:
+        """Write ``{split}_results.json``, and (`combined`) add the metrics to ``all_results.json``."""
+        if self.args.process_index == 0:
+            report.save_metrics(split, metrics, self.args.output_dir, combined)
 
     def save_state(self) -> None:
         """Write ``trainer_state.json``."""

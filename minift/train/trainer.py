@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch.nn import functional as F
@@ -28,19 +28,12 @@ from minift.train.callbacks import (
 from minift.train.evaluate import PredictionOutput, count_labels, evaluation_loop, speed_metrics, unpack_single
 from minift.train.gradients import make_averaging
 from minift.train.loader import Loader
+from minift.train.report import TrainOutput
 from minift.train.saving import Saving
 from minift.train.seed import set_seed
 from minift.train.setup import autocast, find_label_names, make_loader, make_optimizer, set_fast_path
 
 logger = logging.getLogger(__name__)
-
-
-class TrainOutput(NamedTuple):
-    """What `Trainer.train` returns."""
-
-    global_step: int
-    training_loss: float
-    metrics: dict[str, float]
 
 
 class Trainer(Saving, CallbackHandler):

@@ -1,6 +1,9 @@
 """The course's plain loop and its Accelerate form, to the bit: one thread, dropout on, two epochs with evaluation."""
 
+import functools
+
 import accelerate
+import datasets
 import pytest
 import torch
 import transformers
@@ -8,6 +11,8 @@ from torch.utils.data import DataLoader
 
 import minift
 from minift.train import accelerator as ours
+from tests.crosscheck.test_long_runs import NARROW
+from tests.hub import BERT_BASE, DISTILBERT_BASE, MRPC, needs_hub
 from tests.tiny import CONFIG, NoisyRows, tiny_rows
 
 
@@ -129,6 +134,65 @@ def test_the_accelerator_loop(checkpoint, settings, options):
     want = accelerate_loop(transformers, checkpoint, torch_adamw, theirs, **options)
     got = accelerate_loop(minift, checkpoint, minift_adamw, ours.Accelerator(cpu=True, **settings), **options)
     assert_equal(got, want)
+
+
+def mrpc_loop(library, load_dataset, adamw, accelerator, checkpoint, warmup, decay, evaluating):
+    """Two epochs of the course's loop on real pairs, clipped; `accelerator` None: without Accelerate."""
+    tokenizer = library.AutoTokenizer.from_pretrained(checkpoint)
+    rows = load_dataset(str(MRPC), "mrpc", split="train").select(range(240))
+    rows = rows.map(lambda row: tokenizer(row["sentence1"], row["sentence2"], truncation=True), batched=True)
+    rows = rows.remove_columns(["sentence1", "sentence2", "idx"]).rename_column("label", "labels")
+    rows.set_format("torch")
+    collate = library.DataCollatorWithPadding(tokenizer=tokenizer)
+    torch.manual_seed(7)
+    model = library.AutoModelForSequenceClassification.from_pretrained(checkpoint, num_labels=2)
+    optimizer = adamw(model.parameters(), lr=1e-4, weight_decay=decay)
+    train = DataLoader(rows, shuffle=True, batch_size=8, collate_fn=collate)
+    evaluation = DataLoader(rows.select(range(20)), batch_size=8, collate_fn=collate)
+    if accelerator is not None:
+        model, optimizer, train, evaluation = accelerator.prepare(model, optimizer, train, evaluation)
+    scheduler = library.get_scheduler("linear", optimizer, warmup, num_training_steps=2 * len(train))
+    backward = torch.Tensor.backward if accelerator is None else accelerator.backward
+    clip = torch.nn.utils.clip_grad_norm_ if accelerator is None else accelerator.clip_grad_norm_
+    numbers = []
+    for _ in range(2):
+        model.train()
+        for batch in train:
+            loss = model(**batch).loss
+            backward(loss)
+            numbers += [loss.item(), clip(model.parameters(), 0.5).item(), scheduler.get_last_lr()[0]]
+            optimizer.step()
+            scheduler.step()
+            optimizer.zero_grad()
+        if evaluating:
+            evaluate(model, evaluation, numbers)
+    return numbers, model.state_dict()
+
+
+@needs_hub
+@pytest.mark.parametrize(
+    ("name", "accelerated", "warmup", "decay", "evaluating"),
+    [
+        ("bert", False, 0, 0.01, True),
+        ("bert", True, 6, 0.0, True),
+        ("distilbert", False, 6, 0.0, False),
+        ("distilbert", True, 0, 0.01, True),
+    ],
+)
+def test_sixty_steps_on_real_pairs(name, accelerated, warmup, decay, evaluating, tmp_path):
+    torch.manual_seed(3)
+    minift.AutoModel.from_config(NARROW[name]).save_pretrained(tmp_path)
+    minift.AutoTokenizer.from_pretrained(BERT_BASE if name == "bert" else DISTILBERT_BASE).save_pretrained(tmp_path)
+    accelerate.state.AcceleratorState._reset_state(reset_partial_state=True)
+    accelerate.state.GradientState._reset_state()
+    settings = (tmp_path, warmup, decay, evaluating)
+    theirs = accelerate.Accelerator(cpu=True) if accelerated else None
+    torch_adamw = functools.partial(torch.optim.AdamW, foreach=False, fused=False)
+    want = mrpc_loop(transformers, datasets.load_dataset, torch_adamw, theirs, *settings)
+    assert len(want[0]) == 3 * 60 + (2 * 3 if evaluating else 0)
+    assert any(norm > 0.5 for norm in want[0][1:90:3])  # so that something is clipped
+    accelerator = ours.Accelerator(cpu=True) if accelerated else None
+    assert_equal(mrpc_loop(minift, minift.load_dataset, minift.AdamW, accelerator, *settings), want)
 
 
 def without_look_ahead(monkeypatch):

@@ -12,8 +12,10 @@ from transformers import (
     AutoTokenizer,
     DataCollatorWithPadding,
     get_scheduler,
+    set_seed,
 )
 
+set_seed(42)
 raw_datasets = load_dataset("glue", "mrpc")
 checkpoint = "sentence-transformers/all-MiniLM-L6-v2"
 tokenizer = AutoTokenizer.from_pretrained("bert-base-uncased")
@@ -37,12 +39,12 @@ train_dataloader = DataLoader(
 )
 for batch in train_dataloader:  # noqa: B007
     break
-print({k: v.shape[0] for k, v in sorted(batch.items())})
+print({k: tuple(v.shape) for k, v in sorted(batch.items())})
 
 model = AutoModelForSequenceClassification.from_pretrained(checkpoint, num_labels=2)
 outputs = model(**batch)
-print(outputs.loss.dim(), outputs.logits.shape)
-optimizer = AdamW(model.parameters(), lr=5e-5, no_deprecation_warning=True)
+print(round(outputs.loss.item(), 5), outputs.logits.shape)
+optimizer = AdamW(model.parameters(), lr=5e-5)
 lr_scheduler = get_scheduler("linear", optimizer=optimizer, num_warmup_steps=0, num_training_steps=3)
 device = torch.device("cuda") if torch.cuda.is_available() else torch.device("cpu")
 model.to(device)
@@ -52,6 +54,7 @@ for batch in train_dataloader:
     batch = {k: v.to(device) for k, v in batch.items()}
     outputs = model(**batch)
     loss = outputs.loss
+    print(round(loss.item(), 5))
     loss.backward()
     optimizer.step()
     lr_scheduler.step()
@@ -65,7 +68,7 @@ for batch in eval_dataloader:
     with torch.no_grad():
         outputs = model(**batch)
     metric.add_batch(predictions=torch.argmax(outputs.logits, dim=-1), references=batch["labels"])
-print(sorted(metric.compute()))
+print({name: round(float(score), 5) for name, score in metric.compute().items()})
 
 accelerator = Accelerator()
 model = AutoModelForSequenceClassification.from_pretrained(checkpoint, num_labels=2)
@@ -76,6 +79,7 @@ model.train()
 for batch in train_dl:
     outputs = model(**batch)
     loss = outputs.loss
+    accelerator.print(round(loss.item(), 5))
     accelerator.backward(loss)
     optimizer.step()
     lr_scheduler.step()

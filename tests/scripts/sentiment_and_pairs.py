@@ -13,14 +13,18 @@ from transformers import (
     Trainer,
     TrainingArguments,
     pipeline,
+    set_seed,
 )
+
+set_seed(42)
 
 encoder = "sentence-transformers/all-MiniLM-L6-v2"
 tokenizer = AutoTokenizer.from_pretrained("bert-base-uncased")
 texts = ["I've been waiting for a HuggingFace course my whole life.", "I hate this so much!"]
 inputs = tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
 print(inputs["input_ids"][0].tolist())
-print(AutoModel.from_pretrained(encoder)(**inputs).last_hidden_state.shape)
+hidden = AutoModel.from_pretrained(encoder)(**inputs).last_hidden_state
+print(hidden.shape, [round(value, 5) for value in hidden[0, 0, :4].tolist()])
 
 config = BertConfig(num_hidden_layers=2, hidden_size=64, num_attention_heads=4, intermediate_size=128)
 print(config.vocab_size, sum(p.numel() for p in BertModel(config).parameters()))
@@ -49,7 +53,9 @@ def compute_metrics(eval_preds):
     return metric.compute(predictions=np.argmax(logits, axis=-1), references=labels)
 
 
-training_args = TrainingArguments("test-trainer", evaluation_strategy="epoch", max_steps=2, save_strategy="no")
+training_args = TrainingArguments(
+    "test-trainer", evaluation_strategy="epoch", max_steps=2, logging_steps=1, save_strategy="no"
+)
 model = AutoModelForSequenceClassification.from_pretrained(encoder, num_labels=2)
 trainer = Trainer(
     model,
@@ -63,10 +69,11 @@ trainer = Trainer(
 trainer.train()
 predictions = trainer.predict(tokenized_datasets["validation"].select(range(16)))
 print(predictions.predictions.shape, predictions.label_ids.shape)
-print(sorted(predictions.metrics))
+print({name: round(predictions.metrics[f"test_{name}"], 5) for name in ("loss", "accuracy", "f1")})
 trainer.save_model("trained")
 
 classifier = pipeline("sentiment-analysis", model="trained")
 logits = trainer.model.eval()(**tokenizer(texts[0], return_tensors="pt")).logits
 probability = torch.nn.functional.softmax(logits, dim=-1).max().item()
+print([(answer["label"], round(answer["score"], 5)) for answer in classifier(texts)])
 print(abs(classifier(texts)[0]["score"] - probability) < 1e-5)

@@ -9,8 +9,10 @@ from transformers import (
     DataCollatorWithPadding,
     Trainer,
     TrainingArguments,
+    set_seed,
 )
 
+set_seed(42)
 raw_datasets = load_dataset("glue", "mrpc")
 checkpoint = "sentence-transformers/all-MiniLM-L6-v2"
 tokenizer = AutoTokenizer.from_pretrained(checkpoint)
@@ -32,18 +34,25 @@ def compute_metrics(eval_preds):
     return metric.compute(predictions=predictions, references=labels)
 
 
+training_args = TrainingArguments(
+    "test-trainer", evaluation_strategy="epoch", num_train_epochs=2, logging_steps=1, save_strategy="no"
+)
 trainer = Trainer(
     model,
-    TrainingArguments("test-trainer", evaluation_strategy="epoch", num_train_epochs=2, save_strategy="no"),
-    train_dataset=tokenized_datasets["train"].select(range(16)),
-    eval_dataset=tokenized_datasets["validation"].select(range(16)),
+    training_args,
+    train_dataset=tokenized_datasets["train"].select(range(28)),
+    eval_dataset=tokenized_datasets["validation"].select(range(20)),
     data_collator=data_collator,
     tokenizer=tokenizer,
     compute_metrics=compute_metrics,
 )
-trainer.train()
-print([sorted(key for key in entry if key.startswith("eval")) for entry in trainer.state.log_history[:2]])
-predictions = trainer.predict(tokenized_datasets["validation"].select(range(16)))
+result = trainer.train()
+print(result.global_step, round(result.training_loss, 4))
+for entry in trainer.state.log_history:
+    print({name: round(entry[name], 5) for name in ("loss", "grad_norm", "eval_loss", "eval_f1") if name in entry})
+predictions = trainer.predict(tokenized_datasets["validation"].select(range(20)))
+print(predictions.predictions.shape, predictions.label_ids.shape)
 preds = np.argmax(predictions.predictions, axis=-1)
 scores = evaluate.load("glue", "mrpc").compute(predictions=preds, references=predictions.label_ids)
-print(trainer.state.global_step, scores["accuracy"] == predictions.metrics["test_accuracy"])
+print({name: round(float(score), 4) for name, score in scores.items()})
+print(scores["accuracy"] == predictions.metrics["test_accuracy"])
