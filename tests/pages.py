@@ -106,6 +106,7 @@ PAGES = {
         blocks="5-28 34-35 42-51 58-67 68-69 74-77 79 86 89-90 96-98",
         deeper="12",
         figures="91",
+        shorter={"model.fit(": "model.fit(steps_per_epoch=20, x="},
     ),
     "pipeline_and_trainer": Page(
         "001_c51b7d1d2616718f.txt",

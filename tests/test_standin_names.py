@@ -314,7 +314,7 @@ TENSORFLOW = {
     "PushToHubCallback": "from transformers.keras_callbacks import PushToHubCallback",
     "to_tf_dataset": ROWS
     + """
-features, labels = next(iter(rows.to_tf_dataset(columns=["input_ids"], label_cols=["label"], batch_size=2)))
+features, labels = next(iter(rows.to_tf_dataset(2, ["input_ids"], collate_fn=data_collator, label_cols=["labels"])))
 assert labels.shape == (2,)
 """,
 }

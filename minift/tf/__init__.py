@@ -3,7 +3,8 @@
 try:
     import tensorflow  # noqa: F401
 except ImportError as error:
-    raise ImportError(f"the TensorFlow path needs TensorFlow ({error}): pip install -e ".[tf]"") from error
+    message = f"the TensorFlow path needs TensorFlow ({error})"
+    raise ImportError(message + ': pip install -e ".[tf]"') from error
 
 import keras
 
