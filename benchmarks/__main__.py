@@ -6,7 +6,6 @@ python -m benchmarks --json bench.json                everything; then python -m
 """
 
 import argparse
-import contextlib
 import json
 import os
 import sys
@@ -79,7 +78,7 @@ def prepare_environment(threads: int) -> None:
     """Threads of every library, before any of them is loaded; no progress bars, no warnings, nothing from the net."""
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"):
         os.environ[name] = str(threads)
-    quiet = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
+    quiet = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error", "TQDM_DISABLE": "1"}
     quiet |= {"TOKENIZERS_PARALLELISM": "true", "TF_CPP_MIN_LOG_LEVEL": "3", "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1"}
     os.environ.update(quiet)
     import logging
@@ -90,10 +89,6 @@ def prepare_environment(threads: int) -> None:
     torch.set_num_threads(threads)
     warnings.filterwarnings("ignore")
     logging.getLogger("minift").setLevel(logging.ERROR)
-    with contextlib.suppress(ImportError):
-        import transformers
-
-        transformers.utils.logging.disable_progress_bar()
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Run a few lines of Python in a process of their own, where nothing has been imported or allocated before."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -50,6 +51,14 @@ def run(code: str, *arguments: str) -> Timed:
     return Timed(answer["seconds"], answer["made"], {"peak_bytes": answer["peak"]})
 
 
+def missing(*modules: str) -> str | None:
+    """A remark, if one of the modules is not there."""
+    for name in modules:
+        if importlib.util.find_spec(name) is None:
+            return f"not measured: there is no {name}"
+    return None
+
+
 def script(module: str, *arguments: str) -> Any:
     """Run ``python -m module`` with ``--json FILE`` and return the document that it wrote.
 
@@ -59,7 +68,8 @@ def script(module: str, *arguments: str) -> Any:
     from benchmarks.workloads import folder
 
     file = folder() / f"{module}.json"
-    done = subprocess.run([sys.executable, "-m", module, *arguments, "--json", str(file)], cwd=ROOT, text=True)
+    command = [sys.executable, "-m", module, *arguments, "--json", str(file)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
-        raise RuntimeError(f"python -m {module} ended with {done.returncode}")
+        raise RuntimeError(f"python -m {module} ended with {done.returncode}: {done.stderr[-600:]}")
     return json.loads(file.read_text())

@@ -1,6 +1,7 @@
 """Rows to padded batches: the collators alone, on rows as lists, and with the reading of the rows before them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import chain
 
 import numpy as np
 
@@ -28,27 +29,40 @@ def cases(settings: Settings) -> Iterator[Case]:
         yield Case(
             f"pad a batch of {size}",
             Side("DataCollatorWithPadding", lambda rows=rows: dict(theirs(rows))),
-            [Side("collator", lambda rows=rows: dict(ours(rows)), equal, target, floor=fill(rows))],
-            facts={"floor": "numpy fills the padded arrays from one flat array"},
+            [Side("collator", lambda rows=rows: dict(ours(rows)), equal, target, fill(rows, flat=False))],
+            facts={"floor": "numpy reads the lists once and fills the padded arrays"},
         )
         yield Case(
             f"read {size} random rows and pad them",
             Side("datasets, then the collator", lambda n=numbers: dict(theirs(peer.__getitems__(n)))),
-            [Side("columns, then the collator", lambda n=numbers: dict(ours(source.__getitems__(n))), equal, target)],
+            [
+                Side(
+                    "columns, then the collator",
+                    lambda n=numbers: dict(ours(source.__getitems__(n))),
+                    equal,
+                    target,
+                    fill(rows, flat=True),
+                )
+            ],
+            facts={"floor": "numpy fills the padded arrays from one flat array"},
         )
 
 
-def fill(rows: list[dict]) -> object:
-    """The least that padding takes: three arrays of int64 written once, from values that lie end to end."""
+def fill(rows: list[dict], flat: bool) -> Callable[[], list[np.ndarray]]:
+    """The least that padding takes: three arrays of int64 written once, from lists or from values end to end."""
     lengths = np.array([len(row["input_ids"]) for row in rows])
-    names = [name for name in rows[0] if name != "label"]
-    values = [np.concatenate([np.array(row[name], np.int32) for row in rows]) for name in names]
+    columns = [[row[name] for row in rows] for name in rows[0] if name != "label"]
+    arrays = [read(column) for column in columns]
 
     def work() -> list[np.ndarray]:
         inside = inside_rows(lengths, lengths.max(), "right")
-        padded = [np.zeros(inside.shape, np.int64) for _ in values]
-        for array, flat in zip(padded, values, strict=True):
-            array[inside] = flat
+        padded = [np.zeros(inside.shape, np.int64) for _ in columns]
+        for target, array, column in zip(padded, arrays, columns, strict=True):
+            target[inside] = array if flat else read(column)
         return padded
 
     return work
+
+
+def read(column: list[list[int]]) -> np.ndarray:
+    return np.fromiter(chain.from_iterable(column), np.int64)

@@ -1,11 +1,24 @@
-"""Two ranks on one machine: `python -m benchmarks.distributed`, a script of its own because it starts processes."""
+"""Two ranks on one machine, from `python -m benchmarks.distributed`, which starts their processes."""
 
 from collections.abc import Iterator
 
+from benchmarks import child
 from benchmarks.harness import Row
-from benchmarks.outside import rows_of
 from benchmarks.settings import Settings
+
+BATCH = 8
 
 
 def cases(settings: Settings) -> Iterator[Row | str]:
-    yield from rows_of("distributed", "benchmarks.distributed", settings)
+    if settings.quick:
+        yield "left out of --quick: python -m benchmarks.distributed"
+    elif remark := child.missing("benchmarks.distributed"):
+        yield remark
+    else:
+        document = child.script("benchmarks.distributed", "--batch_size", str(BATCH))
+        rounds = document.get("rounds") or {name: [median] for name, median in document["seconds"].items()}
+        peer = rounds[f"transformers {BATCH}"]
+        for kind in ("naive", "bucketed", "overlapped", "sharded"):
+            target = 1.0 if kind == "overlapped" else None
+            name = f"two ranks, MRPC, MiniLM, batch {BATCH} each"
+            yield Row("distributed", name, kind, "accelerate, DDP", target, rounds[f"{kind} {BATCH}"], peer)

@@ -1,11 +1,18 @@
-"""The TensorFlow path: `python -m benchmarks.tensorflow_batches`. A process of its own keeps torch away."""
+"""Batches for Keras, from `python -m benchmarks.tensorflow_batches`: a process without this one's torch."""
 
 from collections.abc import Iterator
 
+from benchmarks import child
 from benchmarks.harness import Row
-from benchmarks.outside import rows_of
 from benchmarks.settings import Settings
 
 
 def cases(settings: Settings) -> Iterator[Row | str]:
-    yield from rows_of("tensorflow_batches", "benchmarks.tensorflow_batches", settings, needs="tensorflow")
+    if remark := child.missing("tensorflow", "benchmarks.tensorflow_batches"):
+        yield remark
+        return
+    document = child.script("benchmarks.tensorflow_batches", "--repeats", str(settings.repeats))
+    seconds = {name: [time / 1e3 for time in times] for name, times in document["milliseconds"].items()}
+    sides = "minift", "datasets.to_tf_dataset", document["target"]
+    name = f"TensorFlow batches of {document['batch_size']}"
+    yield Row("tensorflow_batches", name, *sides, seconds["minift"], seconds["datasets"])

@@ -39,7 +39,7 @@ def encoder(tokenizer: Any, word_ids: bool) -> Callable[[dict], Any]:
     """The function that the course passes to map."""
 
     def encode(rows: dict) -> Any:
-        encoded = tokenizer(rows["text"], verbose=False)
+        encoded = tokenizer(rows["text"], return_token_type_ids=False, verbose=False)  # transformers would add them
         if word_ids:
             encoded["word_ids"] = [encoded.word_ids(i) for i in range(len(encoded["input_ids"]))]
         return encoded

@@ -103,8 +103,11 @@ class AdamW(torch.optim.Optimizer):
         state["step"] += 1
 
         tensors = [parameter, gradient, state["exp_avg"], state["exp_avg_sq"]]
-        settings = {name: group[name] for name in ("lr", "betas", "eps", "weight_decay", "correct_bias")}
-        settings["step"] = state["step"].item()
+        settings = {name: group[name] for name in ("betas", "eps")}
+        step, lr, (beta1, beta2) = state["step"].item(), group["lr"], group["betas"]
+        bias1, bias2 = (1 - beta1**step, 1 - beta2**step) if group["correct_bias"] else (1.0, 1.0)
+        settings |= {"rate": lr / bias1, "root": bias2**0.5}
+        settings["decay"] = 1 - lr * group["weight_decay"] if group["weight_decay"] else None
         if all(tensor.is_contiguous() for tensor in tensors):
             tensors = [tensor.view(-1) for tensor in tensors]  # every operation is elementwise
             if self.compiled_update is not None and parameter.numel() >= COMPILED_FROM:
@@ -122,27 +125,27 @@ def update(
     mean: Tensor,
     mean_square: Tensor,
     *,
-    step: float,
-    lr: float,
+    rate: float,
+    root: float,
+    decay: float | None,
     betas: tuple[float, float],
     eps: float,
-    weight_decay: float,
-    correct_bias: bool,
 ) -> None:
-    """One AdamW step in place on `parameter` θ, with `gradient` g, `mean` m and `mean_square` v all of one shape.
+    """One AdamW step t in place on `parameter` θ, with `gradient` g, `mean` m and `mean_square` v all of one shape.
 
-    `step` t counts from 1; the order of the operations is torch's (torch/optim/adam.py, `_single_tensor_adam`).
+    `rate` is η / (1 − β₁ᵗ), `root` is √(1 − β₂ᵗ), `decay` is 1 − η·λ, or None where λ is 0. The order of the operations
+    is torch's (torch/optim/adam.py, `_single_tensor_adam`).
     """
     beta1, beta2 = betas
-    bias1 = 1 - beta1**step if correct_bias else 1.0
-    bias2 = 1 - beta2**step if correct_bias else 1.0
-
-    if weight_decay != 0:
-        parameter.mul_(1 - lr * weight_decay)  # θ ← θ · (1 − η·λ)
+    if decay is not None:
+        parameter.mul_(decay)  # θ ← θ · (1 − η·λ)
     mean.lerp_(gradient, 1 - beta1)  # m ← m + (1 − β₁) · (g − m)
     mean_square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)  # v ← β₂·v + (1 − β₂)·g²
-    denominator = mean_square.sqrt().div_(bias2**0.5).add_(eps)  # √(v / (1 − β₂ᵗ)) + ε
-    parameter.addcdiv_(mean, denominator, value=-lr / bias1)  # θ ← θ − η · m / (1 − β₁ᵗ) / denominator
+    denominator = mean_square.sqrt().div_(root).add_(eps)  # √(v / (1 − β₂ᵗ)) + ε
+    if torch.compiler.is_compiling():  # to the compiler, `value` is a constant: it would compile each step anew
+        parameter.sub_(rate * mean / denominator)
+    else:
+        parameter.addcdiv_(mean, denominator, value=-rate)  # θ ← θ − η · m / (1 − β₁ᵗ) / denominator
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -277,3 +278,17 @@ def test_arguments_have_the_names_and_order_of_datasets(tmp_path):
 def test_bad_calls(call, error, message):
     with pytest.raises(error, match=message):
         call(tiny())
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([[1], torch.tensor([2, 3])], [[1], [2, 3]]),
+        ([1, torch.tensor(2), np.int64(3)], [1, 2, 3]),
+        ([None, [4], np.array([5])], [None, [4], [5]]),
+        ([[[6]], [torch.tensor([7])]], [[[6]], [[7]]]),
+    ],
+    ids=str,
+)
+def test_python_values_before_arrays_and_tensors(values, expected):
+    assert Dataset.from_dict({"a": values})["a"][:] == expected

@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from minift.model.dropout import Dropout, draw_keep
-from minift.model.packing import Packing
+from minift.model.packing import Packing, TextByText, jagged_attention
 from tests.model.small import NAMES, assert_same, batch, build, results
 
 LM_NAMES = [name for name in NAMES if name.endswith("MaskedLM")]
+NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 CLASSIFIERS = [name for name in NAMES if name not in LM_NAMES]
 NO_DROPOUT = {
     "Bert": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},
@@ -106,6 +107,32 @@ def test_the_gradient_of_attention_by_finite_differences(rate, first_only):
         return packing.attention(True, *qkv, None, rate)[0]
 
     assert torch.autograd.gradcheck(attend, (q, k, v))
+
+
+@pytest.mark.parametrize("queries", [[5, 2, 3], [1, 1, 1]], ids=["all tokens", "first tokens"])
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=NEEDS_GPU)])
+def test_the_form_for_the_gpu_gives_the_same(device, queries):
+    torch.manual_seed(0)
+    q = torch.randn(4, sum(queries), 8, device=device, requires_grad=True)
+    k, v = (torch.randn(4, 10, 8, device=device, requires_grad=True) for _ in range(2))
+    found = jagged_attention(q, k, v, queries, [5, 2, 3], 0.0)
+    expected = TextByText.apply(q, k, v, queries, [5, 2, 3], 0.0, False)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    gradients = (torch.autograd.grad(out.square().sum(), (q, k, v)) for out in (found, expected))
+    for ours, theirs in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
+
+
+@NEEDS_GPU
+@pytest.mark.parametrize("name", NAMES)
+def test_padding_free_on_a_gpu(name):
+    inputs = {key: value.cuda() for key, value in batch(name).items()}
+    plain, packed = (build_for_training(name, padding_free=option).cuda() for option in (False, True))
+    plain, packed = loss_and_gradients(plain, inputs), loss_and_gradients(packed, inputs)
+    for found in (plain, packed):
+        if name in LM_NAMES:
+            found["logits"] = found["logits"][inputs["attention_mask"].bool()]
+    assert_same(packed, plain, atol=1e-4)
 
 
 @pytest.mark.parametrize("reduction", [None, 11])

@@ -52,6 +52,23 @@ def test_blocks_change_no_bit(monkeypatch, size):
     assert len(calls) == 3 + 3 * math.ceil(size * 3 / 64)
 
 
+def test_compiled_steps_are_equal_but_for_rounding():
+    def weights(compiled: bool) -> list[torch.Tensor]:
+        generator = torch.Generator().manual_seed(0)
+        sizes = [(adamw.COMPILED_FROM + 3,), (5, 7), (200, 150)]
+        parameters = [nn.Parameter(torch.randn(size, generator=generator)) for size in sizes]
+        optimizer = AdamW(parameters, lr=0.01, weight_decay=0.1, compiled=compiled)
+        for step in range(4):
+            optimizer.param_groups[0]["lr"] = 0.01 / (step + 1)
+            for parameter in parameters:
+                parameter.grad = torch.randn(parameter.shape, generator=generator)
+            optimizer.step()
+        return parameters
+
+    for found, expected in zip(weights(compiled=True), weights(compiled=False), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-7)
+
+
 def test_parameters_without_gradient_are_left_alone():
     used, unused = one_parameter(), nn.Parameter(torch.ones(2))
     optimizer = AdamW([used, unused], weight_decay=0.5)
