@@ -2,8 +2,7 @@
 
 All three give every rank the same gradients: the sum over the ranks of gradient / number of ranks. A parameter that has
 no gradient on some rank counts as zero there; one that has none on any rank keeps None, so that an optimizer leaves it
-alone. With two ranks the three agree to the bit. With more, the last two do, which send the same buckets; the first may
-differ in the last bit, since the order of a sum depends on how gradients are sent together (`distributed.all_reduce`).
+alone. On the CPU the three agree to the bit (`distributed.SumInOrder`).
 
 What torch's DistributedDataParallel does (Li et al., 2020, https://arxiv.org/abs/2006.15704), on the parameters of a
 model that stays as it is.
