@@ -95,14 +95,15 @@ def draw(document: dict[str, Any], folder: Path) -> list[Path]:
     for (stage, case), sides in lines.items():
         paths.append(_save(draw_curves(case, sides), folder / f"loss-{stage}.svg"))
     if "growth" in document:
-        paths.append(_save(draw_growth(document["growth"]), folder / "growth.svg"))
+        paths.append(_save(draw_growth(document["growth"]), folder / "growth.png"))  # as SVG it is far larger
     return paths
 
 
 def _save(figure: Any, path: Path) -> Path:
     import matplotlib.pyplot as plt
 
-    figure.savefig(path, bbox_inches="tight", metadata={"Date": None})
+    metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
+    figure.savefig(path, bbox_inches="tight", dpi=72, metadata=metadata)
     plt.close(figure)
     return path
 
@@ -170,6 +171,7 @@ def draw_growth(series: list[dict[str, Any]]) -> Any:
         axes.set_title(work, fontsize=8)
         axes.set_xlabel(next(line["size"] for line in series if line["work"] == work), fontsize=7)
         axes.tick_params(labelsize=7)
+        axes.minorticks_off()
         axes.legend(frameon=False, fontsize=6)
     for axes in grid.flat[len(works) :]:
         axes.axis("off")

@@ -51,8 +51,8 @@ def cases(settings: Settings) -> Iterator[Case]:
 
 
 def on_copies(collate: Callable, rows: list[dict]) -> dict:
-    """A batch of copies of the rows: the course's collator writes into them."""
-    return dict(collate([{name: list(values) for name, values in row.items()} for row in rows]))
+    """A batch of the rows, with a copy of what the course's collator writes into."""
+    return dict(collate([{**row, "input_ids": row["input_ids"].copy()} for row in rows]))
 
 
 def read(collate: Callable, source: Any, numbers: list[int]) -> dict:

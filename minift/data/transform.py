@@ -70,9 +70,9 @@ class LazyBatch(MutableMapping):
 class LazyRow(LazyBatch):
     """One row of a batch; its neighbours share what has been decoded."""
 
-    def __init__(self, batch: LazyBatch, index: int):
-        super().__init__(batch.table)
-        self._batch, self._index = batch, index
+    def __init__(self, batch: LazyBatch, names: list[str], index: int):
+        self.table, self._batch, self._index = batch.table, batch, index
+        self.data, self.untouched = dict.fromkeys(names), set(names)
 
     def _decode(self, name: str) -> Any:
         return self._batch[name][self._index]
@@ -115,8 +115,8 @@ class Call:
     def on_rows(self, rows: range, table: pa.Table, format_: Format) -> tuple[list, list]:
         """Call the function on each row of a batch: what it was given, and what it returned."""
         if format_.kind is None:
-            batch = LazyBatch(table)
-            given = [LazyRow(batch, i) for i in range(len(rows))]
+            batch, names = LazyBatch(table), table.column_names
+            given = [LazyRow(batch, names, i) for i in range(len(rows))]
         else:
             given = _of_all_columns(format_).rows(table)
         return given, [self._call(row, number + self.offset) for row, number in zip(given, rows, strict=True)]

@@ -66,6 +66,7 @@ class Packing:
         """(1, N, E) -> (1, B, E), the first token of each text."""
         return x.index_select(1, self.starts)
 
+    @torch.compiler.disable  # compiled code would be bound to the lengths of one batch
     def attention(self, fast_dropout: bool, q: Tensor, k: Tensor, v: Tensor, mask: None, dropout: float) -> Any:
         """Attention within each text; an `Attention` once `fast_dropout` is given.
 
@@ -83,6 +84,7 @@ class Packing:
         return jagged_attention(q[0], k[0], v[0], queries, self.lengths, dropout)[None], None
 
 
+@torch.compiler.disable
 def packing_of(
     config: PretrainedConfig, inputs: Tensor, attention_mask: Tensor | None, output_attentions: bool | None
 ) -> Packing | None:

@@ -166,7 +166,7 @@ def make_optimizer(
     return ShardedOptimizer(optimizer) if args.shard_optimizer and world().size > 1 else optimizer
 
 
-def set_fast_path(model: torch.nn.Module, args: TrainingArguments) -> None:
+def set_fast_path(model: torch.nn.Module, args: TrainingArguments) -> torch.nn.Module:
     """Switch on the options of the model's configuration, and of the process, that the arguments name.
 
     Raises:
@@ -179,6 +179,7 @@ def set_fast_path(model: torch.nn.Module, args: TrainingArguments) -> None:
             if not hasattr(getattr(model, "config", None), name):
                 raise ValueError(f"{name}=True needs a model of minift, not {type(model).__name__}")
             setattr(model.config, name, True)
+    return model
 
 
 def autocast(args: TrainingArguments) -> contextlib.AbstractContextManager:

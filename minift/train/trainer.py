@@ -109,8 +109,7 @@ class Trainer(Saving, CallbackHandler):
 
     def place_model(self, model: torch.nn.Module) -> None:
         """Move a model to the device and make it the one to train; compiled, if the arguments say so."""
-        self.model = model.to(self.args.device)
-        set_fast_path(self.model, self.args)
+        self.model = set_fast_path(model, self.args).to(self.args.device)
         self.model_in_use = torch.compile(self.model) if self.args.torch_compile else self.model
         self.label_names = self.args.label_names or find_label_names(self.model)
         self.counts_flops = hasattr(self.model, "floating_point_ops")
