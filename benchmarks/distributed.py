@@ -127,15 +127,16 @@ def measure(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for batch_size in dict.fromkeys((options.batch_size, options.batch_size // 2)):
             kinds = ("overlapped",) if alone else KINDS if batch_size == options.batch_size else ("bucketed",)
+            made = {kind: trainer_of(kind, batch_size, folder, options.steps) for kind in kinds}
             for round_ in range(ROUNDS):
                 for kind in kinds[round_ % len(kinds) :] + kinds[: round_ % len(kinds)]:
-                    trainer, clock = trainer_of(kind, batch_size, folder, options.steps)
+                    trainer, clock = made[kind]
+                    clock.times.clear()
                     trainer.train()
                     times.setdefault(f"{kind} {batch_size}", []).append(statistics.median(clock.times[2:]))
                     found["parameters"] = sum(p.numel() for p in trainer.model.parameters())
-                    found["largest"] = max(p.numel() for p in trainer.model.parameters())
-                    if hasattr(trainer, "averaging"):
-                        found["buckets"] = len(getattr(trainer.averaging, "buckets", [])) or found.get("buckets", 0)
+                    if kind == "bucketed":
+                        found["buckets"] = len(trainer.averaging.buckets)
     if not alone:
         found |= exchange_times(found["parameters"])
     if place.is_main:
