@@ -23,7 +23,7 @@ from benchmarks.machine import rates
 from benchmarks.settings import Settings
 from minift.data.dataset import Dataset
 
-SKIPPED = 2  # first steps of every turn, which are not timed: caches and allocators settle
+SKIPPED = 1  # first steps of every turn, which are not timed: caches and allocators settle
 CHECKED = 3  # steps whose losses are compared
 NO_DROPOUT = {
     "bert": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},
@@ -61,6 +61,14 @@ class Job:
     labelled: float = 0.0
     device: str = "cpu"
 
+    def lengths(self) -> np.ndarray:
+        """Tokens of each row."""
+        return np.diff(self.rows.column_arrow("input_ids")[0])
+
+    def padding_factor(self) -> float:
+        """Tokens that batches of rows in a random order hold, for each real one."""
+        return workloads.padding_factor(np.random.default_rng(0).permutation(self.lengths()), self.batch)
+
     def turn(self, number: int, steps: int) -> Dataset:
         """The rows of a turn; a set that is used up begins again."""
         size = self.batch * steps
@@ -80,7 +88,7 @@ def case(
     def check(variant: Variant) -> Callable[[Any, Any], None]:
         return lambda *_: close(variant.tolerance)(expected(), losses(job, minift, variant.arguments))
 
-    lengths = np.diff(job.rows.column_arrow("input_ids")[0])
+    lengths = job.lengths()
     config = minift.AutoConfig.from_pretrained(job.path)
     flops = training_flops(config, lengths, job.labelled) * job.batch / len(lengths)  # of a step
     ours = [
@@ -90,9 +98,10 @@ def case(
     facts = {
         "floor": "FLOP of the real tokens at the measured rate of matrix products in this precision",
         "flop_a_step": flops,
-        "padding_factor": workloads.padding_factor(np.random.default_rng(0).permutation(lengths), job.batch),
+        "padding_factor": job.padding_factor(),
     }
-    return Case(name, Side(peer.name, turns(job, transformers, peer.arguments, steps)), ours, facts=facts)
+    repeats = settings.pick(quick=2, full=5)
+    return Case(name, Side(peer.name, turns(job, transformers, peer.arguments, steps)), ours, repeats, facts)
 
 
 @cache

@@ -37,6 +37,7 @@ def cases(settings: Settings) -> Iterator[Case]:
             Side(name, evaluator(minift, job, arguments), close(tolerance), target)
             for name, arguments, target, tolerance in variants
         ],
+        repeats=settings.pick(quick=2, full=5),
     )
 
 

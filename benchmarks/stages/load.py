@@ -35,7 +35,8 @@ OURS = CODE.format(imports="from minift.model.auto import AutoModelForMaskedLM")
 def cases(settings: Settings) -> Iterator[Case]:
     folder = workloads.checkpoint("bert")
     size = (folder / "model.safetensors").stat().st_size
-    for what, how in (("load BERT-base", "load"), ("load BERT-base and read every parameter", "read")):
+    ways = [("load BERT-base", "load"), ("load BERT-base and read every parameter", "read")]
+    for what, how in ways[: settings.pick(quick=1, full=2)]:
         arguments = str(folder), how, str(settings.threads)
         yield Case(
             what,

@@ -17,10 +17,13 @@ LABELLED = 0.15
 def cases(settings: Settings) -> Iterator[Case | dict]:
     import transformers
 
-    batch, steps = settings.pick(quick=4, full=16), settings.pick(quick=4, full=5)
-    job = masked(workloads.checkpoint("distilbert"), batch)
+    batch = settings.pick(quick=4, full=16)
+    name, path = "DistilBERT", workloads.checkpoint("distilbert")
+    if settings.quick:
+        name, path = "MiniLM", workloads.minilm()
+    job = masked(path, batch)
     yield case(
-        f"masked language model, DistilBERT, batch {batch} × {LENGTH}",
+        f"masked language model, {name}, batch {batch} × {LENGTH}",
         job,
         [
             Variant("plain", target=1.0),
@@ -29,7 +32,7 @@ def cases(settings: Settings) -> Iterator[Case | dict]:
             Variant("fast, bf16", FAST_MASKED | {"bf16": True}, 2.4, tolerance=0.05),
         ],
         settings,
-        steps,
+        steps=3,
     )
     if not settings.quick:
         sides = {
@@ -38,7 +41,7 @@ def cases(settings: Settings) -> Iterator[Case | dict]:
             "minift, fast, bf16": (minift, FAST_MASKED | {"bf16": True}),
         }
         small = masked(workloads.minilm(), 8)
-        for line in curve(small, sides, steps=60, every=5):
+        for line in curve(small, sides, steps=40, every=4):
             yield {"case": "masked language model, MiniLM, batch 8 × 128: training loss", **line}
 
 
