@@ -5,6 +5,7 @@ import pytest
 import minift
 from benchmarks import workloads
 from benchmarks.harness import Refused, measure
+from benchmarks.profile import profile
 from benchmarks.settings import Settings
 from benchmarks.training import FAST, FAST_MASKED, Job, Variant, case, curve
 from minift.data.dataset import Dataset
@@ -75,3 +76,11 @@ def test_a_curve_has_a_point_for_every_entry_of_the_log(classify):
     assert len(lines[0]["loss"]) == len(lines[1]["seconds"]) == 3
     assert lines[0]["loss"] == pytest.approx(lines[1]["loss"], rel=1e-4)
     assert lines[1]["seconds"] == sorted(lines[1]["seconds"])
+
+
+def test_a_profile_shares_out_the_seconds_of_a_step(classify):
+    rates = {"float32": 1e11, "bfloat16": 1e11}
+    step = profile("job", "fast", classify, FAST, rates)
+    assert sum(step["shares"].values()) == pytest.approx(1)
+    assert "matrix products" in step["shares"]
+    assert step["mfu"] == pytest.approx(step["flop"] / step["seconds"] / 1e11)
