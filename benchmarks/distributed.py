@@ -162,6 +162,7 @@ def summarise(two: dict[str, Any], one: dict[str, Any], batch: int) -> dict[str,
     sent = 4 * two["parameters"]
     bandwidth = sent / (two["all gradients"] - 2 * two["latency"])  # with two ranks, each sends the gradients once
     result: dict[str, Any] = {"seconds": middle | {f"one rank {size}": value for size, value in alone.items()}}
+    result["rounds"] = two["times"]
     result["spread"] = {name: max(values) / min(values) for name, values in two["times"].items()}
     peer = middle[f"transformers {batch}"]
     result["ratio to transformers"] = {kind: peer / middle[f"{kind} {batch}"] for kind in KINDS[1:]}
