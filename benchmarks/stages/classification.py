@@ -30,9 +30,10 @@ def cases(settings: Settings) -> Iterator[Case | dict]:
 
 
 def variants(settings: Settings, fast: float, fast_bf16: float) -> list[Variant]:
-    """The plain path, the fast one in both precisions, and (not `quick`) what one option alone gives."""
+    """The plain path with either AdamW, the fast one in both precisions, and (not `quick`) what one option gives."""
     found = [
         Variant("plain", target=1.0),
+        Variant("plain, fused AdamW as the peer's", {"optim": "adamw_torch_fused"}, 1.0),
         Variant("fast, fp32", FAST, fast),
         Variant("fast, bf16", FAST | {"bf16": True}, fast_bf16, tolerance=0.05),
     ]
