@@ -163,7 +163,7 @@ def tokenised_sentences(rows: int) -> Dataset:
 
 @cache
 def tokenised_reviews(rows: int, word_ids: bool = True) -> Dataset:
-    from minift.mlm import tokenize
+    from minift.blocks import tokenize
 
     return tokenize(reviews(rows), AutoTokenizer.from_pretrained(checkpoint("distilbert")), "text", word_ids=word_ids)
 
