@@ -1,6 +1,6 @@
 """Measure stages, print a table as they go, and end with one JSON document.
 
-python -m benchmarks --quick                          every stage, within five minutes on two cores
+python -m benchmarks --quick                          every stage, with few rows and rounds
 python -m benchmarks --stage collate mask             two of them
 python -m benchmarks --json bench.json                everything; then python -m benchmarks.report bench.json
 """
