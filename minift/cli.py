@@ -64,6 +64,7 @@ def _demo(options: argparse.Namespace) -> None:
 def _add_finetune(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("finetune", help="train a classifier from a checkpoint and a data set")
     _add_source(parser)
+    _add_framework(parser)
     parser.add_argument("--text_columns", nargs="+", help="one or two columns to read; by default found")
     parser.add_argument("--label_column", help="the column to predict; by default found")
     parser.add_argument("--max_length", type=int, help="tokens to cut a row to; by default what the model can read")
@@ -123,6 +124,7 @@ def _predict(options: argparse.Namespace) -> None:
 def _add_mlm(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("mlm", help="adapt a checkpoint to a corpus by masked language modelling")
     _add_source(parser)
+    _add_framework(parser)
     parser.add_argument("--text_column", help="the column to read; by default found")
     parser.add_argument("--split", default="train", help="the split to train on [train]")
     parser.add_argument("--chunk_size", type=int, default=128, help="tokens in a block [128]")
@@ -248,7 +250,6 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, help="folder or Hub name of the checkpoint to start from")
     parser.add_argument("--dataset", required=True, help="folder or Hub name of the data set")
     parser.add_argument("--config", help="configuration of the data set, such as mrpc")
-    _add_framework(parser)
 
 
 def _add_framework(parser: argparse.ArgumentParser) -> None:

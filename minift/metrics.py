@@ -225,6 +225,12 @@ def mse(predictions: ArrayLike, references: ArrayLike) -> float:
     return Moments().update(predictions, references).mse()
 
 
+def weighted_mean(losses: list[tuple[float, int]]) -> float:
+    """The mean of (loss, number of labels) over all labels; a batch without labels, whose loss is NaN, has no part."""
+    counted = [(loss, count) for loss, count in losses if count]
+    return sum(loss * count for loss, count in counted) / max(sum(count for _, count in counted), 1)
+
+
 def perplexity(mean_loss: float) -> float:
     """exp of the mean loss per token, in nats; infinity where that overflows."""
     try:

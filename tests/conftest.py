@@ -2,6 +2,8 @@
 
 import os
 
+import pytest
+
 # No test may reach the internet: the libraries answer from local files, or from the loopback server of a test.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -12,3 +14,14 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 if "PYTEST_XDIST_WORKER" in os.environ:
     for threads in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
         os.environ.setdefault(threads, "1")
+
+
+@pytest.fixture
+def one_thread():
+    """Sums in one order, which equality to the bit needs; and on small matrices threads only wait for each other."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

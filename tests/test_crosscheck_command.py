@@ -207,6 +207,12 @@ def test_counts_below_one(name, capsys):
     assert f"{name} must be at least 1, not 0" in capsys.readouterr().err
 
 
+def test_it_has_no_other_framework(capsys):
+    with pytest.raises(SystemExit):
+        main([*RUN, "--framework", "tf"])
+    assert "unrecognized arguments: --framework tf" in capsys.readouterr().err
+
+
 def test_an_unknown_task():
     with pytest.raises(ValueError, match="task must be one of classification, mlm, not 'ner'"):
         Job("m", "d", task="ner")
@@ -214,7 +220,6 @@ def test_an_unknown_task():
 
 def test_the_json_is_no_folder(tmp_path, capsys):
     """Which writing in one step would replace."""
-    pytest.importorskip("transformers")
     (tmp_path / "kept").touch()
     assert main([*RUN, "--json", str(tmp_path)]) == 2
     assert f"--json {tmp_path} is a folder" in capsys.readouterr().err
@@ -223,7 +228,6 @@ def test_the_json_is_no_folder(tmp_path, capsys):
 
 @needs_hub
 def test_a_model_without_weights(capsys, tmp_path, monkeypatch):
-    pytest.importorskip("transformers")
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     options = ["--model", str(BERT_BASE), "--dataset", str(MRPC), "--config", "mrpc", "--json", str(tmp_path / "out")]
     assert main(["crosscheck", *options]) == 2

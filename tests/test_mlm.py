@@ -23,6 +23,8 @@ from minift.train.arguments import TrainingArguments
 from tests.hub import DISTILBERT_BASE, IMDB, needs_hub
 from tests.tiny import CONFIG
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 NAMES = ["anna", "boris", "clara", "dario"]
 ENDINGS = {"reads": "##ing books", "bakes": "##ed bread", "walks": "##ing dogs", "sings": "##ed songs"}
@@ -32,14 +34,6 @@ ENDINGS = {"reads": "##ing books", "bakes": "##ed bread", "walks": "##ing dogs",
 def own_cache(tmp_path_factory, monkeypatch):
     """The data that a run prepares is kept with the test's files, not with the user's."""
     monkeypatch.setenv("HF_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 # -- the figures of the course -------------------------------------------------------------------------------------

@@ -14,16 +14,10 @@ import minift
 from minift import Chunker, Dataset, Trainer, TrainingArguments
 from tests.tiny import PadRows, tiny_model, tiny_rows
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 ROWS = tiny_rows(16, (8, 8))
 UNEVEN = [row | {"label": -100} if number in (1, 4, 5, 6, 12) else row for number, row in enumerate(ROWS)]
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def trainer_for(folder, rows, **options):

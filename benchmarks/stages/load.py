@@ -51,7 +51,7 @@ def cases(settings: Settings) -> Iterator[Case]:
                 )
             ],
             repeats=settings.pick(quick=2, full=5),
-            facts={"file_bytes": size, "memory": "peak_bytes, target 1.15 × file_bytes"},
+            facts={"file_bytes": size, "memory": "peak_bytes, target 1.15 × file_bytes"} if how == "read" else {},
         )
 
 

@@ -10,7 +10,6 @@ LEARNING_RATE = 5e-5
 WEIGHT_DECAY = 0.01
 MAX_GRAD_NORM = 1.0
 BLOCK_SIZE = 128  # tokens in a block, for masked language modelling
-MAP_ROWS = 1000  # documents that are joined and cut together
 MLM_PROBABILITY = 0.15
 TASKS = ("classification", "mlm")
 

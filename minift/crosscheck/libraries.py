@@ -10,7 +10,8 @@ import torch
 import transformers
 from transformers.trainer_callback import PrinterCallback
 
-from minift.crosscheck.job import BLOCK_SIZE, LEARNING_RATE, MAP_ROWS, MLM_PROBABILITY, Job, metric_names
+from minift.blocks import MAP_ROWS
+from minift.crosscheck.job import BLOCK_SIZE, LEARNING_RATE, MLM_PROBABILITY, Job, metric_names
 from minift.crosscheck.observe import Recording, observe, table
 from minift.task import Task
 

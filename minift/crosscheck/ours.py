@@ -3,9 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
-from minift.blocks import find_text_column
+from minift.blocks import MAP_ROWS, find_text_column
 from minift.blocks import tokenize as tokenize_texts
-from minift.crosscheck.job import BLOCK_SIZE, MAP_ROWS, MLM_PROBABILITY, Job, metric_names
+from minift.crosscheck.job import BLOCK_SIZE, MLM_PROBABILITY, Job, metric_names
 from minift.crosscheck.observe import Recording, observe, table
 from minift.data.chunk import chunk_dataset
 from minift.data.collate import DataCollatorWithPadding

@@ -11,8 +11,8 @@ from minift.data.mask import DataCollatorForLanguageModeling, DataCollatorForWho
 from minift.data.ragged import Ragged
 from minift.data.reader import TableReader
 
-# a subclass or a wrapper of these may count on a list of dicts
-_TAKE_COLUMNS = (
+# Collators that take columns of arrays as they take rows; a subclass or a wrapper may count on a list of dicts
+TAKE_COLUMNS = (
     DataCollatorWithPadding,
     DefaultDataCollator,
     DataCollatorForLanguageModeling,
@@ -22,7 +22,7 @@ _TAKE_COLUMNS = (
 
 def fetch_columns(dataset: Any, collate: Callable) -> Any:
     """`dataset` as a DataLoader of `collate` should have it: batches of columns if both can do that, else as it is."""
-    can_take = type(collate) in _TAKE_COLUMNS or collate is default_data_collator
+    can_take = type(collate) in TAKE_COLUMNS or collate is default_data_collator
     can_give = isinstance(dataset, TableReader) and dataset.format.kind is None and dataset.format.columns is None
     return ColumnFetcher(dataset) if can_take and can_give else dataset
 

@@ -81,6 +81,16 @@ class LengthGroupedOrder:
         return [row for group in groups for row in group]
 
 
+class LengthSortedOrder:
+    """From the longest row to the shortest, so that batches need next to no padding; the loop puts results back."""
+
+    def __init__(self, lengths: Sequence[int]):
+        self.lengths, self.length = lengths, len(lengths)
+
+    def order(self, epoch: int) -> list[int]:
+        return sorted(range(self.length), key=self.lengths.__getitem__, reverse=True)
+
+
 def count_batches(length: int, batch_size: int, rank: int, world_size: int, drop_last: bool, even: bool) -> int:
     """The batches that one of `world_size` ranks gets of `length` rows, see `rank_rows`."""
     together = batch_size * world_size
@@ -121,7 +131,7 @@ class BatchSampler:
 
     def __init__(
         self,
-        order: RandomOrder | SequentialOrder | LengthGroupedOrder,
+        order: RandomOrder | SequentialOrder | LengthGroupedOrder | LengthSortedOrder,
         batch_size: int,
         drop_last: bool,
         rank: int = 0,

@@ -48,5 +48,5 @@ def import_tensorflow() -> ModuleType:
     try:
         import tensorflow
     except ImportError as error:
-        raise ImportError('TensorFlow is not installed: pip install -e ".[tf]"') from error
+        raise ImportError(f'TensorFlow is not installed ({error}): pip install -e ".[tf]"') from error
     return tensorflow

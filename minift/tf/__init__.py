@@ -1,12 +1,10 @@
 """The same pipeline in TensorFlow and Keras 3: everything before the model is shared, and torch is never imported."""
 
-try:
-    import tensorflow  # noqa: F401
-except ImportError as error:
-    message = f"the TensorFlow path needs TensorFlow ({error})"
-    raise ImportError(message + ': pip install -e ".[tf]"') from error
+from minift.data.tensors import import_tensorflow
 
-import keras
+import_tensorflow()  # or an error that says how to install it
+
+import keras  # noqa: E402 - comes with TensorFlow
 
 if keras.config.backend() != "tensorflow":
     raise ImportError(

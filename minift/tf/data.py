@@ -12,17 +12,10 @@ import tensorflow as tf
 
 from minift.data.collate import LABEL_COLUMNS, DataCollatorWithPadding, DefaultDataCollator
 from minift.data.dataset import Dataset
+from minift.data.fetch import TAKE_COLUMNS
 from minift.data.formats import to_numpy
-from minift.data.mask import DataCollatorForLanguageModeling, DataCollatorForWholeWordMask
 from minift.data.sampler import randperm
 
-# Collators that take columns of arrays as they take rows, and can be asked for numpy
-TAKE_COLUMNS = (
-    DataCollatorWithPadding,
-    DefaultDataCollator,
-    DataCollatorForLanguageModeling,
-    DataCollatorForWholeWordMask,
-)
 FOR_THE_COLLATOR = ("special_tokens_mask", "word_ids")  # columns that the masking collators read and take out
 
 Batch = dict[str, tf.Tensor]

@@ -13,6 +13,7 @@ import tensorflow as tf
 from minift.data.mask import IGNORED
 from minift.data.tokenizer import Tokenizer
 from minift.files import write_json
+from minift.metrics import weighted_mean
 from minift.tf.callbacks import EpochTable, Evaluation, PushToHubCallback, SaveCheckpoints, StopAtStep
 from minift.tf.optim import AdamW, PolynomialDecay, WarmUp
 from minift.tf.pretrained import TFPreTrainedModel
@@ -92,18 +93,16 @@ def evaluate(
     Returns:
         the metrics, ``loss``, where each row counts alike, and ``weighted_loss``, where each label does.
     """
-    losses, rows, labels, metrics = [], [], [], {}
+    losses, rows, weights, metrics = [], [], [], {}
     for number, batch in enumerate(batches, 1):
         output = forward(batch)
         losses.append(float(output["loss"]))
         rows.append(len(batch["labels"]))
-        labels.append(int(np.count_nonzero(batch["labels"] != IGNORED)))
+        weights.append((losses[-1], int(np.count_nonzero(batch["labels"] != IGNORED))))
         if compute_metrics is not None:
             seen = (output["logits"].numpy(), batch["labels"].numpy())
             metrics = compute_metrics(seen, compute_result=number == len(batches))
-    counted = [(loss, count) for loss, count in zip(losses, labels, strict=True) if count]  # of no label, it is NaN
-    weighted = sum(loss * count for loss, count in counted) / max(sum(count for _, count in counted), 1)
-    return {"loss": float(np.average(losses, weights=rows)), "weighted_loss": weighted, **metrics}
+    return {"loss": float(np.average(losses, weights=rows)), "weighted_loss": weighted_mean(weights), **metrics}
 
 
 def compiled_forward(model: TFPreTrainedModel, batches: tf.data.Dataset) -> Callable[[dict[str, tf.Tensor]], Any]:

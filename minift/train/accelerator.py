@@ -244,7 +244,7 @@ class Accelerator:
         return map_tensors(lambda one: torch.cat(gather(one.reshape(1) if one.dim() == 0 else one)), tensor)
 
     def gather_for_metrics(self, input_data: Any) -> Any:
-        """As `gather`, without the rows that even out the last batch. Of lists of anything else, JSON can hold.
+        """As `gather`, without the rows that even out the last batch; also for a list of anything that JSON can hold.
 
         Raises:
             TypeError: neither tensors nor what JSON can hold.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
+from minift.metrics import weighted_mean
 from minift.train.distributed import gather_nests, sum_over_ranks
 from minift.train.loader import Loader
 
@@ -95,9 +96,11 @@ def evaluation_loop(
         if index % args.world_size == args.process_index:
             trainer.fire("on_prediction_step", eval_dataloader=loader)
 
-    rows = loader.batches.rows()  # in the order that they were evaluated in
-    all_losses = put_back(np.concatenate(losses), rows) if losses else None
-    logits, labels, inputs = (put_back(concatenate(parts), rows) for parts in (logits, labels, inputs))
+    all_losses = np.concatenate(losses) if losses else None
+    logits, labels, inputs = (concatenate(parts) for parts in (logits, labels, inputs))
+    if args.eval_sort_by_length and isinstance(loader, Loader):  # a loader of the user's own keeps its order
+        order = loader.batches.rows()  # in which the rows were evaluated
+        all_losses, logits, labels, inputs = (put_back(part, order) for part in (all_losses, logits, labels, inputs))
     if compute_metrics is not None and not streaming and logits is not None and labels is not None:
         wants_loss = "loss" in args.include_for_metrics
         prediction = EvalPrediction(logits, labels, inputs, all_losses if wants_loss else None)
@@ -137,12 +140,6 @@ def in_turn(results: Iterator[Any]) -> Iterator[Any]:
         yield from (result for result in gathered if result is not None)
         if any(result is None for result in gathered):
             return
-
-
-def weighted_mean(losses: list[tuple[float, int]]) -> float:
-    """The mean of (loss, number of labels) over all labels; a batch without labels, whose loss is NaN, has no part."""
-    counted = [(loss, count) for loss, count in losses if count]
-    return sum(loss * count for loss, count in counted) / max(sum(count for _, count in counted), 1)
 
 
 def count_labels(batch: dict[str, torch.Tensor], label_names: list[str]) -> int:
@@ -190,8 +187,8 @@ def concatenate(parts: list[Any]) -> Any:
 
 def put_back(values: Any, rows: Sequence[int]) -> Any:
     """Undo an order: value i, or value i of each array in a tuple, belongs to row ``rows[i]`` of the data set."""
-    if values is None or isinstance(rows, range):
-        return values
+    if values is None:
+        return None
     if isinstance(values, tuple):
         return tuple(put_back(value, rows) for value in values)
     return values[np.argsort(rows)]

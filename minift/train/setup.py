@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from minift.data.sampler import BatchSampler, LengthGroupedOrder, RandomOrder, SequentialOrder
+from minift.data.sampler import BatchSampler, LengthGroupedOrder, LengthSortedOrder, RandomOrder, SequentialOrder
 from minift.optim.adamw import AdamW, parameter_groups
 from minift.train.arguments import TrainingArguments
 from minift.train.distributed import broadcast_object, world
@@ -61,16 +61,6 @@ class _CollateUsed:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.collate, name)
-
-
-class LengthSortedOrder:
-    """From the longest row to the shortest, so that batches need next to no padding; the loop puts results back."""
-
-    def __init__(self, lengths: list[int]):
-        self.lengths, self.length = lengths, len(lengths)
-
-    def order(self, epoch: int) -> list[int]:
-        return sorted(range(self.length), key=self.lengths.__getitem__, reverse=True)
 
 
 def make_loader(

@@ -1,6 +1,7 @@
 """The training stages on a model of two small layers: both Trainers run, in turns, and a wrong loss is refused."""
 
 import pytest
+import transformers
 
 import minift
 from benchmarks import workloads
@@ -12,7 +13,6 @@ from minift.data.dataset import Dataset
 from minift.model.auto import AutoModelForMaskedLM
 from minift.model.config import BertConfig
 
-transformers = pytest.importorskip("transformers")
 SIZE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 SETTINGS = Settings(quick=True)
 

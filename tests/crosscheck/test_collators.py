@@ -6,12 +6,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+import transformers
 
 from minift.data.collate import DataCollatorWithPadding, default_data_collator
 from minift.data.tokenizer import AutoTokenizer
 from tests.hub import MINILM, MRPC, needs_hub
 
-transformers = pytest.importorskip("transformers")
 pytestmark = needs_hub
 
 

@@ -10,14 +10,13 @@ import torch
 
 import minift
 from minift.cli import main
+from minift.crosscheck import libraries, ours
+from minift.crosscheck.job import Job
 from minift.data.sampler import RandomOrder
 from tests.hub import MINILM, MRPC, needs_hub
 from tests.tiny import CONFIG
 
-pytest.importorskip("transformers")
-
-from minift.crosscheck import libraries, ours
-from minift.crosscheck.job import Job
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 DISTILBERT = {"hidden_size": "dim", "num_hidden_layers": "n_layers", "num_attention_heads": "n_heads"}
 DISTILBERT |= {"intermediate_size": "hidden_dim"}
@@ -27,14 +26,6 @@ STEPS, MAX_ROWS = 7, 43  # more than an epoch; a part of the training rows
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("HF_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

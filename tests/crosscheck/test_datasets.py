@@ -1,5 +1,6 @@
 """`minift.data` against `datasets` 5.2: the same calls give the same rows, order, features and files."""
 
+import datasets
 import numpy as np
 import pytest
 import torch
@@ -9,7 +10,6 @@ from hypothesis import strategies as st
 import minift
 from tests.hub import IMDB, MRPC, needs_hub
 
-datasets = pytest.importorskip("datasets")
 datasets.disable_progress_bars()
 
 ROW = st.fixed_dictionaries(
@@ -153,8 +153,6 @@ def test_map_infers_the_same_types(name, batched):
 @pytest.mark.parametrize("columns", [None, ["label", "tokens"]])
 @pytest.mark.parametrize("output_all_columns", [False, True])
 def test_formats_give_the_same_values_and_dtypes(kind, columns, output_all_columns):
-    if kind == "tf":
-        pytest.importorskip("tensorflow")
     rows = [
         {"text": "a", "label": 1, "tokens": [1, 2], "score": 0.5},
         {"text": "b", "label": 2, "tokens": [3, 4], "score": 1.5},

@@ -13,7 +13,7 @@ import transformers
 import minift
 from tests.hub import BERT_BASE, DISTILBERT_BASE, IMDB, MINILM, MRPC, needs_hub
 
-pytestmark = needs_hub
+pytestmark = [needs_hub, pytest.mark.usefixtures("one_thread")]
 
 MRPC_ROWS, MRPC_STEPS = 480, 60
 REVIEWS, BLOCK, MLM_STEPS = 60, 128, 30
@@ -37,14 +37,6 @@ RUNS = [
     ("imdb", "distilbert", WITH),
     ("imdb", "distilbert", {}),
 ]
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

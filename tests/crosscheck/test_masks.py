@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+import transformers
 
 from minift.data.chunk import Chunker, chunk_dataset
 from minift.data.dataset import Dataset
@@ -14,7 +15,6 @@ from minift.data.mask import DataCollatorForLanguageModeling, DataCollatorForWho
 from minift.data.tokenizer import AutoTokenizer
 from tests.hub import DISTILBERT_BASE, IMDB, needs_hub
 
-transformers = pytest.importorskip("transformers")
 pytestmark = [needs_hub, pytest.mark.filterwarnings("ignore")]
 
 
@@ -62,7 +62,8 @@ def test_the_courses_blocks(both, tokenized, blocks):
 
 
 def test_blocks_equal_those_of_datasets(tokenized, blocks):
-    datasets = pytest.importorskip("datasets")
+    import datasets
+
     theirs = datasets.Dataset(tokenized.data).map(group_texts, batched=True)
     assert blocks[:] == theirs[:]
     assert chunk_dataset(tokenized, 128, batch_size=1000)[:] == theirs[:]

@@ -5,13 +5,12 @@ import warnings
 
 import numpy as np
 import pytest
+import sklearn.metrics as sklearn
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from minift import metrics
-
-sklearn = pytest.importorskip("sklearn.metrics")
-stats = pytest.importorskip("scipy.stats")
 
 
 @pytest.fixture(autouse=True)

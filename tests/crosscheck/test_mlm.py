@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import transformers
 
 from minift.data.mask import DataCollatorForLanguageModeling
 from minift.data.tokenizer import AutoTokenizer
@@ -15,7 +16,7 @@ from minift.train.arguments import TrainingArguments
 from tests.hub import MINILM, needs_hub
 from tests.tiny import CONFIG
 
-transformers = pytest.importorskip("transformers")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 OURS = SimpleNamespace(
     AutoTokenizer=AutoTokenizer,
@@ -52,14 +53,6 @@ ARGUMENTS = dict(
     report_to="none",
     disable_tqdm=True,
 )
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

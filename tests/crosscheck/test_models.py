@@ -2,23 +2,15 @@
 
 import pytest
 import torch
+import transformers
 from torch.nn import functional as F
 
 from minift.model import attention, bert, distilbert, heads, mlm
 from tests.model.small import CLASSES, NAMES, assert_same, batch, build, fill, results, values
 
-transformers = pytest.importorskip("transformers")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 BERT, DISTILBERT, BERT_LM, DISTILBERT_LM = NAMES
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Sums in one order; and on matrices this small, threads only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def build_theirs(name, **overrides):

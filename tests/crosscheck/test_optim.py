@@ -4,12 +4,11 @@ import copy
 
 import pytest
 import torch
+import transformers
 from torch import nn
 
 from minift.optim import schedule
 from minift.optim.adamw import BLOCK_SIZE, AdamW, parameter_groups
-
-transformers = pytest.importorskip("transformers")
 
 SHAPES = [(3,), (33, 17), (2, 3, 5), (BLOCK_SIZE // 100 + 7, 101)]  # the last one is updated in two blocks
 SETTINGS = [

@@ -2,12 +2,11 @@
 
 import pytest
 import torch
+import transformers
 
 from minift.files import write_json
 from minift.pipelines import pipeline
 from tests.test_pipelines import PAIR, TEXTS, write_vocabulary
-
-transformers = pytest.importorskip("transformers")
 
 SIZES = {
     "bert": dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64),

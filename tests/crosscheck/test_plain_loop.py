@@ -15,13 +15,7 @@ from tests.crosscheck.test_long_runs import NARROW
 from tests.hub import BERT_BASE, DISTILBERT_BASE, MRPC, needs_hub
 from tests.tiny import CONFIG, NoisyRows, tiny_rows
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

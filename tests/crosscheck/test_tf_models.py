@@ -5,12 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import torch
+import transformers
 
 from tests.model import small
 from tests.model.small import NAMES
 from tests.tf.small import batch, build
-
-transformers = pytest.importorskip("transformers")
 
 
 @pytest.mark.parametrize("name", NAMES)

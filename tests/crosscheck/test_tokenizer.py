@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import transformers
 
 from minift.data.tokenizer import AutoTokenizer
 from tests.hub import BERT_BASE, DISTILBERT_BASE, IMDB, MINILM, MRPC, needs_hub
 
-transformers = pytest.importorskip("transformers")
 pytestmark = [needs_hub, pytest.mark.filterwarnings("ignore")]
 
 CHECKPOINTS = [BERT_BASE, DISTILBERT_BASE, MINILM]
@@ -225,7 +225,6 @@ def test_the_published_figures():
 
 
 def test_tensorflow_tensors_equal_numpy_ones():
-    pytest.importorskip("tensorflow")
     ours = AutoTokenizer.from_pretrained(BERT_BASE)
     arguments = {"padding": True, "truncation": True}
     tensors, arrays = (ours(mrpc()[0][:20], return_tensors=kind, **arguments) for kind in ("tf", "np"))

@@ -13,16 +13,10 @@ import minift
 from tests.hub import MINILM, MRPC, needs_hub
 from tests.tiny import CONFIG, tiny_rows
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 PLAIN_ADAMW = (torch.optim.AdamW, {"lr": 5e-5, "betas": (0.9, 0.999), "eps": 1e-8, "foreach": False})
 KEYS = ("loss", "grad_norm", "learning_rate", "epoch", "eval_loss", "step")
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def run(library, model, tokenizer, rows, folder, optimizer=None, **options):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 
 import minift.model.auto as ours_auto
@@ -9,8 +10,6 @@ from minift.model.auto import AutoModelForSequenceClassification
 from minift.model.config import AutoConfig
 from tests.hub import MINILM, needs_hub
 from tests.model.small import CLASSES, NAMES, batch, build, fill, values
-
-transformers = pytest.importorskip("transformers")
 
 AUTO = ["AutoModel", "AutoModelForSequenceClassification", "AutoModelForMaskedLM"]
 

@@ -185,7 +185,8 @@ def test_files_load_again(tmp_path, method):
 
 
 def test_a_column_is_a_lazy_list():
-    pandas = pytest.importorskip("pandas")
+    import pandas
+
     column = Dataset.from_dict({"n": list(range(8)), "ids": [[i] * i for i in range(8)]})["n"]
     assert (column, column[2], column[-1], column[1:3], len(column)) == (list(range(8)), 2, 7, [1, 2], 8)
     assert (3 in column, column.index(4), column.count(5), column != [1]) == (True, 4, 1, True)

@@ -51,7 +51,8 @@ def test_dtype_on_request():
 
 
 def test_tensorflow():
-    tf = pytest.importorskip("tensorflow")
+    import tensorflow as tf
+
     dataset = rows().with_format("tf")
     assert dataset[:]["label"].dtype == tf.int64
     assert isinstance(dataset[:]["ids"], tf.RaggedTensor)
@@ -61,7 +62,6 @@ def test_tensorflow():
 def test_arrow_and_pandas():
     assert rows().with_format("arrow")[:2].equals(rows().data.slice(0, 2))
     assert isinstance(rows().with_format("arrow")["label"], pa.ChunkedArray)
-    pytest.importorskip("pandas")
     assert rows().with_format("pandas")[1:]["label"].tolist() == rows().to_pandas()["label"].tolist()[1:]
     assert Dataset.from_pandas(rows().to_pandas()[["text", "label"]])[:2] == {"text": ["a", "b"], "label": [1, 0]}
 

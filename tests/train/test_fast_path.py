@@ -100,3 +100,13 @@ def test_evaluation_by_length_pads_less_and_hands_over_rows_in_order(tmp_path):
     for row, ids in zip(trainer.eval_dataset, seen[0].inputs, strict=True):
         assert [i for i in ids if i > 0] == row["input_ids"]
     assert len(seen[0].losses) == 21
+
+
+@pytest.mark.parametrize("by_length", [False, True])
+def test_a_loader_of_the_users_own_keeps_its_order(tmp_path, by_length):
+    trainer = make(tmp_path, eval_sort_by_length=by_length)
+    expected = trainer.predict(trainer.eval_dataset).predictions
+    trainer.get_test_dataloader = lambda dataset: torch.utils.data.DataLoader(
+        dataset, batch_size=8, collate_fn=trainer.data_collator
+    )
+    np.testing.assert_allclose(trainer.predict(trainer.eval_dataset).predictions, expected, atol=1e-5)
