@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -28,8 +29,8 @@ class AdamW(torch.optim.Optimizer):
         eps: ≥ 0, added to the root of the mean square.
         weight_decay: ≥ 0; every step takes lr·weight_decay of a parameter away.
         correct_bias: divide the moments by 1 − βᵗ; False is what the TensorFlow code of BERT did.
-        compiled: run `update` through torch.compile, which makes one pass over memory of it; multiplications and
-            additions are then fused, so that the last bits differ. Small parameters are not worth the call.
+        compiled: one pass over memory by torch.compile (`update_in_one_pass`); rounds differently in the last bits.
+            Small parameters are not worth the call.
         amsgrad, maximize, foreach, capturable, differentiable, fused: torch's other options; not supported.
         no_deprecation_warning: silenced a warning of transformers 4's AdamW; here is none to silence.
 
@@ -65,12 +66,16 @@ class AdamW(torch.optim.Optimizer):
         )
         defaults = dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, correct_bias=correct_bias)
         super().__init__(params, defaults)
-        self.compiled_update = torch.compile(update, dynamic=True) if compiled else None
+        self.compiled_update = torch.compile(update_in_one_pass) if compiled else None
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group of parameters with its own settings; the constructor comes through here for every group."""
         _check({**self.defaults, **param_group})
         super().add_param_group(param_group)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a deep copy takes over."""
+        return {**super().__getstate__(), "compiled_update": self.compiled_update}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take over groups that torch.optim.AdamW may have saved: only what changes the result matters."""
@@ -87,12 +92,13 @@ class AdamW(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
+            numbers_of = cache(partial(self._numbers, group))  # steps counted -> numbers: as a rule one for all
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    self._step_one(parameter, parameter.grad, group)
+                    self._step_one(parameter, parameter.grad, numbers_of)
         return loss
 
-    def _step_one(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+    def _step_one(self, parameter: Tensor, gradient: Tensor, numbers_of: Callable) -> None:
         if gradient.layout != torch.strided or parameter.is_complex():
             raise ValueError("AdamW needs dense real gradients; for sparse ones there is torch.optim.SparseAdam")
         state = self.state[parameter]
@@ -103,20 +109,24 @@ class AdamW(torch.optim.Optimizer):
         state["step"] += 1
 
         tensors = [parameter, gradient, state["exp_avg"], state["exp_avg_sq"]]
-        settings = {name: group[name] for name in ("betas", "eps")}
-        step, lr, (beta1, beta2) = state["step"].item(), group["lr"], group["betas"]
-        bias1, bias2 = (1 - beta1**step, 1 - beta2**step) if group["correct_bias"] else (1.0, 1.0)
-        settings |= {"rate": lr / bias1, "root": bias2**0.5}
-        settings["decay"] = 1 - lr * group["weight_decay"] if group["weight_decay"] else None
+        numbers, tensor_numbers = numbers_of(state["step"].item())
         if all(tensor.is_contiguous() for tensor in tensors):
             tensors = [tensor.view(-1) for tensor in tensors]  # every operation is elementwise
             if self.compiled_update is not None and parameter.numel() >= COMPILED_FROM:
-                return self.compiled_update(*tensors, **settings)
+                return self.compiled_update(*tensors, *tensor_numbers)
             if parameter.device.type == "cpu" and parameter.numel() > BLOCK_SIZE:
                 for block in zip(*(tensor.split(BLOCK_SIZE) for tensor in tensors), strict=True):
-                    update(*block, **settings)
+                    update(*block, *numbers)
                 return None
-        return update(*tensors, **settings)
+        return update(*tensors, *numbers)
+
+    def _numbers(self, group: dict[str, Any], step: float) -> tuple[tuple, tuple]:
+        """What `update` and `update_in_one_pass` take beside tensors, in the step with this number, from 1."""
+        lr, (beta1, beta2), eps = group["lr"], group["betas"], group["eps"]
+        bias1, bias2 = (1 - beta1**step, 1 - beta2**step) if group["correct_bias"] else (1.0, 1.0)
+        rate, root, decay = lr / bias1, bias2**0.5, 1 - lr * group["weight_decay"]
+        changing = map(torch.tensor, (rate * root, eps * root, decay))  # as floats, each value would be compiled anew
+        return (rate, root, decay, beta1, beta2, eps), (*changing, beta1, beta2)
 
 
 def update(
@@ -124,28 +134,45 @@ def update(
     gradient: Tensor,
     mean: Tensor,
     mean_square: Tensor,
-    *,
     rate: float,
     root: float,
-    decay: float | None,
-    betas: tuple[float, float],
+    decay: float,
+    beta1: float,
+    beta2: float,
     eps: float,
 ) -> None:
     """One AdamW step t in place on `parameter` θ, with `gradient` g, `mean` m and `mean_square` v all of one shape.
 
-    `rate` is η / (1 − β₁ᵗ), `root` is √(1 − β₂ᵗ), `decay` is 1 − η·λ, or None where λ is 0. The order of the operations
-    is torch's (torch/optim/adam.py, `_single_tensor_adam`).
+    `rate` is η / (1 − β₁ᵗ), `root` is √(1 − β₂ᵗ), `decay` is 1 − η·λ. The order of the operations is torch's
+    (torch/optim/adam.py, `_single_tensor_adam`).
     """
-    beta1, beta2 = betas
-    if decay is not None:
+    if decay != 1:
         parameter.mul_(decay)  # θ ← θ · (1 − η·λ)
     mean.lerp_(gradient, 1 - beta1)  # m ← m + (1 − β₁) · (g − m)
     mean_square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)  # v ← β₂·v + (1 − β₂)·g²
     denominator = mean_square.sqrt().div_(root).add_(eps)  # √(v / (1 − β₂ᵗ)) + ε
-    if torch.compiler.is_compiling():  # to the compiler, `value` is a constant: it would compile each step anew
-        parameter.sub_(rate * mean / denominator)
-    else:
-        parameter.addcdiv_(mean, denominator, value=-rate)  # θ ← θ − η · m / (1 − β₁ᵗ) / denominator
+    parameter.addcdiv_(mean, denominator, value=-rate)  # θ ← θ − η · m / (1 − β₁ᵗ) / denominator
+
+
+def update_in_one_pass(
+    parameter: Tensor,
+    gradient: Tensor,
+    mean: Tensor,
+    mean_square: Tensor,
+    rate: Tensor,
+    eps: Tensor,
+    decay: Tensor,
+    beta1: float,
+    beta2: float,
+) -> None:
+    """`update` for torch.compile, which reads and writes each element once, with one division less.
+
+    `rate` is η·√(1 − β₂ᵗ) / (1 − β₁ᵗ) and `eps` is ε·√(1 − β₂ᵗ): the order that the end of section 2 of "Adam" (Kingma
+    & Ba, 2015), https://arxiv.org/abs/1412.6980, gives. Both and `decay` are tensors of one number.
+    """
+    mean.lerp_(gradient, 1 - beta1)
+    mean_square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+    parameter.mul_(decay).sub_(rate * mean / (mean_square.sqrt() + eps))
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

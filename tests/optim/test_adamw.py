@@ -69,6 +69,18 @@ def test_compiled_steps_are_equal_but_for_rounding():
         torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-7)
 
 
+def test_a_deep_copy_steps_as_the_original_does():
+    for compiled in (False, True):
+        parameter = torch.nn.Parameter(torch.ones(1 << 14))
+        optimizer = AdamW([parameter], lr=0.01, compiled=compiled)
+        copied = copy.deepcopy(optimizer)
+        for each in (optimizer, copied):
+            each.param_groups[0]["params"][0].grad = torch.full((1 << 14,), 0.5)
+            each.step()
+        assert copied.compiled_update is optimizer.compiled_update
+        assert copied.param_groups[0]["params"][0].equal(parameter)
+
+
 def test_parameters_without_gradient_are_left_alone():
     used, unused = one_parameter(), nn.Parameter(torch.ones(2))
     optimizer = AdamW([used, unused], weight_decay=0.5)
