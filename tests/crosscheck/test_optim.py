@@ -65,6 +65,25 @@ def test_adamw_equals_torch_in_other_dtypes(dtype):
     assert optimizers[0].state[ours[0]]["exp_avg"].dtype == dtype
 
 
+@pytest.mark.parametrize(("eps", "beta2"), [(1e-8, 0.999), (1e-9, 0.999), (1e-9, 0.999999), (1e-12, 0.99), (0.0, 0.9)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+def test_adamw_equals_torch_where_gradients_are_zero_or_tiny(dtype, eps, beta2):
+    """Their mean squares are 0 or subnormal; on weights of 0 every bit of the update shows."""
+    generator = torch.Generator().manual_seed(4)
+    ours, theirs = (nn.Parameter(torch.zeros(3000, dtype=dtype)) for _ in range(2))
+    optimizers = [
+        AdamW([ours], eps=eps, betas=(0.9, beta2)),
+        torch.optim.AdamW([theirs], eps=eps, betas=(0.9, beta2), weight_decay=0.0, foreach=False, fused=False),
+    ]
+    magnitude = 10 ** torch.linspace(-30, 1, 3000)
+    magnitude[:1000] = 0
+    for _ in range(10):
+        ours.grad = theirs.grad = (torch.randn(3000, generator=generator) * magnitude).to(dtype)
+        for optimizer in optimizers:
+            optimizer.step()
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=0, equal_nan=True)
+
+
 @pytest.mark.parametrize("from_torch", [True, False])
 def test_state_dicts_are_exchanged_with_torch(from_torch):
     def theirs(params):
