@@ -14,7 +14,7 @@ from benchmarks.checks import close
 from benchmarks.harness import Case, Side
 from benchmarks.settings import Settings
 from benchmarks.stages.classification import classify
-from benchmarks.training import make_model
+from benchmarks.training import FAST, make_model
 
 ROWS = 408  # of MRPC's validation split
 
@@ -28,7 +28,8 @@ def cases(settings: Settings) -> Iterator[Case]:
     variants = [
         ("plain", {}, 1.0, 1e-5),
         ("eval_sort_by_length", sorted_rows, 1.5, 1e-5),
-        ("sorted, padding_free, bf16", sorted_rows | {"padding_free": True, "bf16": True}, None, 0.05),
+        ("sorted, fast, fp32", sorted_rows | FAST, 1.5, 1e-5),
+        ("sorted, fast, bf16", sorted_rows | FAST | {"bf16": True}, None, 0.05),
     ]
     yield Case(
         f"evaluate {len(data)} rows of MRPC, MiniLM, batch 8",

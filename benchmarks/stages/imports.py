@@ -22,6 +22,6 @@ def cases(settings: Settings) -> Iterator[Case]:
                 "from minift import Trainer", lambda: child.run(OUR_TRAINER), target=1, floor=lambda: child.run(TORCH)
             ),
         ],
-        repeats=settings.pick(quick=2, full=5),
+        repeats=settings.pick(quick=1, full=5),
         facts={"floor": "import torch", "target": "import minift within 0.1 s where the peer takes 3.4 s"},
     )

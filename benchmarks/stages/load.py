@@ -50,7 +50,7 @@ def cases(settings: Settings) -> Iterator[Case]:
                     floor=partial(read, folder / "model.safetensors") if how == "read" else None,
                 )
             ],
-            repeats=settings.pick(quick=2, full=5),
+            repeats=settings.pick(quick=1, full=5),
             facts={"file_bytes": size, "memory": "peak_bytes, target 1.15 × file_bytes"} if how == "read" else {},
         )
 

@@ -229,9 +229,9 @@ def choose_words(words: np.ndarray, probability: float, random: Any) -> np.ndarr
     is_word = ~np.isnan(words)
     starts = is_word.copy()
     starts[:, 1:] &= words[:, 1:] != words[:, :-1]  # NaN equals nothing: after a special token a word starts
-    number = np.cumsum(starts).reshape(words.shape) - 1  # counts the words of the whole batch
-    chosen = random.binomial(1, probability, int(starts.sum())).astype(bool)
-    return is_word & np.append(chosen, False)[number]
+    number = np.cumsum(starts, dtype=np.int32)  # (B·T,), counts the words of the whole batch from 1
+    chosen = random.binomial(1, probability, int(number[-1])).astype(bool)
+    return is_word & np.append(False, chosen)[number].reshape(words.shape)
 
 
 def replace_chosen(ids: np.ndarray, chosen: np.ndarray, how: Any, random: Any) -> tuple[np.ndarray, np.ndarray]:
