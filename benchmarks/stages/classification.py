@@ -1,32 +1,54 @@
 """Fine-tuning a classifier: steps of minift's Trainer, plain and fast, beside steps of transformers' Trainer."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import minift
-from benchmarks import workloads
-from benchmarks.harness import Case
+from benchmarks import child, workloads
+from benchmarks.harness import Case, Side
 from benchmarks.settings import Settings
 from benchmarks.training import FAST, Job, Variant, case, curve
+
+# A turn to warm up, and one that counts, in a process of their own: keep_memory holds for a whole process.
+TURN = """
+import json, sys
+from benchmarks.__main__ import prepare_environment
+prepare_environment(int(sys.argv[1]))
+import minift
+from benchmarks.stages.classification import pairs
+from benchmarks.training import turns
+turn = turns(pairs(), minift, json.loads(sys.argv[2]), 8)
+turn(), start(), turn(), stop()
+"""
 
 
 def cases(settings: Settings) -> Iterator[Case | dict]:
     import transformers
 
-    steps = settings.pick(quick=4, full=12)
-    pairs = classify(workloads.tokenised_pairs().shuffle(seed=0), batch=8)
+    steps = settings.pick(quick=4, full=8)
     short = classify(workloads.tokenised_sentences(4_000), batch=32)
-    yield case("MRPC, MiniLM, batch 8", pairs, variants(settings, 1.25, 2.2), settings, steps)
+    yield case("MRPC, MiniLM, batch 8", pairs(), variants(settings, 1.25, 2.2), settings, steps)
     factor = short.padding_factor()
     yield case("short sentences, MiniLM, batch 32", short, variants(settings, factor, 1.6 * factor), settings, steps)
+    if not settings.quick:
+        plain, kept = (
+            lambda on=on: child.run(TURN, str(settings.threads), json.dumps({"keep_memory": on}))
+            for on in (False, True)
+        )
+        yield Case("MRPC, MiniLM, batch 8, 8 steps", Side("plain", plain), [Side("keep_memory", kept)], repeats=5)
     sides = {
         "transformers Trainer": (transformers, {}),
         "minift, plain": (minift, {}),
         "minift, fast, bf16": (minift, FAST | {"bf16": True}),
     }
     every = settings.pick(quick=4, full=10)
-    for line in curve(pairs, sides, steps=settings.pick(quick=12, full=100), every=every):
+    for line in curve(pairs(), sides, steps=settings.pick(quick=12, full=60), every=every):
         yield {"case": "MRPC, MiniLM, batch 8: training loss", **line}
+
+
+def pairs() -> Job:
+    return classify(workloads.tokenised_pairs().shuffle(seed=0), batch=8)
 
 
 def variants(settings: Settings, fast: float, fast_bf16: float) -> list[Variant]:
@@ -36,7 +58,7 @@ def variants(settings: Settings, fast: float, fast_bf16: float) -> list[Variant]
         Variant("fast, fp32", FAST, fast),
         Variant("fast, bf16", FAST | {"bf16": True}, fast_bf16, tolerance=0.05),
     ]
-    alone = [Variant(name, {name: value}) for name, value in FAST.items() if name != "keep_memory"]  # once on, for all
+    alone = [Variant(name, {name: value}) for name, value in FAST.items() if name != "keep_memory"]
     alone += [Variant("bf16", {"bf16": True}, tolerance=0.05)]
     return found if settings.quick else found + alone
 

@@ -29,7 +29,13 @@ def cases(settings: Settings) -> Iterator[Case | dict]:
     ]
     if not settings.quick:
         variants.append(Variant("sparse_mlm_head", {"sparse_mlm_head": True}))
-    yield case(f"masked language model, {name}, batch {batch} × {LENGTH}", job, variants, settings, steps=3)
+    yield case(
+        f"masked language model, {name}, batch {batch} × {LENGTH}",
+        job,
+        variants,
+        settings,
+        steps=settings.pick(quick=3, full=2),
+    )
     if not settings.quick:
         sides = {
             "transformers Trainer": (transformers, {}),
