@@ -20,7 +20,8 @@ from minift.model.config import BertConfig, DistilBertConfig
 
 REAL = HUB.is_dir()
 SOURCE = f"real data and checkpoints from {HUB.name}" if REAL else "generated data and random weights of the same shape"
-REVIEWS, PAIRS = 25_000, 3_668  # rows of IMDb's and MRPC's training splits
+REVIEWS = 25_000  # rows of IMDb's training split
+PAIRS = {"train": 3_668, "validation": 408}  # of MRPC's splits
 
 # sizes of all-MiniLM-L6-v2, which is what the training stages fine-tune
 MINILM_SIZE = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536}
@@ -51,13 +52,13 @@ def reviews(rows: int = REVIEWS) -> Dataset:
 
 
 @cache
-def pairs() -> Dataset:
-    """``sentence1``, ``sentence2``, ``label``: MRPC's training pairs, or generated ones of such lengths."""
+def pairs(split: str = "train") -> Dataset:
+    """``sentence1``, ``sentence2``, ``label``: MRPC's pairs, or generated ones of such lengths."""
     if REAL:
-        return load_dataset(MRPC, "mrpc", split="train", cache_dir=folder() / "cache").remove_columns("idx")
-    lengths = np.random.default_rng(0).normal(19, 5, (2, PAIRS)).clip(5, 35).astype(int)
+        return load_dataset(MRPC, "mrpc", split=split, cache_dir=folder() / "cache").remove_columns("idx")
+    lengths = np.random.default_rng(0).normal(19, 5, (2, PAIRS[split])).clip(5, 35).astype(int)
     columns = {f"sentence{n + 1}": [generated_text(k, i) for i, k in enumerate(lengths[n])] for n in (0, 1)}
-    return _labelled(columns | {"label": [i % 2 for i in range(PAIRS)]})
+    return _labelled(columns | {"label": [i % 2 for i in range(PAIRS[split])]})
 
 
 @cache
@@ -148,8 +149,8 @@ def tokenizers(path: Path) -> tuple[Tokenizer, Any]:
 
 
 @cache
-def tokenised_pairs() -> Dataset:
-    tokenizer, data = AutoTokenizer.from_pretrained(minilm()), pairs()
+def tokenised_pairs(split: str = "train") -> Dataset:
+    tokenizer, data = AutoTokenizer.from_pretrained(minilm()), pairs(split)
     encode = {"batched": True, "remove_columns": ["sentence1", "sentence2"]}
     return data.map(lambda rows: tokenizer(rows["sentence1"], rows["sentence2"], truncation=True), **encode)
 
