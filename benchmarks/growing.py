@@ -139,7 +139,7 @@ def adamw(parameters: int) -> dict[str, Callable]:
     weights = [torch.nn.Parameter(torch.zeros(size)) for size in sizes]
     for weight in weights:
         weight.grad = torch.ones_like(weight)
-    return {"minift": AdamW(weights).step, "torch": torch.optim.AdamW(weights).step}
+    return {"minift": AdamW(weights).step, "torch": torch.optim.AdamW(weights, weight_decay=0.0).step}
 
 
 def load(layers: int) -> dict[str, Callable]:

@@ -63,20 +63,22 @@ def main() -> None:
 
 
 def measure(work: Work, limit: float, repeats: int = 3) -> Iterator[dict[str, Any]]:
-    """A line a side; it ends before the size that would take more than `limit` seconds, going by the last two."""
+    """A line a side, timed in turns; it ends before the size that would take more than `limit` seconds, going by the
+    last one in proportion."""
     from benchmarks.machine import peak_memory
 
     lines: dict[str, dict[str, Any]] = {}
     for size in work.sizes:
         sides = work.prepare(size)
+        for name in sides:
+            lines.setdefault(name, {"sizes": [], "seconds": [], "megabytes": []})
+        sides = {name: run for name, run in sides.items() if _expected(lines[name], size) * (repeats + 2) <= limit}
+        calls = {name: warm_up(run)[1] for name, run in sides.items()}
+        rounds = [{name: clock(run, calls[name]).seconds for name, run in sides.items()} for _ in range(repeats)]
         for name, run in sides.items():
-            line = lines.setdefault(name, {"sizes": [], "seconds": [], "megabytes": []})
-            if _expected(line, size) * (repeats + 2) > limit:
-                continue
-            _, calls = warm_up(run)
-            line["sizes"].append(size)
-            line["seconds"].append(median(clock(run, calls).seconds for _ in range(repeats)))
-            line["megabytes"].append(peak_memory(run) / 1e6)
+            lines[name]["sizes"].append(size)
+            lines[name]["seconds"].append(median(seconds[name] for seconds in rounds))
+            lines[name]["megabytes"].append(peak_memory(run) / 1e6)
     for name, line in lines.items():
         yield {
             "work": work.name,
