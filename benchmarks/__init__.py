@@ -7,7 +7,6 @@ from pathlib import Path
 HUB = Path(os.environ.get("MINIFT_HUB", Path(__file__).resolve().parents[2] / "shared" / "hub"))
 MRPC = HUB / "datasets" / "nyu-mll" / "glue"
 IMDB = HUB / "datasets" / "stanfordnlp" / "imdb"
-MRPC = HUB / "datasets" / "nyu-mll" / "glue"
 BERT_BASE = HUB / "models" / "google-bert" / "bert-base-uncased"  # config and vocabulary, no weights
 DISTILBERT_BASE = HUB / "models" / "distilbert" / "distilbert-base-uncased"  # config and vocabulary, no weights
 MINILM = HUB / "models" / "sentence-transformers" / "all-MiniLM-L6-v2"

@@ -12,7 +12,8 @@ import sys
 import time
 import traceback
 from importlib import import_module
-from pathlib import Path
+
+from benchmarks.options import add_options
 
 STAGES = (
     *("imports", "load", "data", "tokenise", "chunk", "collate", "mask", "metrics", "optimizer", "forward"),
@@ -26,8 +27,7 @@ def main() -> int:
     )
     parser.add_argument("--stage", nargs="+", choices=STAGES, default=STAGES, metavar="NAME", help=", ".join(STAGES))
     parser.add_argument("--quick", action="store_true", help="fewer rows, steps and rounds")
-    parser.add_argument("--json", type=Path, help="write the document there, too, after every stage")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of both sides; all cores")
+    add_options(parser)
     options = parser.parse_args()
     prepare_environment(options.threads)
 

@@ -6,13 +6,11 @@ python -m benchmarks.accuracy --json accuracy.json        a run that was stopped
 import argparse
 import contextlib
 import io
-import json
-import os
 import tempfile
-from pathlib import Path
 from statistics import mean, stdev
 
 from benchmarks import MINILM, MRPC, require_hub
+from benchmarks.options import add_options
 
 PATHS = ("plain", "fast, bf16")
 
@@ -22,17 +20,20 @@ def main() -> None:
         prog="python -m benchmarks.accuracy", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seeds", nargs="+", type=int, default=[42, 43, 44])
-    parser.add_argument("--json", type=Path, required=True, help="where the results are kept")
     parser.add_argument("--epochs", type=float, default=3.0)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    add_options(parser)
     options = parser.parse_args()
+    if options.json is None:
+        parser.error("--json FILE is needed: the results are kept there from seed to seed")
     require_hub()
 
     from benchmarks.__main__ import prepare_environment
-    from minift.files import write_json
+    from minift.files import read_json, write_json
 
     prepare_environment(options.threads)
-    done = json.loads(options.json.read_text()) if options.json.exists() else []
+    done = read_json(options.json) if options.json.exists() else []
+    if not isinstance(done, list) or not all(isinstance(run, dict) and "seed" in run for run in done):
+        parser.error(f"{options.json} holds something else than the results of this command")
     for seed in options.seeds:
         for path in PATHS:
             if not any(run["path"] == path and run["seed"] == seed and run["epochs"] == options.epochs for run in done):

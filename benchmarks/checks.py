@@ -10,14 +10,19 @@ from benchmarks.harness import Refused
 
 
 def equal(theirs: Any, ours: Any) -> None:
-    """Numbers, texts, arrays, tensors, and nests of them, equal in every bit."""
-    _compare(theirs, ours, lambda a, b: np.array_equal(a, b, equal_nan=a.dtype.kind == "f"), "differ")
+    """Numbers, texts, arrays, tensors, and nests of them, equal in dtype and value."""
+
+    def same(a: np.ndarray, b: np.ndarray) -> bool:
+        return a.dtype == b.dtype and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+
+    _compare(theirs, ours, same, "differ")
 
 
 def close(relative: float) -> Callable[[Any, Any], None]:
     """The same, numbers up to a relative error of the largest one."""
 
     def near(a: np.ndarray, b: np.ndarray) -> bool:
+        a, b = a.astype(np.float64), b.astype(np.float64)
         return a.shape == b.shape and bool(np.abs(a - b).max(initial=0) <= relative * np.abs(a).max(initial=1e-12))
 
     return lambda theirs, ours: _compare(theirs, ours, near, f"differ by more than {relative:g} of the largest")
@@ -60,8 +65,7 @@ def _is_number(value: Any) -> bool:
 def _array(value: Any) -> np.ndarray:
     if hasattr(value, "detach"):
         value = value.detach().float().cpu() if value.is_floating_point() else value.detach().cpu()
-    array = np.asarray(value)
-    return array.astype(np.float64) if array.dtype.kind == "f" else array
+    return np.asarray(value)
 
 
 def _brief(array: np.ndarray) -> str:

@@ -13,7 +13,7 @@ from benchmarks.harness import Refused, Timed
 ROOT = Path(__file__).resolve().parents[1]
 
 # `start()` begins the measured part; `stop(made)` prints its seconds, its peak of resident memory above what was
-# there at the start (bytes), and what it made.
+# there at the start (bytes), and what it made, or what a function, called after that, makes of it.
 PRELUDE = """
 import json, time
 
@@ -31,8 +31,8 @@ def start():
     before, began = status("VmRSS"), time.perf_counter()
 
 def stop(made=None):
-    seconds = time.perf_counter() - began
-    print(json.dumps({"seconds": seconds, "peak": status("VmHWM") - before, "made": made}))
+    seconds, peak = time.perf_counter() - began, status("VmHWM") - before
+    print(json.dumps({"seconds": seconds, "peak": peak, "made": made() if callable(made) else made}))
 """
 
 
@@ -60,7 +60,7 @@ def missing(*modules: str) -> str | None:
 
 
 def script(module: str, *arguments: str) -> Any:
-    """Run ``python -m module`` with ``--json FILE`` and return the document that it wrote.
+    """Run ``python -m module`` with ``--json FILE`` and return the document that it wrote, or why it wrote none.
 
     Raises:
         RuntimeError: the process failed.
@@ -72,4 +72,4 @@ def script(module: str, *arguments: str) -> Any:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"python -m {module} ended with {done.returncode}: {done.stderr[-600:]}")
-    return json.loads(file.read_text())
+    return json.loads(file.read_text()) if file.exists() else done.stdout.strip()

@@ -20,11 +20,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks import HUB, MINILM, require_hub
+from benchmarks import MINILM, MRPC, require_hub
+from benchmarks.options import count, file_to_write
+from minift.files import write_json
 
-MRPC = HUB / "datasets" / "nyu-mll" / "glue"
 KINDS = ("transformers", "naive", "bucketed", "overlapped", "sharded")
 ROUNDS = 5
+SKIPPED = 2  # first steps of a run, which do not count
 
 
 def step_time(compute: float, sent: float, ranks: int, bandwidth: float, latency: float, buckets: int) -> float:
@@ -77,7 +79,8 @@ def trainer_of(kind: str, batch_size: int, folder: str, steps: int) -> Any:
     options = {"average_tokens_across_devices": False, "use_cpu": True, "disable_tqdm": True, "save_strategy": "no"}
     if kind not in ("transformers", "sharded"):
         options["ddp_averaging"] = kind
-    options |= {"shard_optimizer": True} if kind == "sharded" else {}
+    # One kernel on both sides, transformers' default, so that it is the averaging that is compared
+    options |= {"shard_optimizer": True} if kind == "sharded" else {"optim": "adamw_torch_fused"}
     args = library.TrainingArguments(
         folder,
         per_device_train_batch_size=batch_size,
@@ -86,14 +89,8 @@ def trainer_of(kind: str, batch_size: int, folder: str, steps: int) -> Any:
         logging_strategy="no",
         **options,
     )
-    fused = {"optimizer_cls_and_kwargs": (torch.optim.AdamW, {"lr": 5e-5, "foreach": False, "fused": False})}
     clock = Clock()
-    collator = library.DataCollatorWithPadding(tokenizer)
-    # All with the plain AdamW: what is compared is what several ranks add to it.
-    trainer = library.Trainer(
-        model, args, collator, rows, callbacks=[clock], **(fused if kind == "transformers" else {})
-    )
-    return trainer, clock
+    return library.Trainer(model, args, library.DataCollatorWithPadding(tokenizer), rows, callbacks=[clock]), clock
 
 
 def exchange_times(parameters: int) -> dict[str, float]:
@@ -133,7 +130,7 @@ def measure(options: argparse.Namespace) -> None:
                     trainer, clock = made[kind]
                     clock.times.clear()
                     trainer.train()
-                    times.setdefault(f"{kind} {batch_size}", []).append(statistics.median(clock.times[2:]))
+                    times.setdefault(f"{kind} {batch_size}", []).append(statistics.median(clock.times[SKIPPED:]))
                     found["parameters"] = sum(p.numel() for p in trainer.model.parameters())
                     if kind == "bucketed":
                         found["buckets"] = len(trainer.averaging.buckets)
@@ -182,14 +179,16 @@ def summarise(two: dict[str, Any], one: dict[str, Any], batch: int) -> dict[str,
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", help="also write the result to this file")
-    parser.add_argument("--steps", type=int, default=6, help="steps of each run; the first two do not count")
-    parser.add_argument("--batch_size", type=int, default=8, help="rows on each rank")
+    parser.add_argument("--json", type=file_to_write, metavar="FILE", help="also write the result to this file")
+    parser.add_argument("--steps", type=count, default=6, help="steps of each run; the first two do not count")
+    parser.add_argument("--batch_size", type=count, default=8, help="rows on each rank; half of it is measured, too")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     if options.measure:
         measure(options)
         return 0
+    if options.steps <= SKIPPED or options.batch_size < 2:
+        parser.error(f"needs more than {SKIPPED} steps, and at least 2 rows in a batch")
     require_hub()
     import accelerate
     import torch
@@ -202,7 +201,7 @@ def main(argv: list[str] | None = None) -> int:
     result["machine"] = {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count(), **versions}
     print(json.dumps(result, indent=2))
     if options.json:
-        Path(options.json).write_text(json.dumps(result, indent=2) + "\n")
+        write_json(options.json, result)
     return 0
 
 

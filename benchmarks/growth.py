@@ -4,16 +4,15 @@ python -m benchmarks.growth --json growth.json; then python -m benchmarks.report
 """
 
 import argparse
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 
 from benchmarks.harness import clock, show, warm_up
+from benchmarks.options import add_options
 from benchmarks.settings import Settings
 
 SLOPE_OF = 3  # the largest sizes, between which the slope is taken: where the cost of a call alone has become small
@@ -37,9 +36,8 @@ def main() -> None:
         prog="python -m benchmarks.growth", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="sizes up to a hundredth")
-    parser.add_argument("--json", type=Path, help="write the document there")
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--work", nargs="+", help="only these, by the start of their names")
+    add_options(parser)
     options = parser.parse_args()
 
     from benchmarks.__main__ import prepare_environment
@@ -52,9 +50,10 @@ def main() -> None:
     command = "python -m benchmarks.growth" + (" --quick" if options.quick else "")
     document = {"command": command, "machine": header(options.threads), "growth": []}
     settings = Settings(options.quick, options.threads)
-    for work in works(settings):
-        if options.work and not work.name.startswith(tuple(options.work)):
-            continue
+    asked = [work for work in works(settings) if not options.work or work.name.startswith(tuple(options.work))]
+    if not asked:
+        parser.error(f"--work {' '.join(options.work)}: no work begins like that")
+    for work in asked:
         for line in measure(work, limit=settings.pick(quick=3.0, full=20.0)):
             document["growth"].append(line)
             print(describe(line), flush=True)

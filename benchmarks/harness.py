@@ -34,7 +34,8 @@ class Side:
         run: does the work once and returns what it made, for `check`.
         check: given what the peer made and what this side made; raises `Refused` where they differ.
         target: the ratio to reach, peer's seconds over this side's.
-        floor: seconds that no implementation can go below, or the work of which that is the time.
+        floor: seconds of what has to be done anyway, done without either library, or a function that does it. A side
+            only goes below by doing less, as minift does for texts that its tokenizer need not normalise.
     """
 
     name: str

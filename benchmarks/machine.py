@@ -1,12 +1,12 @@
 """What the numbers were measured on: versions, processor, threads, and its rates, taken on the spot."""
 
 import contextlib
+import functools
 import gc
 import importlib.metadata
 import os
 import platform
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,7 @@ def _gpu() -> str | None:
     return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 
+@functools.cache
 def rates(device: str = "cpu") -> dict[str, float]:
     """Bytes a second that memory is copied at (read and written counted), and FLOP a second of matrix products."""
     import torch
@@ -66,7 +67,7 @@ def rates(device: str = "cpu") -> dict[str, float]:
     for dtype in ("float32", "bfloat16"):
         # operands like a linear layer's: the weight is transposed in the product
         left, right = (torch.randn(MATRIX, MATRIX, dtype=getattr(torch, dtype), device=device) for _ in range(2))
-        work = partial(torch.nn.functional.linear, left, right)
+        work = functools.partial(torch.nn.functional.linear, left, right)
         found[dtype] = 2 * MATRIX**3 / _best(work, device)
     return found
 

@@ -5,20 +5,20 @@ python -m benchmarks.profile [--quick] [--json FILE]
 
 import argparse
 import json
-import os
-from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import show
+from benchmarks.options import add_options
 
-# names of torch's operators (how they begin) -> what they do for a step; the first that fits counts
+# How names of torch's operators begin -> what they do for a step. An operator counts for the outermost one around it
+# that is named here: a product within attention for attention, whatever the optimizer calls for the optimizer.
 GROUPS = {
     "matrix products": ("aten::addmm", "aten::mm", "aten::bmm", "aten::baddbmm", "aten::linear", "mkldnn", "onednn"),
-    "attention": ("aten::_scaled_dot_product", "aten::_flash_attention", "aten::softmax", "aten::_softmax"),
+    "attention": ("aten::scaled_dot_product", "aten::_scaled_dot_product", "aten::_flash_attention", "TextByText"),
     "dropout": ("aten::bernoulli", "aten::native_dropout", "aten::random_", "aten::dropout"),
     "LayerNorm": ("aten::native_layer_norm", "aten::layer_norm"),
     "activation": ("aten::gelu", "aten::tanh"),
-    "optimizer": ("aten::_fused_adamw", "aten::lerp", "aten::addcmul", "aten::addcdiv", "aten::sqrt", "Optimizer"),
+    "optimizer": ("Optimizer.step",),
     "clipping": ("aten::_foreach", "aten::linalg_vector_norm", "aten::clamp"),
     "casts and copies": ("aten::copy_", "aten::_to_copy", "aten::clone", "aten::contiguous", "aten::cat"),
     "embeddings and packing": ("aten::embedding", "aten::index", "aten::_index", "aten::gather", "aten::nonzero"),
@@ -33,8 +33,7 @@ def main() -> None:
         prog="python -m benchmarks.profile", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="MiniLM and small batches alone")
-    parser.add_argument("--json", type=Path, help="write the document there")
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    add_options(parser)
     options = parser.parse_args()
 
     from benchmarks.__main__ import prepare_environment
@@ -80,29 +79,37 @@ def profile(name: str, path: str, job: Any, arguments: dict[str, Any], rates: di
 
     The seconds and the utilisation come from steps that are not profiled; the shares from as many that are.
     """
+    import time
+
     import numpy as np
     import torch
 
     import minift
-    from benchmarks.flops import training_flops
     from benchmarks.training import SKIPPED, make_model, train, turns
 
     steps = SKIPPED + 4
-    seconds = turns(job, minift, arguments, steps)().seconds
+    turn = turns(job, minift, arguments, steps)
+    turn()
+    seconds = turn().seconds
     lengths = np.diff(job.turn(0, steps).column_arrow("input_ids")[0])
     model = make_model(job, minift)
     profiler = torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU])
 
+    began, wall = 0.0, 0.0  # of the profiled steps
+
     def stamp(step: int) -> None:
+        nonlocal began, wall
         if step == SKIPPED:
             profiler.__enter__()
+            began = time.perf_counter()
         elif step == steps:
+            wall = time.perf_counter() - began
             profiler.__exit__(None, None, None)
 
     train(job, minift, model, job.turn(0, steps), arguments, steps, stamp)
-    flops = training_flops(model.config, lengths, job.labelled) / steps
+    flops = job.flops(model.config, lengths) / steps
     rate = rates["bfloat16" if arguments.get("bf16") else "float32"]
-    shares = by_group(profiler.key_averages(), seconds * (steps - SKIPPED))
+    shares = by_group(profiler.events(), wall)
     return {
         "job": name,
         "path": path,
@@ -117,12 +124,19 @@ def by_group(events: Any, wall: float) -> dict[str, float]:
     """The share of `wall` seconds that each group of operators took itself, the largest first."""
     totals = dict.fromkeys([*GROUPS, OTHER], 0.0)
     for event in events:
-        fits = (group for group, names in GROUPS.items() if event.key.startswith(names))
-        totals[next(fits, OTHER)] += event.self_cpu_time_total / 1e6
+        totals[group_of(event)] += event.self_cpu_time_total / 1e6
     inside = sum(totals.values())
     totals[OUTSIDE] = max(0.0, wall - inside)
     whole = sum(totals.values())
     return {group: total / whole for group, total in sorted(totals.items(), key=lambda item: -item[1]) if total}
+
+
+def group_of(event: Any) -> str:
+    found = OTHER
+    while event is not None:
+        found = next((group for group, names in GROUPS.items() if event.name.startswith(names)), found)
+        event = event.cpu_parent
+    return found
 
 
 def table(document: dict[str, Any]) -> str:

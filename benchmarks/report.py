@@ -1,13 +1,14 @@
 """The JSON document of a run as a Markdown table and pictures: ``python -m benchmarks.report FILE.json``."""
 
 import argparse
-import json
 from collections import defaultdict
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks import growth, profile
 from benchmarks.harness import Row, show
+from minift.files import read_json
 
 PICTURES = Path(__file__).with_name("pictures")
 # Okabe and Ito's colours, which colour-blind readers tell apart
@@ -17,16 +18,18 @@ SIDES = [GREY, BLUE, ORANGE, GREEN]
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
-    parser.add_argument("file", type=Path, help="what --json of benchmarks (or benchmarks.growth) wrote")
+    parser.add_argument("file", type=Path, help="what --json of benchmarks, .growth or .profile wrote")
     parser.add_argument("--pictures", type=Path, default=PICTURES, help="folder for the pictures")
     options = parser.parse_args()
-    document = json.loads(options.file.read_text())
-    if "growth" in document:
-        from benchmarks.growth import table
-
-        print(table(document))
-    else:
-        print(table_of(document))
+    try:
+        document = read_json(options.file)
+        tables = {"rows": table_of, "growth": growth.table, "steps": profile.table}
+        kind = next((name for name in tables if name in document), None)
+        if kind is None:
+            raise ValueError(f"{options.file} is no document of benchmarks, benchmarks.growth or benchmarks.profile")
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    print(tables[kind](document))
     for path in draw(document, options.pictures):
         print(f"![{path.stem}]({path})")
 
@@ -41,13 +44,13 @@ def table_of(document: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items() if version)
     lines = [
         f"`{document['command']}`, then `python -m benchmarks.report`; {document['data']}.",
-        f"{machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads.",
+        f"{machine['gpu'] or machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads.",
         f"Python {machine['python']}, {versions}.",
         f"Memory copies at {rates['copy'] / 1e9:.1f} GB/s, matrix products at {rates['float32'] / 1e9:.0f} GFLOP/s "
         f"(fp32) and {rates['bfloat16'] / 1e9:.0f} GFLOP/s (bf16).",
         "",
-        "| stage | minift | beside | target | ratio (range) | at the floor | minift takes | the peer |",
-        "|---|---|---|---:|---:|---:|---:|---:|",
+        "| stage | minift | beside | rounds | target | ratio (range) | at the floor | minift takes | the peer |",
+        "|---|---|---|---:|---:|---:|---:|---:|---:|",
     ]
     for row in rows_of(document):
         target = "" if row.target is None else f"≥ {row.target:.3g}"
@@ -56,7 +59,8 @@ def table_of(document: dict[str, Any]) -> str:
         result = f"{ratio.median:.3g}× ({ratio.low:.3g}–{ratio.high:.3g})"
         if row.target is not None:
             result = f"**{result}**" if ratio.median >= row.target else f"{result}, below"
-        lines.append(f"| {row.case} | {row.side} | {row.peer} | {target} | {result} | {floor} | {ours} | {theirs} |")
+        cells = (row.case, row.side, row.peer, str(len(row.seconds)), target, result, floor, ours, theirs)
+        lines.append(f"| {' | '.join(cells)} |")
     lines += [*_memory(document), ""]
     lines += [f"- {note['stage']}: {note['note']}" for note in document["notes"]]
     return "\n".join(lines)
@@ -94,7 +98,7 @@ def draw(document: dict[str, Any], folder: Path) -> list[Path]:
         lines[line["stage"], line["case"]].append(line)
     for (stage, case), sides in lines.items():
         paths.append(_save(draw_curves(case, sides), folder / f"loss-{stage}.svg"))
-    if "growth" in document:
+    if document.get("growth"):
         paths.append(_save(draw_growth(document["growth"]), folder / "growth.png"))  # as SVG it is far larger
     return paths
 

@@ -25,7 +25,7 @@ TARGET = 5.0
 
 
 def make_datasets(batch_size: int, folder: Path) -> dict[str, Any]:
-    """The two `tf.data.Dataset`s, and minift's with masking, of the training split, in the order of its rows."""
+    """The two `tf.data.Dataset`s of the training split, in the order of its rows."""
     import datasets
     import transformers
 

@@ -29,15 +29,16 @@ NO_DROPOUT = {
     "bert": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},
     "distilbert": {"dropout": 0.0, "attention_dropout": 0.0, "seq_classif_dropout": 0.0},
 }
-# what minift can do beyond the plain path, all but the precision
-FAST = {"padding_free": True, "fast_dropout": True, "keep_memory": True, "optim": "adamw_torch_fused"}
+# What minift can do beyond the plain path, all but the precision, and but keep_memory: that holds for a whole process,
+# which the peer is in, too.
+FAST = {"padding_free": True, "fast_dropout": True, "optim": "adamw_torch_fused"}
 FAST_MASKED = FAST | {"sparse_mlm_head": True}
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A Trainer with these arguments; the losses of its first steps, without dropout, are transformers' in fp32 up to
-    `tolerance`."""
+    """A Trainer with these arguments; losses and gradient norms of its first steps, without dropout, are the peer's up
+    to `tolerance`."""
 
     name: str
     arguments: dict[str, Any] = field(default_factory=dict)
@@ -65,13 +66,23 @@ class Job:
         """Tokens of each row."""
         return np.diff(self.rows.column_arrow("input_ids")[0])
 
+    def flops(self, config: Any, lengths: np.ndarray) -> float:
+        """What a forward and a backward pass over texts of these lengths cannot do without."""
+        return training_flops(config, lengths, self.labelled, first_only=self.task == "SequenceClassification")
+
     def padding_factor(self) -> float:
         """Tokens that batches of rows in a random order hold, for each real one."""
         return workloads.padding_factor(np.random.default_rng(0).permutation(self.lengths()), self.batch)
 
     def turn(self, number: int, steps: int) -> Dataset:
-        """The rows of a turn; a set that is used up begins again."""
+        """The rows of a turn; a set that is used up begins again.
+
+        Raises:
+            ValueError: there are fewer rows than one turn takes.
+        """
         size = self.batch * steps
+        if len(self.rows) < size:
+            raise ValueError(f"a turn of {steps} steps takes {size} rows; there are {len(self.rows)}")
         start = number * size % max(1, len(self.rows) - size + 1)
         return self.rows.select(range(start, start + size))
 
@@ -83,14 +94,14 @@ def case(
     import transformers
 
     peer = peer or Variant("transformers Trainer")
-    expected = cache(partial(losses, job, transformers, {"bf16": peer.arguments.get("bf16", False)}))
+    expected = cache(partial(first_steps, job, transformers, {"bf16": peer.arguments.get("bf16", False)}))
 
     def check(variant: Variant) -> Callable[[Any, Any], None]:
-        return lambda *_: close(variant.tolerance)(expected(), losses(job, minift, variant.arguments))
+        return lambda *_: close(variant.tolerance)(expected(), first_steps(job, minift, variant.arguments))
 
     lengths = job.lengths()
     config = minift.AutoConfig.from_pretrained(job.path)
-    flops = training_flops(config, lengths, job.labelled) * job.batch / len(lengths)  # of a step
+    flops = job.flops(config, lengths) * job.batch / len(lengths)  # of a step
     ours = [
         Side(v.name, turns(job, minift, v.arguments, steps), check(v), v.target, flops / matmul_rate(job, v))
         for v in variants
@@ -104,14 +115,9 @@ def case(
     return Case(name, Side(peer.name, turns(job, transformers, peer.arguments, steps)), ours, repeats, facts)
 
 
-@cache
-def _rates(device: str) -> dict[str, float]:
-    return rates(device)
-
-
 def matmul_rate(job: Job, variant: Variant) -> float:
     """FLOP a second of matrix products in the variant's precision, on the job's device."""
-    return _rates(job.device)["bfloat16" if variant.arguments.get("bf16") else "float32"]
+    return rates(job.device)["bfloat16" if variant.arguments.get("bf16") else "float32"]
 
 
 def turns(job: Job, library: ModuleType, arguments: dict[str, Any], steps: int) -> Callable[[], Timed]:
@@ -135,26 +141,30 @@ def turns(job: Job, library: ModuleType, arguments: dict[str, Any], steps: int) 
     return work
 
 
-def losses(job: Job, library: ModuleType, arguments: dict[str, Any]) -> list[float]:
-    """The losses of the first steps, without dropout: what is left is the same arithmetic on both sides."""
+def first_steps(job: Job, library: ModuleType, arguments: dict[str, Any]) -> dict[str, list[float]]:
+    """Losses and gradient norms of the first steps, without dropout: what is left is the same arithmetic on both sides.
+
+    A new head's losses are near ln 2 whatever the encoder does; its gradient norms are not.
+    """
     kind = library.AutoConfig.from_pretrained(job.path).model_type
     model = make_model(job, library, **NO_DROPOUT[kind])
     trainer = train(job, library, model, job.turn(0, CHECKED), {**arguments, "logging_steps": 1}, CHECKED)
-    return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    logged = [entry for entry in trainer.state.log_history if "loss" in entry]
+    return {name: [entry[name] for entry in logged] for name in ("loss", "grad_norm")}
 
 
 def curve(job: Job, sides: dict[str, tuple[ModuleType, dict[str, Any]]], steps: int, every: int) -> Iterator[dict]:
     """The training loss over time of each side, one after the other, for the report's picture."""
     for name, (library, arguments) in sides.items():
-        model, start = make_model(job, library), time.perf_counter()
-        seconds = []
+        stamps = {}  # step -> when it ended; 0: when the first began
         arguments = {**arguments, "logging_steps": every}
         trainer = train(
-            *(job, library, model, job.turn(0, steps), arguments, steps),
-            lambda step, start=start, seconds=seconds: seconds.append(time.perf_counter() - start),
+            *(job, library, make_model(job, library), job.turn(0, steps), arguments, steps),
+            lambda step, stamps=stamps: stamps.update({step: time.perf_counter()}),
         )
-        logged = [(entry["step"], entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
-        yield {"side": name, "seconds": [seconds[step - 1] for step, _ in logged], "loss": [loss for _, loss in logged]}
+        logged = [entry for entry in trainer.state.log_history if "loss" in entry]
+        seconds = [stamps[entry["step"]] - stamps[0] for entry in logged]
+        yield {"side": name, "seconds": seconds, "loss": [entry["loss"] for entry in logged]}
 
 
 def make_model(job: Job, library: ModuleType, **overrides: Any) -> Any:
@@ -172,9 +182,14 @@ def train(
     steps: int,
     stamp: Callable[[int], None] | None = None,
 ) -> Any:
-    """Train `steps` steps with the library's Trainer; `stamp` is called after each with its number."""
+    """Train `steps` steps with the library's Trainer; `stamp` is called before the first with 0, after each with its
+    number."""
 
     class Clock(library.TrainerCallback):
+        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if stamp is not None:
+                stamp(0)
+
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             if stamp is not None:
                 stamp(state.global_step)

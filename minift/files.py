@@ -16,6 +16,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
     A crash, a full disk or an exception leaves what was at `path` before as it was. Files are flushed to the disk
     before they are renamed, so that the new name never shows an empty file after a power cut.
+
+    Raises:
+        IsADirectoryError: a file was made, and at `path` is a folder, which would be lost.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -26,6 +29,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         for file in [fresh, *fresh.rglob("*")] if fresh.is_dir() else [fresh]:
             if file.is_file():
                 _flush(file)
+        if path.is_dir() and not fresh.is_dir():
+            raise IsADirectoryError(f"{path} is a folder: no file is put in its place")
         if path.is_dir():  # os.replace cannot take the place of a folder that is not empty
             path.rename(workplace / "replaced")
         os.replace(fresh, path)

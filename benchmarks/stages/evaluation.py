@@ -3,6 +3,7 @@
 import contextlib
 import io
 from collections.abc import Callable, Iterator
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -11,7 +12,6 @@ import numpy as np
 import minift
 from benchmarks import workloads
 from benchmarks.checks import close
-from benchmarks.flops import training_flops
 from benchmarks.harness import Case, Side
 from benchmarks.settings import Settings
 from benchmarks.stages.classification import classify
@@ -31,21 +31,23 @@ def cases(settings: Settings) -> Iterator[Case]:
         Variant("sorted, fast, fp32", sorted_rows | FAST, 1.5, 1e-5),
         Variant("sorted, fast, bf16", sorted_rows | FAST | {"bf16": True}, None, 0.05),
     ]
-    flops = training_flops(minift.AutoConfig.from_pretrained(job.path), job.lengths()) / 3  # forward alone
+    flops = job.flops(minift.AutoConfig.from_pretrained(job.path), job.lengths()) / 3  # forward alone
+    peer = evaluator(transformers, job, {})
+    ours = [(v, evaluator(minift, job, v.arguments)) for v in variants]
     yield Case(
         f"evaluate {len(data)} rows of MRPC, MiniLM, batch 8",
-        Side("Trainer.evaluate", evaluator(transformers, job, {})),
+        Side("Trainer.evaluate", partial(evaluate, peer)),
         [
-            Side(v.name, evaluator(minift, job, v.arguments), close(v.tolerance), v.target, flops / matmul_rate(job, v))
-            for v in variants
+            Side(v.name, partial(evaluate, mine), same_logits(peer, mine, v), v.target, flops / matmul_rate(job, v))
+            for v, mine in ours
         ],
         facts={"floor": "FLOP of the real tokens at the measured rate of matrix products in this precision"},
         repeats=settings.pick(quick=2, full=5),
     )
 
 
-def evaluator(library: ModuleType, job: Any, arguments: dict[str, Any]) -> Callable[[], dict]:
-    """A function that evaluates, and gives the loss and the accuracy."""
+def evaluator(library: ModuleType, job: Any, arguments: dict[str, Any]) -> Any:
+    """A Trainer that can evaluate."""
     args = library.TrainingArguments(
         output_dir=str(workloads.folder() / "evaluate"),
         per_device_eval_batch_size=job.batch,
@@ -56,16 +58,26 @@ def evaluator(library: ModuleType, job: Any, arguments: dict[str, Any]) -> Calla
     )
     data = job.rows if library is minift else workloads.as_peer(job.rows)
     collate = job.collator(library, library.AutoTokenizer.from_pretrained(job.path))
-    trainer = library.Trainer(
+    return library.Trainer(
         make_model(job, library), args, collate, eval_dataset=data, compute_metrics=lambda p: accuracy(*p)
     )
 
-    def work() -> dict[str, float]:
-        with contextlib.redirect_stdout(io.StringIO()):
-            found = trainer.evaluate()
-        return {name: found[name] for name in ("eval_loss", "eval_accuracy")}
 
-    return work
+def evaluate(trainer: Any) -> dict[str, float]:
+    with contextlib.redirect_stdout(io.StringIO()):
+        found = trainer.evaluate()
+    return {name: found[name] for name in ("eval_loss", "eval_accuracy")}
+
+
+def same_logits(peer: Any, trainer: Any, variant: Variant) -> Callable[[Any, Any], None]:
+    """The check: the loss, and the logits row by row, which rows left in another order would not stand."""
+
+    def check(theirs: dict[str, float], ours: dict[str, float]) -> None:
+        close(variant.tolerance)(theirs["eval_loss"], ours["eval_loss"])
+        expected, found = (each.predict(each.eval_dataset).predictions for each in (peer, trainer))
+        close(10 * variant.tolerance)(expected, found)
+
+    return check
 
 
 def accuracy(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:

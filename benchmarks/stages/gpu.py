@@ -29,7 +29,7 @@ def cases(settings: Settings) -> Iterator[Case | str]:
     for batch in (32, 64):
         rows = workloads.tokenised_sentences(batch * steps * 4)
         jobs.append((f"short sentences, MiniLM, batch {batch}", classify(rows, batch, "cuda"), FAST, 2.0))
-        blocks = masked(workloads.checkpoint("distilbert"), batch, "cuda")
+        blocks = masked(workloads.checkpoint("distilbert"), batch, "cuda", reviews=batch * steps)
         jobs.append((f"masked, DistilBERT, batch {batch} × 128", blocks, FAST_MASKED, 1.3))
     for peer in PEERS[: settings.pick(quick=1, full=2)]:
         for name, job, fast, target in jobs:

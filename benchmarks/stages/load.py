@@ -9,7 +9,7 @@ from benchmarks.checks import close
 from benchmarks.harness import Case, Side
 from benchmarks.settings import Settings
 
-# what is made: the sum over every parameter's absolute values, which also reads all of them
+# What is made: the sum of the parameters' absolute values. To take it is to read them all; for "read" that counts.
 CODE = """
 import gc, sys, torch
 torch.set_num_threads(int(sys.argv[3]))
@@ -18,12 +18,10 @@ AutoModelForMaskedLM.from_pretrained(sys.argv[1])  # brings in what is imported 
 gc.collect()
 start()
 model = AutoModelForMaskedLM.from_pretrained(sys.argv[1])
-if sys.argv[2] == "read":
+def total():
     with torch.no_grad():
-        total = sum(parameter.abs().sum(dtype=torch.float64).item() for parameter in model.parameters())
-    stop(total)
-else:
-    stop(sum(parameter.numel() for parameter in model.parameters()))
+        return sum(parameter.abs().sum(dtype=torch.float64).item() for parameter in model.parameters())
+stop(total() if sys.argv[2] == "read" else total)
 """
 THEIRS = CODE.format(
     imports="from transformers import AutoModelForMaskedLM\nfrom transformers.utils import logging\n"

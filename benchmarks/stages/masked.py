@@ -47,9 +47,11 @@ def cases(settings: Settings) -> Iterator[Case | dict]:
             yield {"case": "masked language model, MiniLM, batch 8 × 128: training loss", **line}
 
 
-def masked(path: Any, batch: int, device: str = "cpu") -> Job:
+def masked(path: Any, batch: int, device: str = "cpu", reviews: int = 1500) -> Job:
+    """Blocks of the first `reviews`, more than two from each."""
+
     def collator(library: Any, tokenizer: Any) -> Any:
         return library.DataCollatorForLanguageModeling(tokenizer, mlm_probability=LABELLED)
 
-    rows = chunk_dataset(workloads.tokenised_reviews(1500, word_ids=False), LENGTH)
+    rows = chunk_dataset(workloads.tokenised_reviews(reviews, word_ids=False), LENGTH)
     return Job(path, "MaskedLM", rows, batch, collator, LABELLED, device)

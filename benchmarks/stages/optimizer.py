@@ -34,7 +34,7 @@ def cases(settings: Settings) -> Iterator[Case]:
     yield Case(
         "AdamW step, BERT-base, compiled",
         Side("torch.optim.AdamW(fused=True)", stepper(model, torch_adamw, fused=True)),
-        [Side("AdamW(compiled=True)", stepper(model, AdamW, compiled=True), close(1e-6), 0.85, mover(model))],
+        [Side("AdamW(compiled=True)", stepper(model, AdamW, compiled=True), close(1e-4), 0.85, mover(model))],
         facts=facts,
     )
 
@@ -55,7 +55,7 @@ def mover(model: torch.nn.Module) -> Callable[[], None]:
 
 
 def stepper(model: torch.nn.Module, kind: type[torch.optim.Optimizer], **options: bool) -> Callable[[], dict]:
-    """Step a copy of the model; what is made is its first and its last matrix after the first step."""
+    """Step a copy of the model; what is made: how far each parameter has moved, and its moments' norms."""
     mine, state = None, None
 
     def step() -> dict:
@@ -65,11 +65,13 @@ def stepper(model: torch.nn.Module, kind: type[torch.optim.Optimizer], **options
             for parameter, source in zip(mine.parameters(), model.parameters(), strict=True):
                 parameter.grad = source.grad  # read alone, so that all sides may share it
             state = kind(parameter_groups(mine, 0.01), **OPTIONS, **options)
-            state.step()
-            parameters = list(mine.parameters())
-            made = {"first": parameters[0].detach().clone(), "last": parameters[-2].detach().clone()}
-            for _ in range(WARM_UP):
+            for _ in range(1 + WARM_UP):
                 state.step()
+            made = {name: [] for name in ("moved", "exp_avg", "exp_avg_sq")}
+            for parameter, source in zip(mine.parameters(), model.parameters(), strict=True):
+                moments = {name: state.state[parameter][name] for name in ("exp_avg", "exp_avg_sq")}
+                for name, tensor in ({"moved": parameter.detach() - source.detach()} | moments).items():
+                    made[name].append(tensor.norm(dtype=torch.float64).item())
             return made
         state.step()
         return {}

@@ -11,7 +11,7 @@ ENVIRONMENT = "MINIFT_TF_ENVIRONMENT"
 
 
 def cases(settings: Settings) -> Iterator[Row | str]:
-    if remark := child.missing("tensorflow", "benchmarks.tensorflow_fit"):
+    if remark := child.missing("tensorflow"):
         yield remark
         return
     if settings.quick or ENVIRONMENT not in os.environ:
@@ -22,6 +22,9 @@ def cases(settings: Settings) -> Iterator[Row | str]:
         return
     options = "--environment", os.environ[ENVIRONMENT], "--threads", str(settings.threads)
     document = child.script("benchmarks.tensorflow_fit", *options)
+    if isinstance(document, str):
+        yield document
+        return
     seconds = {name: [1 / speed for speed in speeds] for name, speeds in document["steps_per_second"].items()}
     for peer, target in (("transformers tf", document["target"]), ("minift torch", None)):
         row = "step of fit, MRPC, MiniLM, batch 8", "minift in Keras 3", peer, target

@@ -1,4 +1,4 @@
-"""Batches from the disk to the collator without a Python object for a row or a number in it."""
+"""Batches from the disk to the collator without a Python object for a number in them."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -33,7 +33,7 @@ def draw_keep(count: int, rate: float, like: Tensor, fast: bool = True) -> Tenso
 
     torch's Bernoulli draws of the CPU cost as much as a small matrix product. Here one random 64-bit integer decides
     over four elements, 16 bits each, so that the rate is rounded to a multiple of 2⁻¹⁶ (0.1 is 0.100006); the constant
-    is that of the rounded rate, so the mean is exact.
+    is that of the rounded rate, so the mean is 1 up to the rounding of that constant.
 
     Args:
         count: elements to draw.

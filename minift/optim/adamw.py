@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-# Elements that one block of a large tensor holds. The update passes six times over five arrays (parameter, gradient,
-# two moments, denominator): 5 MiB in fp32, which stays in cache between the passes, so that memory is read once.
+# Elements that one block of a large tensor holds. The update passes nine times over parts of five arrays (parameter,
+# gradient, two moments, denominator): 5 MiB in fp32, which stays in cache in between, so that memory is read once.
 BLOCK_SIZE = 1 << 18
 COMPILED_FROM = 1 << 14  # elements from which on the one pass of compiled code saves more than its call costs
 

@@ -93,6 +93,7 @@ def test_show():
         ({"a": [1]}, {"b": [1]}),
         ({"a": torch.ones(2)}, {"a": torch.zeros(2)}),
         (np.zeros((2, 1)), np.zeros((1, 2))),
+        (torch.ones(2, dtype=torch.int64), torch.ones(2, dtype=torch.int8)),
         ([[1], [2, 3]], [[1], [2]]),
         ([[1], [2, 3]], [[1]]),
     ],
@@ -125,5 +126,8 @@ def test_flops_count_the_weights_of_linear_layers():
     attention = 2 * 2 * (3**2 + 5**2) * 8
     assert training_flops(config, np.array([3, 5])) == 6 * (8 * weights + attention)
     assert training_flops(config, np.array([4]), 0.5) == 6 * (4 * weights + 2 * 2 * 16 * 8 + 2 * (64 + 8 * 50))
+    last = 8 * (2 * 8 * 8 + 2 * 8 * 16) + 2 * (3**2 + 5**2) * 8  # of the last layer, what other tokens need not have
+    first = 2 * (2 * 8 * 8 + 2 * 8 * 16) + 2 * (3 + 5) * 8
+    assert training_flops(config, np.array([3, 5]), first_only=True) == 6 * (8 * weights + attention - last + first)
     same = DistilBertConfig(dim=8, n_layers=2, n_heads=2, hidden_dim=16, vocab_size=50)
     assert training_flops(same, np.array([3, 5])) == training_flops(config, np.array([3, 5]))
