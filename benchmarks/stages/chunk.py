@@ -15,7 +15,7 @@ BLOCK, MAP_ROWS = 128, 1000
 
 
 def cases(settings: Settings) -> Iterator[Case]:
-    rows = settings.pick(quick=2_000, full=workloads.REVIEWS)
+    rows = settings.pick(quick=1_000, full=workloads.REVIEWS)
     data = workloads.tokenised_reviews(rows)
     peer = workloads.as_peer(data)
     held = np.zeros(sum(batch.nbytes for batch in data.data.to_batches()), np.uint8)

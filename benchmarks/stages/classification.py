@@ -26,41 +26,44 @@ turn(), start(), turn(), stop()
 def cases(settings: Settings) -> Iterator[Case | dict]:
     import transformers
 
-    steps = settings.pick(quick=4, full=8)
     short = classify(workloads.tokenised_sentences(4_000), batch=32)
-    yield case("MRPC, MiniLM, batch 8", pairs(), variants(settings, 1.25, 2.2), settings, steps)
+    steps, name = settings.pick(quick=3, full=8), "MRPC, MiniLM, batch 8"
+    each = [] if settings.quick else alone()
+    yield case(name, pairs(), [*variants(1.25, 2.2), *each], settings, steps)
     factor = short.padding_factor()
-    yield case("short sentences, MiniLM, batch 32", short, variants(settings, factor, 1.6 * factor), settings, steps)
-    if not settings.quick:
-        plain, kept = (
-            lambda on=on: child.run(TURN, str(settings.threads), json.dumps({"keep_memory": on}))
-            for on in (False, True)
-        )
-        yield Case("MRPC, MiniLM, batch 8, 8 steps", Side("plain", plain), [Side("keep_memory", kept)], repeats=5)
+    yield case("short sentences, MiniLM, batch 32", short, variants(factor, 1.6 * factor), settings, steps)
+    if settings.quick:
+        return
+    plain, kept = (
+        lambda on=on: child.run(TURN, str(settings.threads), json.dumps({"keep_memory": on})) for on in (False, True)
+    )
+    yield Case(f"{name}, 8 steps", Side("minift, plain", plain), [Side("keep_memory", kept)], repeats=5)
     sides = {
         "transformers Trainer": (transformers, {}),
         "minift, plain": (minift, {}),
         "minift, fast, bf16": (minift, FAST | {"bf16": True}),
     }
-    every = settings.pick(quick=4, full=10)
-    for line in curve(pairs(), sides, steps=settings.pick(quick=12, full=60), every=every):
-        yield {"case": "MRPC, MiniLM, batch 8: training loss", **line}
+    for line in curve(pairs(), sides, steps=60, every=10):
+        yield {"case": f"{name}: training loss", **line}
 
 
 def pairs() -> Job:
     return classify(workloads.tokenised_pairs().shuffle(seed=0), batch=8)
 
 
-def variants(settings: Settings, fast: float, fast_bf16: float) -> list[Variant]:
-    """The plain path, the fast one in both precisions, and (not `quick`) what each option gives alone."""
-    found = [
+def variants(fast: float, fast_bf16: float) -> list[Variant]:
+    """The plain path, and the fast one in both precisions with these targets."""
+    return [
         Variant("plain", target=1.0),
         Variant("fast, fp32", FAST, fast),
         Variant("fast, bf16", FAST | {"bf16": True}, fast_bf16, tolerance=0.05),
     ]
-    alone = [Variant(name, {name: value}) for name, value in FAST.items() if name != "keep_memory"]
-    alone += [Variant("bf16", {"bf16": True}, tolerance=0.05)]
-    return found if settings.quick else found + alone
+
+
+def alone() -> list[Variant]:
+    """What each option gives by itself."""
+    options = [Variant(f"{name}={value}", {name: value}) for name, value in FAST.items()]
+    return [*options, Variant("bf16=True", {"bf16": True}, tolerance=0.05)]
 
 
 def classify(rows: Any, batch: int, device: str = "cpu", path: Any = None) -> Job:

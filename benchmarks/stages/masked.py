@@ -34,7 +34,7 @@ def cases(settings: Settings) -> Iterator[Case | dict]:
         job,
         variants,
         settings,
-        steps=settings.pick(quick=3, full=2),
+        steps=settings.pick(quick=2, full=2),
     )
     if not settings.quick:
         sides = {

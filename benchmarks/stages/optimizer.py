@@ -18,7 +18,8 @@ WARM_UP = 3  # steps after the first: torch.compile compiles again where a numbe
 
 def cases(settings: Settings) -> Iterator[Case]:
     torch.manual_seed(0)
-    model = AutoModel.from_config(BertConfig())
+    model = AutoModel.from_config(BertConfig(num_hidden_layers=settings.pick(quick=4, full=12)))
+    name = settings.pick(quick="AdamW step, BERT-base with 4 layers", full="AdamW step, BERT-base")
     for parameter in model.parameters():
         parameter.grad = torch.randn_like(parameter) * 1e-3
     count = sum(parameter.numel() for parameter in model.parameters())
@@ -26,13 +27,13 @@ def cases(settings: Settings) -> Iterator[Case]:
     torch_adamw = torch.optim.AdamW
     # each case is made where it is yielded, so that the gigabytes of one are gone before the next
     yield Case(
-        "AdamW step, BERT-base",
+        name,
         Side("torch.optim.AdamW", stepper(model, torch_adamw)),
         [Side("AdamW", stepper(model, AdamW), equal, 1.5, mover(model))],
         facts=facts,
     )
     yield Case(
-        "AdamW step, BERT-base, compiled",
+        f"{name}, compiled",
         Side("torch.optim.AdamW(fused=True)", stepper(model, torch_adamw, fused=True)),
         [Side("AdamW(compiled=True)", stepper(model, AdamW, compiled=True), close(1e-4), 0.85, mover(model))],
         facts=facts,

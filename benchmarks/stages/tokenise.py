@@ -12,7 +12,7 @@ MAP_ROWS = 1000
 
 
 def cases(settings: Settings) -> Iterator[Case]:
-    rows = settings.pick(quick=2_000, full=workloads.REVIEWS)
+    rows = settings.pick(quick=1_000, full=workloads.REVIEWS)
     data = workloads.reviews(rows)
     peer = workloads.as_peer(data)
     ours, theirs = workloads.tokenizers(workloads.checkpoint("distilbert"))
