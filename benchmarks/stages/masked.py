@@ -29,13 +29,7 @@ def cases(settings: Settings) -> Iterator[Case | dict]:
     ]
     if not settings.quick:
         variants.append(Variant("sparse_mlm_head", {"sparse_mlm_head": True}))
-    yield case(
-        f"masked language model, {name}, batch {batch} × {LENGTH}",
-        job,
-        variants,
-        settings,
-        steps=settings.pick(quick=2, full=2),
-    )
+    yield case(f"masked language model, {name}, batch {batch} × {LENGTH}", job, variants, settings, steps=2)
     if not settings.quick:
         sides = {
             "transformers Trainer": (transformers, {}),
@@ -48,7 +42,7 @@ def cases(settings: Settings) -> Iterator[Case | dict]:
 
 
 def masked(path: Any, batch: int, device: str = "cpu", reviews: int = 1500) -> Job:
-    """Blocks of the first `reviews`, more than two from each."""
+    """Blocks of the first `reviews`, more than two from each on average."""
 
     def collator(library: Any, tokenizer: Any) -> Any:
         return library.DataCollatorForLanguageModeling(tokenizer, mlm_probability=LABELLED)
