@@ -9,6 +9,7 @@ import pyarrow as pa
 
 _END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 _FILE_MAGIC = b"ARROW1"
+FEW = 8  # rows of a record batch up to which a slice each costs less than one `take` of them
 _mapped: WeakSet[mmap.mmap] = WeakSet()  # every file that is mapped now
 
 
@@ -76,6 +77,10 @@ class Rows:
         if len(rows) > 1 and len(rows) == rows[-1] - rows[0] + 1 and (np.diff(rows) == 1).all():
             return self.slice(int(rows[0]), int(rows[-1]) + 1)
         home = np.searchsorted(self._starts, rows, side="right") - 1  # the record batch of each row
+        if len(rows) <= FEW * len(set(home.tolist())):
+            places = zip(home.tolist(), (rows - self._starts[home]).tolist(), strict=True)
+            slices = [self.batches[batch].slice(row, 1) for batch, row in places]
+            return pa.Table.from_batches(slices, self.table.schema).combine_chunks()
         order = np.argsort(home, kind="stable")
         pieces = []
         for group in np.split(order, np.flatnonzero(np.diff(home[order])) + 1):
