@@ -77,7 +77,10 @@ def chunk_one_batch(rows: int) -> dict[str, Callable]:
 
 def shuffle_rows(rows: int) -> dict[str, Callable]:
     data, peer = ids(rows)
-    return {"minift": lambda: data.shuffle(seed=0)[:64], "datasets": lambda: peer.shuffle(seed=0)[:64]}
+    return {
+        "minift": lambda: data.shuffle(seed=0)[:64],
+        "datasets": lambda: peer.shuffle(seed=0, load_from_cache_file=False)[:64],
+    }
 
 
 def features(batch: int, tokens: int) -> list[dict]:

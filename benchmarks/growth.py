@@ -54,7 +54,7 @@ def main() -> None:
     if not asked:
         parser.error(f"--work {' '.join(options.work)}: no work begins like that")
     for work in asked:
-        for line in measure(work, limit=settings.pick(quick=3.0, full=20.0)):
+        for line in measure(work, limit=settings.pick(quick=3.0, full=40.0)):
             document["growth"].append(line)
             print(describe(line), flush=True)
         if options.json:

@@ -150,7 +150,8 @@ def table(document: dict[str, Any]) -> str:
         "|---|---|---:|---:|---|",
     ]
     for step in document["steps"]:
-        shares = ", ".join(f"{group} {share:.0%}" for group, share in step["shares"].items() if share >= 0.02)
+        largest = sorted(step["shares"].items(), key=lambda item: -item[1])
+        shares = ", ".join(f"{group} {share:.0%}" for group, share in largest if share >= 0.02)
         lines.append(f"| {step['job']} | {step['path']} | {show(step['seconds'])} | {step['mfu']:.0%} | {shares} |")
     return "\n".join(lines)
 
