@@ -11,7 +11,8 @@ from benchmarks.harness import show
 from benchmarks.options import add_options
 
 # How names of torch's operators begin -> what they do for a step. An operator counts for the outermost one around it
-# that is named here: a product within attention for attention, whatever the optimizer calls for the optimizer.
+# that is named here: whatever the optimizer calls for the optimizer, a product within attention for attention. (But the
+# backward pass of torch's own attention with dropout is single operators, and counts as those.)
 GROUPS = {
     "matrix products": ("aten::addmm", "aten::mm", "aten::bmm", "aten::baddbmm", "aten::linear", "mkldnn", "onednn"),
     "attention": ("aten::scaled_dot_product", "aten::_scaled_dot_product", "aten::_flash_attention", "TextByText"),

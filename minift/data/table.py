@@ -77,13 +77,14 @@ class Rows:
         if len(rows) > 1 and len(rows) == rows[-1] - rows[0] + 1 and (np.diff(rows) == 1).all():
             return self.slice(int(rows[0]), int(rows[-1]) + 1)
         home = np.searchsorted(self._starts, rows, side="right") - 1  # the record batch of each row
-        if len(rows) <= FEW * len(set(home.tolist())):
+        order = np.argsort(home, kind="stable")
+        ends = np.flatnonzero(np.diff(home[order])) + 1  # of the groups of one record batch, all but the last
+        if len(rows) <= FEW * (len(ends) + 1):
             places = zip(home.tolist(), (rows - self._starts[home]).tolist(), strict=True)
             slices = [self.batches[batch].slice(row, 1) for batch, row in places]
             return pa.Table.from_batches(slices, self.table.schema).combine_chunks()
-        order = np.argsort(home, kind="stable")
         pieces = []
-        for group in np.split(order, np.flatnonzero(np.diff(home[order])) + 1):
+        for group in np.split(order, ends):
             batch = home[group[0]]
             pieces.append(self.batches[batch].take(pa.array(rows[group] - self._starts[batch])))
         table = pa.Table.from_batches(pieces, self.table.schema)

@@ -125,8 +125,11 @@ class AdamW(torch.optim.Optimizer):
         lr, (beta1, beta2), eps = group["lr"], group["betas"], group["eps"]
         bias1, bias2 = (1 - beta1**step, 1 - beta2**step) if group["correct_bias"] else (1.0, 1.0)
         rate, root, decay = lr / bias1, bias2**0.5, 1 - lr * group["weight_decay"]
+        numbers = rate, root, decay, beta1, beta2, eps
+        if self.compiled_update is None:
+            return numbers, ()
         changing = map(torch.tensor, (rate * root, eps * root, decay))  # as floats, each value would be compiled anew
-        return (rate, root, decay, beta1, beta2, eps), (*changing, beta1, beta2)
+        return numbers, (*changing, beta1, beta2)
 
 
 def update(
