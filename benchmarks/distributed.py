@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import platform
+import resource
 import statistics
 import subprocess
 import sys
@@ -48,18 +49,19 @@ def step_time(compute: float, sent: float, ranks: int, bandwidth: float, latency
     return compute + turns / ranks * sent / bandwidth + turns * buckets * latency
 
 
-def trainer_of(kind: str, batch_size: int, folder: str, steps: int) -> Any:
+def trainer_of(run: str, folder: str, steps: int) -> Any:
     """A Trainer of the library or of minift on the real data, and the callback that times its steps."""
     import torch
 
     import minift
 
+    kind, batch_size = run.split()[0], int(run.split()[1])
     if kind == "transformers":
         import transformers as library
     else:
         library = minift
     tokenizer = library.AutoTokenizer.from_pretrained(MINILM)
-    texts = minift.load_dataset(MRPC, "mrpc", split="train").select(range(2 * batch_size * (steps + 3)))
+    texts = minift.load_dataset(MRPC, "mrpc", split="train").select(range(4 * batch_size * (steps + 3)))
     rows = [{**tokenizer(row["sentence1"], row["sentence2"], truncation=True), "label": row["label"]} for row in texts]
 
     class Clock(library.TrainerCallback):
@@ -111,44 +113,49 @@ def exchange_times(parameters: int) -> dict[str, float]:
 
 
 def measure(options: argparse.Namespace) -> None:
-    """What each rank does; rank 0 writes the times of every step."""
+    """What each rank does; rank 0 writes the times of every round, and its peak of resident memory."""
     import torch
 
     from minift.train import distributed
 
     torch.set_num_threads(1)
     place = distributed.world()
-    alone = place.size == 1
-    times: dict[str, list[float]] = {}
-    found: dict[str, Any] = {}
+    times: dict[str, list[float]] = {run: [] for run in options.runs}
+    found: dict[str, Any] = {"times": times}
     with tempfile.TemporaryDirectory() as folder:
-        for batch_size in dict.fromkeys((options.batch_size, options.batch_size // 2)):
-            kinds = ("overlapped",) if alone else KINDS if batch_size == options.batch_size else ("bucketed",)
-            made = {kind: trainer_of(kind, batch_size, folder, options.steps) for kind in kinds}
-            for round_ in range(ROUNDS):
-                for kind in kinds[round_ % len(kinds) :] + kinds[: round_ % len(kinds)]:
-                    trainer, clock = made[kind]
-                    clock.times.clear()
-                    trainer.train()
-                    times.setdefault(f"{kind} {batch_size}", []).append(statistics.median(clock.times[SKIPPED:]))
-                    found["parameters"] = sum(p.numel() for p in trainer.model.parameters())
-                    if kind == "bucketed":
-                        found["buckets"] = len(trainer.averaging.buckets)
-    if not alone:
+        made = {run: trainer_of(run, folder, options.steps) for run in options.runs}
+        for round_ in range(ROUNDS):
+            turn = round_ % len(options.runs)
+            for run in options.runs[turn:] + options.runs[:turn]:
+                trainer, clock = made[run]
+                clock.times.clear()
+                trainer.train()
+                times[run].append(statistics.median(clock.times[SKIPPED:]))
+                found["parameters"] = sum(p.numel() for p in trainer.model.parameters())
+                if run.startswith("bucketed"):
+                    found["buckets"] = len(trainer.averaging.buckets)
+    found["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    if place.size > 1:
         found |= exchange_times(found["parameters"])
     if place.is_main:
-        Path(options.measure).write_text(json.dumps(found | {"times": times}))
+        Path(options.measure).write_text(json.dumps(found))
 
 
-def start(ranks: int, options: argparse.Namespace, file: Path) -> dict[str, Any]:
-    """Measure on so many ranks, in processes of their own."""
+def start(ranks: int, runs: list[str], steps: int, folder: str | Path) -> dict[str, Any]:
+    """Measure these runs, each a kind and a batch size such as "bucketed 8", in turns on so many ranks, in processes of
+    their own.
+
+    Raises:
+        RuntimeError: one of the processes failed.
+    """
+    file = Path(folder, f"{ranks}.json")
     launcher = ["-m", "torch.distributed.run", f"--nproc_per_node={ranks}", "--standalone"] if ranks > 1 else []
-    arguments = ["--measure", str(file), "--steps", str(options.steps), "--batch_size", str(options.batch_size)]
+    arguments = ["--measure", str(file), "--steps", str(steps), "--runs", *runs]
     quiet = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
     command = [sys.executable, *launcher, "-m", "benchmarks.distributed", *arguments]
     done = subprocess.run(command, env=os.environ | quiet, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     if done.returncode:
-        sys.exit(done.stderr)
+        raise RuntimeError(f"{ranks} ranks ended with {done.returncode}: {done.stderr[-2000:]}")
     return json.loads(file.read_text())
 
 
@@ -182,7 +189,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--json", type=file_to_write, metavar="FILE", help="also write the result to this file")
     parser.add_argument("--steps", type=count, default=6, help="steps of each run; the first two do not count")
     parser.add_argument("--batch_size", type=count, default=8, help="rows on each rank; half of it is measured, too")
-    parser.add_argument("--measure", help=argparse.SUPPRESS)
+    for name in ("--measure", "--runs"):  # what it tells the processes that it starts
+        parser.add_argument(name, nargs="+" if name == "--runs" else None, help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     if options.measure:
         measure(options)
@@ -194,8 +202,10 @@ def main(argv: list[str] | None = None) -> int:
     import torch
     import transformers
 
+    batch, half = options.batch_size, options.batch_size // 2
     with tempfile.TemporaryDirectory() as folder:
-        two, one = (start(ranks, options, Path(folder, f"{ranks}.json")) for ranks in (2, 1))
+        two = start(2, [*(f"{kind} {batch}" for kind in KINDS), f"bucketed {half}"], options.steps, folder)
+        one = start(1, [f"overlapped {batch}", f"overlapped {half}"], options.steps, folder)
     result = summarise(two, one, options.batch_size)
     versions = {module.__name__: module.__version__ for module in (torch, transformers, accelerate)}
     result["machine"] = {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count(), **versions}

@@ -73,11 +73,12 @@ def measure(work: Work, limit: float, repeats: int = 3) -> Iterator[dict[str, An
             lines.setdefault(name, {"sizes": [], "seconds": [], "megabytes": []})
         sides = {name: run for name, run in sides.items() if _expected(lines[name], size) * (repeats + 2) <= limit}
         calls = {name: warm_up(run)[1] for name, run in sides.items()}
-        rounds = [{name: clock(run, calls[name]).seconds for name, run in sides.items()} for _ in range(repeats)]
+        rounds = [{name: clock(run, calls[name]) for name, run in sides.items()} for _ in range(repeats)]
         for name, run in sides.items():
+            peak = rounds[-1][name].facts.get("peak_bytes")
             lines[name]["sizes"].append(size)
-            lines[name]["seconds"].append(median(seconds[name] for seconds in rounds))
-            lines[name]["megabytes"].append(peak_memory(run) / 1e6)
+            lines[name]["seconds"].append(median(timed[name].seconds for timed in rounds))
+            lines[name]["megabytes"].append((peak_memory(run) if peak is None else peak) / 1e6)
     for name, line in lines.items():
         yield {
             "work": work.name,
@@ -93,11 +94,15 @@ def _expected(line: dict[str, Any], size: int) -> float:
     return line["seconds"][-1] * size / line["sizes"][-1] if line["sizes"] else 0.0
 
 
-def slope(sizes: list[int], seconds: list[float]) -> float:
-    """The exponent of growth over the largest sizes: 1 is linear, 2 is quadratic."""
+def slope(sizes: list[int], seconds: list[float]) -> float | None:
+    """The exponent of growth over the largest sizes: 1 is linear, 2 is quadratic; None of a single size."""
     if len(sizes) < 2:
-        return float("nan")
+        return None
     return float(np.polyfit(np.log(sizes[-SLOPE_OF:]), np.log(seconds[-SLOPE_OF:]), 1)[0])
+
+
+def show_slope(line: dict[str, Any]) -> str:
+    return "" if line["slope"] is None else f"{line['slope']:.2f}"
 
 
 def describe(line: dict[str, Any]) -> str:
@@ -105,7 +110,7 @@ def describe(line: dict[str, Any]) -> str:
         f"{size:,}: {show(seconds)}, {megabytes:.0f} MB"
         for size, seconds, megabytes in zip(line["sizes"], line["seconds"], line["megabytes"], strict=True)
     )
-    return f"{line['work']:<34} {line['side']:<24} slope {line['slope']:.2f}   {points}"
+    return f"{line['work']:<34} {line['side']:<24} slope {show_slope(line)}   {points}"
 
 
 def table(document: dict[str, Any]) -> str:
@@ -118,7 +123,7 @@ def table(document: dict[str, Any]) -> str:
     ]
     for line in document["growth"]:
         size, seconds, megabytes = (line[name][-1] for name in ("sizes", "seconds", "megabytes"))
-        row = (line["work"], line["size"], line["side"], f"{line['slope']:.2f}", f"{size:,}", show(seconds))
+        row = (line["work"], line["size"], line["side"], show_slope(line), f"{size:,}", show(seconds))
         lines.append(f"| {' | '.join(row)} | {megabytes:.0f} MB |")
     return "\n".join(lines)
 

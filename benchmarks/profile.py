@@ -4,7 +4,11 @@ python -m benchmarks.profile [--quick] [--json FILE]
 """
 
 import argparse
+import contextlib
 import json
+from dataclasses import replace
+from functools import partial
+from statistics import median
 from typing import Any
 
 from benchmarks.harness import show
@@ -26,6 +30,7 @@ GROUPS = {
     "elementwise": ("aten::mul", "aten::add", "aten::sum", "aten::div", "aten::sub"),
     "zeroing memory": ("aten::zero", "aten::fill_", "aten::empty"),
 }
+TURNS = 3
 OUTSIDE, OTHER = "Python, data, waiting", "other operators"
 
 
@@ -42,11 +47,15 @@ def main() -> None:
     from minift.files import write_json
 
     prepare_environment(options.threads)
+    from benchmarks.apart import Apart
+
     command = "python -m benchmarks.profile" + (" --quick" if options.quick else "")
     document = {"command": command, "machine": header(options.threads), "rates": rates(), "steps": []}
     for name, job, paths in jobs(options.quick):
         for path, arguments in paths.items():
-            document["steps"].append(profile(name, path, job, arguments, document["rates"]))
+            made_of = (name, path, job, arguments, document["rates"])
+            with contextlib.closing(Apart(options.threads, partial, profile, *made_of)) as apart:
+                document["steps"].append(apart())
             print(json.dumps(document["steps"][-1]), flush=True)
             if options.json:
                 write_json(options.json, document)
@@ -78,21 +87,22 @@ def jobs(quick: bool) -> list[tuple[str, Any, dict[str, dict[str, Any]]]]:
 def profile(name: str, path: str, job: Any, arguments: dict[str, Any], rates: dict[str, float]) -> dict[str, Any]:
     """The seconds of a step by group of operators, and its model FLOPs utilisation.
 
-    The seconds and the utilisation come from steps that are not profiled; the shares from as many that are.
+    The seconds and the utilisation come from the median of turns that are not profiled, all over the same rows; the
+    shares from one that is.
     """
     import time
 
-    import numpy as np
     import torch
 
     import minift
-    from benchmarks.training import SKIPPED, make_model, train, turns
+    from benchmarks.training import SKIPPED, Training, make_model, train
 
     steps = SKIPPED + 4
-    turn = turns(job, minift, arguments, steps)
+    job = replace(job, rows=job.turn(0, steps))
+    turn = Training(job, "minift", arguments, steps)
     turn()
-    seconds = turn().seconds
-    lengths = np.diff(job.turn(0, steps).column_arrow("input_ids")[0])
+    seconds = median(turn().seconds for _ in range(TURNS))
+    lengths = job.lengths()
     model = make_model(job, minift)
     profiler = torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU])
 
@@ -107,7 +117,7 @@ def profile(name: str, path: str, job: Any, arguments: dict[str, Any], rates: di
             wall = time.perf_counter() - began
             profiler.__exit__(None, None, None)
 
-    train(job, minift, model, job.turn(0, steps), arguments, steps, stamp)
+    train(job, minift, model, job.rows, arguments, steps, stamp)
     flops = job.flops(model.config, lengths) / steps
     rate = rates["bfloat16" if arguments.get("bf16") else "float32"]
     shares = by_group(profiler.events(), wall)

@@ -170,7 +170,7 @@ def draw_growth(series: list[dict[str, Any]]) -> Any:
     for axes, work in zip(grid.flat, works, strict=False):
         for line in (line for line in series if line["work"] == work):
             color = BLUE if line["side"].startswith("minift") else GREY
-            label = f"{line['side']} (slope {line['slope']:.2f})"
+            label = f"{line['side']} (slope {growth.show_slope(line)})"
             axes.loglog(line["sizes"], line["seconds"], marker="o", markersize=3, color=color, label=label)
         axes.set_title(work, fontsize=8)
         axes.set_xlabel(next(line["size"] for line in series if line["work"] == work), fontsize=7)

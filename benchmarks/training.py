@@ -2,12 +2,16 @@
 
 import contextlib
 import io
+import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache
+from importlib import import_module
 from itertools import count
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -16,6 +20,7 @@ import torch
 
 import minift
 from benchmarks import workloads
+from benchmarks.apart import Apart
 from benchmarks.checks import close
 from benchmarks.flops import training_flops
 from benchmarks.harness import Case, Side, Timed
@@ -29,9 +34,8 @@ NO_DROPOUT = {
     "bert": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},
     "distilbert": {"dropout": 0.0, "attention_dropout": 0.0, "seq_classif_dropout": 0.0},
 }
-# What minift can do beyond the plain path, all but the precision, and but keep_memory: that holds for a whole process,
-# which the peer is in, too.
-FAST = {"padding_free": True, "fast_dropout": True, "optim": "adamw_torch_fused"}
+# What minift can do beyond the plain path, all but the precision
+FAST = {"padding_free": True, "fast_dropout": True, "keep_memory": True, "optim": "adamw_torch_fused"}
 FAST_MASKED = FAST | {"sparse_mlm_head": True}
 
 
@@ -50,17 +54,20 @@ class Variant:
 class Job:
     """What is trained: the checkpoint in `path` as a `task` (of the AutoModel's name) on batches of tokenised `rows`.
 
-    `collator` makes the collator of a library from its tokenizer; `labelled` is the share of tokens with a label of
-    their own.
+    `labelled` is the share of tokens with a label of their own.
     """
 
-    path: Any
+    path: Path
     task: str
     rows: Dataset
     batch: int
-    collator: Callable[[ModuleType, Any], Callable]
     labelled: float = 0.0
     device: str = "cpu"
+
+    def collator(self, library: ModuleType, tokenizer: Any) -> Callable:
+        if self.task == "MaskedLM":
+            return library.DataCollatorForLanguageModeling(tokenizer, mlm_probability=self.labelled)
+        return library.DataCollatorWithPadding(tokenizer)
 
     def lengths(self) -> np.ndarray:
         """Tokens of each row."""
@@ -87,32 +94,40 @@ class Job:
         return self.rows.select(range(start, start + size))
 
 
-def case(
+def compare(
     name: str, job: Job, variants: list[Variant], settings: Settings, steps: int, peer: Variant | None = None
-) -> Case:
-    """All variants of minift beside one transformers Trainer, `steps` steps a turn."""
-    import transformers
-
+) -> Iterator[Case]:
+    """All variants of minift beside one transformers Trainer, `steps` steps a turn, each in a process of its own, which
+    ends when the case is done with."""
     peer = peer or Variant("transformers Trainer")
-    expected = cache(partial(first_steps, job, transformers, {"bf16": peer.arguments.get("bf16", False)}))
+    with ExitStack() as processes:
 
-    def check(variant: Variant) -> Callable[[Any, Any], None]:
-        return lambda *_: close(variant.tolerance)(expected(), first_steps(job, minift, variant.arguments))
+        def side(library: str, variant: Variant) -> Apart:
+            training = Apart(settings.threads, Training, job, library, variant.arguments, steps)
+            return processes.enter_context(contextlib.closing(training))
 
-    lengths = job.lengths()
-    config = minift.AutoConfig.from_pretrained(job.path)
-    flops = job.flops(config, lengths) * job.batch / len(lengths)  # of a step
-    ours = [
-        Side(v.name, turns(job, minift, v.arguments, steps), check(v), v.target, flops / matmul_rate(job, v))
-        for v in variants
-    ]
-    facts = {
-        "floor": "FLOP of the real tokens at the measured rate of matrix products in this precision",
-        "flop_a_step": flops,
-        "padding_factor": job.padding_factor(),
-    }
-    repeats = settings.pick(quick=2, full=5)
-    return Case(name, Side(peer.name, turns(job, transformers, peer.arguments, steps)), ours, repeats, facts)
+        theirs, ours = side("transformers", peer), [side("minift", variant) for variant in variants]
+        expected = cache(lambda: theirs.ask("first_steps"))
+
+        def check(variant: Variant, side: Apart) -> Callable[[Any, Any], None]:
+            return lambda *_: close(variant.tolerance)(expected(), side.ask("first_steps"))
+
+        lengths = job.lengths()
+        flops = job.flops(minift.AutoConfig.from_pretrained(job.path), lengths) * job.batch / len(lengths)  # of a step
+        yield Case(
+            name,
+            Side(peer.name, theirs),
+            [
+                Side(v.name, mine, check(v, mine), v.target, flops / matmul_rate(job, v))
+                for v, mine in zip(variants, ours, strict=True)
+            ],
+            settings.pick(quick=2, full=7),
+            {
+                "floor": "FLOP of the real tokens at the measured rate of matrix products in this precision",
+                "flop_a_step": flops,
+                "padding_factor": job.padding_factor(),
+            },
+        )
 
 
 def matmul_rate(job: Job, variant: Variant) -> float:
@@ -120,51 +135,67 @@ def matmul_rate(job: Job, variant: Variant) -> float:
     return rates(job.device)["bfloat16" if variant.arguments.get("bf16") else "float32"]
 
 
-def turns(job: Job, library: ModuleType, arguments: dict[str, Any], steps: int) -> Callable[[], Timed]:
-    """A function that trains one turn further and gives the seconds of a step."""
-    model, numbers = None, count()
+class Training:
+    """A library's Trainer at work on a job, turn after turn."""
 
-    def work() -> Timed:
-        nonlocal model
-        model = model or make_model(job, library)
+    def __init__(self, job: Job, library: str, arguments: dict[str, Any], steps: int):
+        self.job, self.library, self.arguments, self.steps = job, import_module(library), arguments, steps
+        self.model, self.turns = None, count()
+
+    def __call__(self) -> Timed:
+        """Train one turn further: the seconds of a step."""
+        self.model = self.model or make_model(self.job, self.library)
         stamps = []
 
         def stamp(step: int) -> None:
-            if step in (SKIPPED, steps):
-                if job.device == "cuda":
+            if step in (SKIPPED, self.steps):
+                if self.job.device == "cuda":
                     torch.cuda.synchronize()
                 stamps.append(time.perf_counter())
 
-        train(job, library, model, job.turn(next(numbers), steps), arguments, steps, stamp)
-        return Timed((stamps[1] - stamps[0]) / (steps - SKIPPED))
+        rows = self.job.turn(next(self.turns), self.steps)
+        train(self.job, self.library, self.model, rows, self.arguments, self.steps, stamp)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return Timed((stamps[1] - stamps[0]) / (self.steps - SKIPPED), facts={"resident_bytes": peak})
 
-    return work
+    def first_steps(self) -> dict[str, list[float]]:
+        """Losses and gradient norms of the first steps, without dropout: what is left is the same arithmetic on both
+        sides.
 
+        A new head's losses are near ln 2 whatever the encoder does; its gradient norms are not.
+        """
+        kind = self.library.AutoConfig.from_pretrained(self.job.path).model_type
+        model = make_model(self.job, self.library, **NO_DROPOUT[kind])
+        logged = {**self.arguments, "logging_steps": 1}
+        trainer = train(self.job, self.library, model, self.job.turn(0, CHECKED), logged, CHECKED)
+        logged = [entry for entry in trainer.state.log_history if "loss" in entry]
+        return {name: [entry[name] for entry in logged] for name in ("loss", "grad_norm")}
 
-def first_steps(job: Job, library: ModuleType, arguments: dict[str, Any]) -> dict[str, list[float]]:
-    """Losses and gradient norms of the first steps, without dropout: what is left is the same arithmetic on both sides.
-
-    A new head's losses are near ln 2 whatever the encoder does; its gradient norms are not.
-    """
-    kind = library.AutoConfig.from_pretrained(job.path).model_type
-    model = make_model(job, library, **NO_DROPOUT[kind])
-    trainer = train(job, library, model, job.turn(0, CHECKED), {**arguments, "logging_steps": 1}, CHECKED)
-    logged = [entry for entry in trainer.state.log_history if "loss" in entry]
-    return {name: [entry[name] for entry in logged] for name in ("loss", "grad_norm")}
-
-
-def curve(job: Job, sides: dict[str, tuple[ModuleType, dict[str, Any]]], steps: int, every: int) -> Iterator[dict]:
-    """The training loss over time of each side, one after the other, for the report's picture."""
-    for name, (library, arguments) in sides.items():
+    def curve(self, every: int) -> dict[str, list[float]]:
+        """The training loss over time, for the report's picture."""
         stamps = {}  # step -> when it ended; 0: when the first began
-        arguments = {**arguments, "logging_steps": every}
         trainer = train(
-            *(job, library, make_model(job, library), job.turn(0, steps), arguments, steps),
-            lambda step, stamps=stamps: stamps.update({step: time.perf_counter()}),
+            *(self.job, self.library, make_model(self.job, self.library), self.job.turn(0, self.steps)),
+            *({**self.arguments, "logging_steps": every}, self.steps),
+            lambda step: stamps.update({step: time.perf_counter()}),
         )
         logged = [entry for entry in trainer.state.log_history if "loss" in entry]
         seconds = [stamps[entry["step"]] - stamps[0] for entry in logged]
-        yield {"side": name, "seconds": seconds, "loss": [entry["loss"] for entry in logged]}
+        return {"seconds": seconds, "loss": [entry["loss"] for entry in logged]}
+
+
+def curves(
+    name: str, job: Job, fast: dict[str, Any], settings: Settings, steps: int, every: int
+) -> Iterator[dict[str, Any]]:
+    """The training loss over time of both libraries, one after the other, each in a process of its own."""
+    sides = {
+        "transformers Trainer": ("transformers", {}),
+        "minift, plain": ("minift", {}),
+        "minift, fast, bf16": ("minift", fast | {"bf16": True}),
+    }
+    for side, (library, arguments) in sides.items():
+        with contextlib.closing(Apart(settings.threads, Training, job, library, arguments, steps)) as training:
+            yield {"case": f"{name}: training loss", "side": side, **training.ask("curve", every)}
 
 
 def make_model(job: Job, library: ModuleType, **overrides: Any) -> Any:

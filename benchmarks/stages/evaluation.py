@@ -3,24 +3,23 @@
 import contextlib
 import io
 from collections.abc import Callable, Iterator
-from functools import partial
-from types import ModuleType
+from contextlib import ExitStack
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 import minift
 from benchmarks import workloads
+from benchmarks.apart import Apart
 from benchmarks.checks import close
 from benchmarks.harness import Case, Side
 from benchmarks.settings import Settings
 from benchmarks.stages.classification import classify
-from benchmarks.training import FAST, Variant, make_model, matmul_rate
+from benchmarks.training import FAST, Job, Variant, make_model, matmul_rate
 
 
 def cases(settings: Settings) -> Iterator[Case]:
-    import transformers
-
     data = workloads.tokenised_pairs("validation")
     data = data.select(range(settings.pick(quick=len(data) // 4, full=len(data))))
     job = classify(data, 8)
@@ -33,49 +32,59 @@ def cases(settings: Settings) -> Iterator[Case]:
         variants.append(Variant("sorted, fast, fp32", sorted_rows | FAST, 1.5, 1e-5))
         variants.append(Variant("sorted, fast, bf16", sorted_rows | FAST | {"bf16": True}, None, 0.05))
     flops = job.flops(minift.AutoConfig.from_pretrained(job.path), job.lengths()) / 3  # forward alone
-    peer = evaluator(transformers, job, {})
-    ours = [(v, evaluator(minift, job, v.arguments)) for v in variants]
-    yield Case(
-        f"evaluate {len(data)} rows of MRPC, MiniLM, batch 8",
-        Side("Trainer.evaluate", partial(evaluate, peer)),
-        [
-            Side(v.name, partial(evaluate, mine), same_logits(peer, mine, v), v.target, flops / matmul_rate(job, v))
-            for v, mine in ours
-        ],
-        facts={"floor": "FLOP of the real tokens at the measured rate of matrix products in this precision"},
-        repeats=settings.pick(quick=2, full=5),
-    )
+    with ExitStack() as processes:
+
+        def side(library: str, arguments: dict[str, Any]) -> Apart:
+            return processes.enter_context(
+                contextlib.closing(Apart(settings.threads, Evaluation, job, library, arguments))
+            )
+
+        peer, ours = side("transformers", {}), [side("minift", variant.arguments) for variant in variants]
+        yield Case(
+            f"evaluate {len(data)} rows of MRPC, MiniLM, batch 8",
+            Side("Trainer.evaluate", peer),
+            [
+                Side(v.name, mine, same_logits(peer, mine, v), v.target, flops / matmul_rate(job, v))
+                for v, mine in zip(variants, ours, strict=True)
+            ],
+            facts={"floor": "FLOP of the real tokens at the measured rate of matrix products in this precision"},
+            repeats=settings.pick(quick=2, full=7),
+        )
 
 
-def evaluator(library: ModuleType, job: Any, arguments: dict[str, Any]) -> Any:
-    """A Trainer that can evaluate."""
-    args = library.TrainingArguments(
-        output_dir=str(workloads.folder() / "evaluate"),
-        per_device_eval_batch_size=job.batch,
-        report_to="none",
-        disable_tqdm=True,
-        use_cpu=True,
-        **arguments,
-    )
-    data = job.rows if library is minift else workloads.as_peer(job.rows)
-    collate = job.collator(library, library.AutoTokenizer.from_pretrained(job.path))
-    return library.Trainer(
-        make_model(job, library), args, collate, eval_dataset=data, compute_metrics=lambda p: accuracy(*p)
-    )
+class Evaluation:
+    """A library's Trainer that evaluates; calling it gives the loss."""
+
+    def __init__(self, job: Job, library: str, arguments: dict[str, Any]):
+        library = import_module(library)
+        args = library.TrainingArguments(
+            output_dir=str(workloads.folder() / "evaluate"),
+            per_device_eval_batch_size=job.batch,
+            report_to="none",
+            disable_tqdm=True,
+            use_cpu=True,
+            **arguments,
+        )
+        data = job.rows if library is minift else workloads.as_peer(job.rows)
+        collate = job.collator(library, library.AutoTokenizer.from_pretrained(job.path))
+        self.trainer = library.Trainer(
+            make_model(job, library), args, collate, eval_dataset=data, compute_metrics=lambda p: accuracy(*p)
+        )
+
+    def __call__(self) -> float:
+        with contextlib.redirect_stdout(io.StringIO()):
+            return self.trainer.evaluate()["eval_loss"]
+
+    def logits(self) -> np.ndarray:
+        return self.trainer.predict(self.trainer.eval_dataset).predictions
 
 
-def evaluate(trainer: Any) -> float:
-    with contextlib.redirect_stdout(io.StringIO()):
-        return trainer.evaluate()["eval_loss"]
-
-
-def same_logits(peer: Any, trainer: Any, variant: Variant) -> Callable[[Any, Any], None]:
+def same_logits(peer: Apart, side: Apart, variant: Variant) -> Callable[[Any, Any], None]:
     """The check: the loss, and the logits row by row, which rows left in another order would not stand."""
 
     def check(theirs: float, ours: float) -> None:
         close(variant.tolerance)(theirs, ours)
-        expected, found = (each.predict(each.eval_dataset).predictions for each in (peer, trainer))
-        close(10 * variant.tolerance)(expected, found)
+        close(10 * variant.tolerance)(peer.ask("logits"), side.ask("logits"))
 
     return check
 

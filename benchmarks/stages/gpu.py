@@ -9,7 +9,7 @@ from benchmarks.harness import Case
 from benchmarks.settings import Settings
 from benchmarks.stages.classification import classify
 from benchmarks.stages.masked import masked
-from benchmarks.training import FAST, FAST_MASKED, Variant, case
+from benchmarks.training import FAST, FAST_MASKED, Variant, compare
 
 BF16 = {"bf16": True}
 COMPILED = {"torch_compile": True}
@@ -39,4 +39,4 @@ def cases(settings: Settings) -> Iterator[Case | str]:
             ]
             if not settings.quick:
                 variants.append(Variant("fast, bf16, compiled", fast | BF16 | COMPILED, target, tolerance=0.05))
-            yield case(name, job, variants, settings, steps, peer)
+            yield from compare(name, job, variants, settings, steps, peer)

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from minift.data.transform import LazyBatch
+from minift.data.transform import UNTOUCHED, LazyBatch
 
 if TYPE_CHECKING:
     from minift.data.dataset import Dataset
@@ -156,7 +156,9 @@ def chunk_dataset(
 
 def _as_table(batch: LazyBatch) -> pa.Table:
     """The batch as Arrow; columns that nobody has read yet are Arrow already."""
-    return pa.table({name: batch.table[name] if name in batch.untouched else pa.array(batch[name]) for name in batch})
+    return pa.table(
+        {name: batch.table[name] if batch.data[name] is UNTOUCHED else pa.array(batch[name]) for name in batch}
+    )
 
 
 def _holds_lists(type_: pa.DataType) -> bool:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from minift.data.dataset import Dataset
 
 RELEASE_EVERY = 8  # batches between two calls of `release_pages`
+UNTOUCHED = object()  # stands in a lazy batch for a column that nobody has read or set
 
 
 class LazyBatch(MutableMapping):
@@ -33,25 +34,25 @@ class LazyBatch(MutableMapping):
     the Arrow data that it still is.
     """
 
+    __slots__ = ("table", "data")
+
     def __init__(self, table: pa.Table):
         self.table = table
-        self.data: dict[str, Any] = dict.fromkeys(table.column_names)
-        self.untouched = set(table.column_names)
+        self.data: dict[str, Any] = dict.fromkeys(table.column_names, UNTOUCHED)
 
     def __getitem__(self, name: str) -> Any:
-        if name in self.untouched:
-            self[name] = self._decode(name)
-        return self.data[name]
+        value = self.data[name]
+        if value is UNTOUCHED:
+            value = self.data[name] = self._decode(name)
+        return value
 
     def _decode(self, name: str) -> Any:
         return Format().column(self.table[name])
 
     def __setitem__(self, name: str, value: Any) -> None:
-        self.untouched.discard(name)
         self.data[name] = value
 
     def __delitem__(self, name: str) -> None:
-        self.untouched.discard(name)
         del self.data[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -70,9 +71,11 @@ class LazyBatch(MutableMapping):
 class LazyRow(LazyBatch):
     """One row of a batch; its neighbours share what has been decoded."""
 
+    __slots__ = ("_batch", "_index")
+
     def __init__(self, batch: LazyBatch, names: list[str], index: int):
         self.table, self._batch, self._index = batch.table, batch, index
-        self.data, self.untouched = dict.fromkeys(names), set(names)
+        self.data = dict.fromkeys(names, UNTOUCHED)
 
     def _decode(self, name: str) -> Any:
         return self._batch[name][self._index]
@@ -249,7 +252,7 @@ def _merged(
 def _touched(batch: Mapping) -> dict[str, Any]:
     """What a dict holds; of a lazy one, only what the function has read or set, and so may have changed."""
     if isinstance(batch, LazyBatch):
-        return {name: value for name, value in batch.data.items() if name not in batch.untouched}
+        return {name: value for name, value in batch.data.items() if value is not UNTOUCHED}
     return dict(batch)
 
 
