@@ -12,8 +12,9 @@ DISTILBERT_BASE = HUB / "models" / "distilbert" / "distilbert-base-uncased"  # c
 MINILM = HUB / "models" / "sentence-transformers" / "all-MiniLM-L6-v2"
 
 
-def require_hub() -> None:
-    """End the script, and say why, where the real data is not there."""
-    if not HUB.is_dir():
-        print(f"not measured: there is no real data at {HUB}; set MINIFT_HUB to a folder of Hub repositories")
-        sys.exit(0)
+def require(*folders: Path) -> None:
+    """End the script, and say why, where some of the real data is not there."""
+    for folder in folders:
+        if not folder.is_dir():
+            print(f"not measured: there is no {folder}; set MINIFT_HUB to a folder of Hub repositories")
+            sys.exit(0)

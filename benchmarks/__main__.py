@@ -39,7 +39,7 @@ def main() -> int:
 
     settings = Settings(options.quick, options.threads)
     command = " ".join(["python -m benchmarks", *sys.argv[1:]])
-    document = {"command": command, "data": workloads.SOURCE, "machine": header(options.threads), "rates": rates()}
+    document = {"command": command, "data": workloads.SOURCE, "machine": header(options.threads), "rates": rates("cpu")}
     document |= {"rows": [], "notes": [], "curves": []}
     print(json.dumps(document, indent=2), flush=True)
     failed = 0

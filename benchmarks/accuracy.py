@@ -9,7 +9,7 @@ import io
 import tempfile
 from statistics import mean, stdev
 
-from benchmarks import MINILM, MRPC, require_hub
+from benchmarks import MINILM, MRPC, require
 from benchmarks.options import add_options
 
 PATHS = ("plain", "fast, bf16")
@@ -25,7 +25,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.json is None:
         parser.error("--json FILE is needed: the results are kept there from seed to seed")
-    require_hub()
+    require(MINILM, MRPC)
 
     from benchmarks.__main__ import prepare_environment
     from minift.files import read_json, write_json

@@ -16,22 +16,23 @@ _made: Any = None  # in the process apart: what `make` gave
 class Apart:
     """What `make(*arguments)` gives, kept in another process; calling this calls that.
 
-    Everything that goes there or comes back is pickled. The process starts with the first call and ends with `close`;
-    an error there is raised here.
+    Everything that goes there or comes back is pickled. The process starts at once, beside others, and ends with
+    `close`; an error there is raised by the next call here.
     """
 
     def __init__(self, threads: int, make: Callable[..., Any], *arguments: Any):
-        self._make, self._arguments = make, arguments
-        self._processes = ProcessPoolExecutor(
-            1, multiprocessing.get_context("spawn"), initializer=_prepare, initargs=(threads, folder())
-        )
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["benchmarks.training", "transformers.trainer"])  # imported once for all
+        self._processes = ProcessPoolExecutor(1, context, initializer=_prepare, initargs=(threads, folder()))
+        self._start = self._processes.submit(_make, make, arguments)
 
     def __call__(self) -> Any:
         return self.ask("__call__")
 
     def ask(self, method: str, *arguments: Any) -> Any:
         """Call a method of what was made."""
-        return self._processes.submit(_ask, self._make, self._arguments, method, arguments).result()
+        self._start.result()
+        return self._processes.submit(_ask, method, arguments).result()
 
     def close(self) -> None:
         self._processes.shutdown()
@@ -42,7 +43,10 @@ def _prepare(threads: int, temporary: Path) -> None:
     prepare_environment(threads)
 
 
-def _ask(make: Callable[..., Any], made_of: tuple, method: str, arguments: tuple) -> Any:
+def _make(make: Callable[..., Any], arguments: tuple) -> None:
     global _made
-    _made = _made or make(*made_of)
+    _made = make(*arguments)
+
+
+def _ask(method: str, arguments: tuple) -> Any:
     return getattr(_made, method)(*arguments)

@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks import MINILM, MRPC, require_hub
+from benchmarks import MINILM, MRPC, require
 from benchmarks.options import count, file_to_write
 from minift.files import write_json
 
@@ -197,7 +197,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     if options.steps <= SKIPPED or options.batch_size < 2:
         parser.error(f"needs more than {SKIPPED} steps, and at least 2 rows in a batch")
-    require_hub()
+    require(MINILM, MRPC)
     import accelerate
     import torch
     import transformers

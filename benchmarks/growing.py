@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 import minift
-from benchmarks import workloads
+from benchmarks import MINILM, MRPC, workloads
 from benchmarks.distributed import start
 from benchmarks.growth import Work
 from benchmarks.harness import Timed
@@ -39,8 +39,8 @@ def works(settings: Settings) -> Iterator[Work]:
         "step of MiniLM, 64 tokens", "batch", settings.pick(quick=[2, 8], full=[2, 4, 8, 16, 32]), lambda n: step(n, 64)
     )
     yield Work("step of MiniLM, batch 4", "tokens", settings.pick(quick=[32, 128], full=lengths), lambda n: step(4, n))
-    if workloads.REAL:
-        yield Work("step of MiniLM, batch 8 each", "ranks", settings.pick(quick=[1, 2], full=[1, 2, 4]), on_ranks)
+    if MINILM.is_dir() and MRPC.is_dir() and not settings.quick:
+        yield Work("step of MiniLM, batch 8 each", "ranks", [1, 2, 4], on_ranks)
     yield Work("AdamW", "parameters", [10**power for power in range(4, settings.pick(quick=7, full=9))], adamw)
     yield Work("load a model", "layers", settings.pick(quick=[1, 4], full=[1, 2, 4, 8, 12]), load)
 
@@ -142,7 +142,7 @@ def backward(model: torch.nn.Module, batch: dict) -> None:
 
 
 def on_ranks(ranks: int) -> dict[str, Callable]:
-    """On MRPC, by gloo, one thread each, every rank with a batch of its own; measured here, in processes of their own."""
+    """On MRPC, by gloo, one thread and a batch for each rank; measured here, in processes of their own."""
     kinds = {"minift": "overlapped 8", "accelerate, DDP": "transformers 8"}
     found = {side: start(ranks, [run], 6, workloads.folder()) for side, run in kinds.items()}
     timed = {

@@ -57,7 +57,7 @@ def _gpu() -> str | None:
 
 
 @functools.cache
-def rates(device: str = "cpu") -> dict[str, float]:
+def rates(device: str) -> dict[str, float]:
     """Bytes a second that memory is copied at (read and written counted), and FLOP a second of matrix products."""
     import torch
 

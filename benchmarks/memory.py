@@ -10,7 +10,7 @@ import threading
 import time
 from pathlib import Path
 
-from benchmarks import DISTILBERT_BASE, IMDB, require_hub
+from benchmarks import DISTILBERT_BASE, IMDB, require
 from minift.blocks import MAP_ROWS, tokenize
 from minift.data.chunk import chunk_dataset
 from minift.data.load import load_dataset
@@ -50,7 +50,7 @@ class Peak(threading.Thread):
 
 
 def main() -> None:
-    require_hub()
+    require(DISTILBERT_BASE, IMDB)
     peak = Peak()
     peak.start()
     print(f"after imports: {peak.first_anonymous:.0f} MB anonymous, {peak.first_resident:.0f} MB resident; above that:")

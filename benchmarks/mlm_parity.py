@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from benchmarks import IMDB, MINILM, require_hub
+from benchmarks import IMDB, MINILM, require
 
 SEED = 42
 
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, help="threads of torch; by default as torch has it")
     parser.add_argument("--data", default=Path(tempfile.gettempdir(), "minift-mlm-parity"), type=Path)
     options = parser.parse_args()
-    require_hub()
+    require(IMDB, MINILM)
     if options.threads:
         torch.set_num_threads(options.threads)
     blocks = prepare(options.data / f"{options.train_size}-{options.test_size}", options.train_size, options.test_size)

@@ -50,7 +50,7 @@ def main() -> None:
     from benchmarks.apart import Apart
 
     command = "python -m benchmarks.profile" + (" --quick" if options.quick else "")
-    document = {"command": command, "machine": header(options.threads), "rates": rates(), "steps": []}
+    document = {"command": command, "machine": header(options.threads), "rates": rates("cpu"), "steps": []}
     for name, job, paths in jobs(options.quick):
         for path, arguments in paths.items():
             made_of = (name, path, job, arguments, document["rates"])

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import MINILM, MRPC, require_hub
+from benchmarks import MINILM, MRPC, require
 
 COLUMNS = ["attention_mask", "input_ids", "token_type_ids"]
 TARGET = 5.0
@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--batch_size", type=int, default=8, help="rows in a batch [8]")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     options = parser.parse_args(argv)
-    require_hub()
+    require(MINILM, MRPC)
     import datasets
     import tensorflow as tf
 

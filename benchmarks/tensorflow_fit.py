@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import MINILM, MRPC, require_hub
+from benchmarks import MINILM, MRPC, require
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ["transformers==4.57.*", "tf-keras==2.21.*", "tensorflow==2.21.*"]
@@ -209,7 +209,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any] | None:
     options = parser.parse_args(argv)
     if options.serve:
         return serve(options.serve[0], Path(options.serve[1]))
-    require_hub()
+    require(MINILM, MRPC)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_job(folder, options.batches)

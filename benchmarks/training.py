@@ -35,7 +35,8 @@ NO_DROPOUT = {
     "distilbert": {"dropout": 0.0, "attention_dropout": 0.0, "seq_classif_dropout": 0.0},
 }
 # What minift can do beyond the plain path, all but the precision
-FAST = {"padding_free": True, "fast_dropout": True, "keep_memory": True, "optim": "adamw_torch_fused"}
+FUSED = {"optim": "adamw_torch_fused"}
+FAST = {"padding_free": True, "fast_dropout": True, "keep_memory": True, "clip_in_update": True} | FUSED
 FAST_MASKED = FAST | {"sparse_mlm_head": True}
 
 
@@ -100,6 +101,9 @@ def compare(
     """All variants of minift beside one transformers Trainer, `steps` steps a turn, each in a process of its own, which
     ends when the case is done with."""
     peer = peer or Variant("transformers Trainer")
+    lengths = job.lengths()
+    flops = job.flops(minift.AutoConfig.from_pretrained(job.path), lengths) * job.batch / len(lengths)  # of a step
+    floors = [flops / matmul_rate(job, variant) for variant in variants]
     with ExitStack() as processes:
 
         def side(library: str, variant: Variant) -> Apart:
@@ -112,14 +116,12 @@ def compare(
         def check(variant: Variant, side: Apart) -> Callable[[Any, Any], None]:
             return lambda *_: close(variant.tolerance)(expected(), side.ask("first_steps"))
 
-        lengths = job.lengths()
-        flops = job.flops(minift.AutoConfig.from_pretrained(job.path), lengths) * job.batch / len(lengths)  # of a step
         yield Case(
             name,
             Side(peer.name, theirs),
             [
-                Side(v.name, mine, check(v, mine), v.target, flops / matmul_rate(job, v))
-                for v, mine in zip(variants, ours, strict=True)
+                Side(v.name, mine, check(v, mine), v.target, floor)
+                for v, mine, floor in zip(variants, ours, floors, strict=True)
             ],
             settings.pick(quick=2, full=7),
             {

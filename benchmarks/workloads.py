@@ -11,18 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import BERT_BASE, DISTILBERT_BASE, HUB, IMDB, MINILM, MRPC
+from benchmarks import BERT_BASE, DISTILBERT_BASE, IMDB, MINILM, MRPC
 from minift.data.dataset import Dataset
 from minift.data.features import ClassLabel, Features, Value
 from minift.data.load import load_dataset
 from minift.data.tokenizer import AutoTokenizer, Tokenizer
 from minift.model.config import BertConfig, DistilBertConfig
 
-REAL = HUB.is_dir()
-SOURCE = (
-    f"real data and the real MiniLM of {HUB.name}; models of base size have random weights"
-    if REAL
-    else "generated data and random weights of the same shape"
+WANTED = {"IMDb": IMDB, "MRPC": MRPC, "MiniLM": MINILM, "BERT's and DistilBERT's vocabularies": BERT_BASE}
+FOUND, MISSING = ([name for name, path in WANTED.items() if path.is_dir() == there] for there in (True, False))
+SOURCE = "; ".join(
+    [f"real: {', '.join(FOUND)}"] * bool(FOUND)
+    + [f"generated, of the same shape: {', '.join(MISSING)}"] * bool(MISSING)
+    + ["models of base size have random weights"]
 )
 REVIEWS = 25_000  # rows of IMDb's training split
 PAIRS = {"train": 3_668, "validation": 408}  # of MRPC's splits
@@ -46,7 +47,7 @@ def folder() -> Path:
 @cache
 def reviews(rows: int = REVIEWS) -> Dataset:
     """``text`` and ``label``: IMDb's training reviews in their order, or generated ones of such lengths."""
-    if REAL:
+    if IMDB.is_dir():
         data = load_dataset(IMDB, split="train", cache_dir=folder() / "cache")
         return data.select(range(min(rows, len(data)))).flatten_indices()
     draw = np.random.default_rng(0)
@@ -58,7 +59,7 @@ def reviews(rows: int = REVIEWS) -> Dataset:
 @cache
 def pairs(split: str = "train") -> Dataset:
     """``sentence1``, ``sentence2``, ``label``: MRPC's pairs, or generated ones of such lengths."""
-    if REAL:
+    if MRPC.is_dir():
         return load_dataset(MRPC, "mrpc", split=split, cache_dir=folder() / "cache").remove_columns("idx")
     lengths = np.random.default_rng(0).normal(19, 5, (2, PAIRS[split])).clip(5, 35).astype(int)
     columns = {f"sentence{n + 1}": [generated_text(k, i) for i, k in enumerate(lengths[n])] for n in (0, 1)}
@@ -112,7 +113,7 @@ def _word(rank: int) -> str:
 @cache
 def minilm() -> Path:
     """A folder with an encoder of all-MiniLM-L6-v2's size: the real one, or random weights."""
-    if REAL:
+    if MINILM.is_dir():
         return MINILM
     from minift.model.auto import AutoModel
 
@@ -130,7 +131,7 @@ def checkpoint(kind: str) -> Path:
     path = folder() / kind
     AutoModelForMaskedLM.from_config({"bert": BertConfig, "distilbert": DistilBertConfig}[kind]()).save_pretrained(path)
     source = {"bert": BERT_BASE, "distilbert": DISTILBERT_BASE}[kind]
-    if not REAL:
+    if not source.is_dir():
         return _with_vocabulary(path)
     for file in source.glob("*token*"):
         shutil.copy(file, path)

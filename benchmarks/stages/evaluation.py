@@ -32,6 +32,7 @@ def cases(settings: Settings) -> Iterator[Case]:
         variants.append(Variant("sorted, fast, fp32", sorted_rows | FAST, 1.5, 1e-5))
         variants.append(Variant("sorted, fast, bf16", sorted_rows | FAST | {"bf16": True}, None, 0.05))
     flops = job.flops(minift.AutoConfig.from_pretrained(job.path), job.lengths()) / 3  # forward alone
+    floors = [flops / matmul_rate(job, variant) for variant in variants]
     with ExitStack() as processes:
 
         def side(library: str, arguments: dict[str, Any]) -> Apart:
@@ -44,8 +45,8 @@ def cases(settings: Settings) -> Iterator[Case]:
             f"evaluate {len(data)} rows of MRPC, MiniLM, batch 8",
             Side("Trainer.evaluate", peer),
             [
-                Side(v.name, mine, same_logits(peer, mine, v), v.target, flops / matmul_rate(job, v))
-                for v, mine in zip(variants, ours, strict=True)
+                Side(v.name, mine, same_logits(peer, mine, v), v.target, floor)
+                for v, mine, floor in zip(variants, ours, floors, strict=True)
             ],
             facts={"floor": "FLOP of the real tokens at the measured rate of matrix products in this precision"},
             repeats=settings.pick(quick=2, full=7),

@@ -26,7 +26,7 @@ def cases(settings: Settings) -> Iterator[Case]:
     batch = dict(collate(data.__getitems__(list(range(BATCH)))))
     job = classify(data, BATCH)
     models = [make_model(job, library, **NO_DROPOUT["bert"]) for library in (transformers, minift)]
-    flops = job.flops(models[1].config, batch["attention_mask"].sum(1).numpy()) / rates()["float32"]
+    flops = job.flops(models[1].config, batch["attention_mask"].sum(1).numpy()) / rates("cpu")["float32"]
     for name, work, floor in (("forward", forward, flops / 3), ("forward and backward", backward, flops)):
         theirs, ours = (partial(work, model, batch) for model in models)
         side = Side("model", ours, close(1e-4), 1.0, floor)

@@ -34,7 +34,7 @@ class LazyBatch(MutableMapping):
     the Arrow data that it still is.
     """
 
-    __slots__ = ("table", "data")
+    __slots__ = ("data", "table")
 
     def __init__(self, table: pa.Table):
         self.table = table

@@ -80,6 +80,8 @@ class TrainingArguments:
     """AdamW's term against division by zero."""
     max_grad_norm: float = 1.0
     """Norm to which the gradients are clipped; 0 clips nothing."""
+    clip_in_update: bool = False
+    """Clip within the update, without a pass of its own; needs "adamw_torch_fused". Equal but for rounding."""
     label_smoothing_factor: float = 0.0
     """Probability mass taken from the true class and spread over all of them."""
 
@@ -284,6 +286,8 @@ class TrainingArguments:
     def _check_combinations(self) -> None:
         if self.fp16 and self.bf16:
             raise ValueError("fp16 and bf16 exclude each other")
+        if self.clip_in_update and (self.fp16 or self.shard_optimizer):
+            raise ValueError("clip_in_update excludes fp16 and shard_optimizer")
         if self.load_best_model_at_end and self.save_strategy != "best":
             if self.eval_strategy == "no" or self.eval_strategy != self.save_strategy:
                 raise ValueError(

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch.nn import functional as F
 
 from minift.data.collate import DataCollatorWithPadding, default_data_collator
 from minift.model.checks import check_vocabulary
+from minift.optim.clipping import clip_in_update
 from minift.optim.schedule import get_scheduler
 from minift.train import checkpoint as ckpt
 from minift.train import distributed, report
@@ -204,11 +206,14 @@ class Trainer(Saving, CallbackHandler):
                 raise ValueError(f"the loss is {loss.item()} at step {step}: lower the learning rate, check the labels")
         self.averaging.finish()
         self.scaler.unscale_(self.optimizer)
-        self.grad_norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), args.max_grad_norm or math.inf)
+        clip = partial(clip_in_update, self.optimizer) if args.clip_in_update else torch.nn.utils.clip_grad_norm_
+        self.grad_norm = clip(self.model.parameters(), args.max_grad_norm or math.inf)
         self.fire("on_pre_optimizer_step")
         scale = self.scaler.get_scale()
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        if args.clip_in_update:
+            self.optimizer.grad_scale = None
         self.fire("on_optimizer_step")
         self.learning_rate = self.lr_scheduler.get_last_lr()[0]
         if self.scaler.get_scale() >= scale:  # it falls when float16 gradients overflowed and the step was left out

@@ -67,7 +67,7 @@ def test_accuracy_goes_on_where_it_was_stopped(monkeypatch, tmp_path, capsys):
         return {"accuracy": 0.8 + seed / 100, "f1": 0.9}
 
     monkeypatch.setattr(accuracy, "fine_tune", fine_tune)
-    monkeypatch.setattr(accuracy, "require_hub", lambda: None)
+    monkeypatch.setattr(accuracy, "require", lambda *folders: None)
     monkeypatch.setattr("benchmarks.__main__.prepare_environment", lambda threads: None)
     monkeypatch.setattr(sys, "argv", ["accuracy", "--seeds", "1", "3", "--json", str(file)])
     with pytest.raises(KeyboardInterrupt):

@@ -81,6 +81,26 @@ def test_the_compiled_optimizer_takes_the_same_steps(tmp_path):
     assert trainer.optimizer.compiled_update is not None
 
 
+@pytest.mark.parametrize("max_norm", [0.1, 100.0, 0.0])
+def test_clipping_in_the_update_takes_the_same_steps(tmp_path, max_norm):
+    """Clipped at every step, at none, and without a limit; the weights say whether it was this step's gradients."""
+    settings = {"optim": "adamw_torch_fused", "max_grad_norm": max_norm, "adam_epsilon": 0.01}
+    plain, fast = (make(tmp_path, clip_in_update=option, **settings) for option in (False, True))
+    for expected, found in zip(log_of(plain), log_of(fast), strict=True):
+        assert found == pytest.approx(expected, rel=1e-4)
+    for name, expected in plain.model.state_dict().items():
+        torch.testing.assert_close(fast.model.state_dict()[name], expected, rtol=1e-5, atol=1e-7)
+    assert fast.optimizer.grad_scale is None
+
+
+def test_clipping_in_the_update_needs_the_fused_kernel(tmp_path):
+    with pytest.raises(ValueError, match="clip_in_update needs optim='adamw_torch_fused'"):
+        make(tmp_path, clip_in_update=True).train()
+    for other in ("fp16", "shard_optimizer"):
+        with pytest.raises(ValueError, match="clip_in_update excludes fp16 and shard_optimizer"):
+            make(tmp_path, clip_in_update=True, optim="adamw_torch_fused", **{other: True})
+
+
 @pytest.mark.parametrize("name", ["padding_free", "sparse_mlm_head", "fast_dropout"])
 def test_options_are_for_models_that_have_them(tmp_path, name):
     trainer = make(tmp_path, **{name: True})
