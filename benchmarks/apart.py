@@ -16,8 +16,8 @@ _made: Any = None  # in the process apart: what `make` gave
 class Apart:
     """What `make(*arguments)` gives, kept in another process; calling this calls that.
 
-    Everything that goes there or comes back is pickled. The process starts at once, beside others, and ends with
-    `close`; an error there is raised by the next call here.
+    Everything that goes there or comes back is pickled. The process starts at once, beside others, and ends where the
+    ``with`` around it ends; an error there is raised by the next call here.
     """
 
     def __init__(self, threads: int, make: Callable[..., Any], *arguments: Any):
@@ -34,7 +34,10 @@ class Apart:
         self._start.result()
         return self._processes.submit(_ask, method, arguments).result()
 
-    def close(self) -> None:
+    def __enter__(self) -> "Apart":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
         self._processes.shutdown()
 
 

@@ -4,7 +4,6 @@ python -m benchmarks.profile [--quick] [--json FILE]
 """
 
 import argparse
-import contextlib
 import json
 from dataclasses import replace
 from functools import partial
@@ -54,7 +53,7 @@ def main() -> None:
     for name, job, paths in jobs(options.quick):
         for path, arguments in paths.items():
             made_of = (name, path, job, arguments, document["rates"])
-            with contextlib.closing(Apart(options.threads, partial, profile, *made_of)) as apart:
+            with Apart(options.threads, partial, profile, *made_of) as apart:
                 document["steps"].append(apart())
             print(json.dumps(document["steps"][-1]), flush=True)
             if options.json:

@@ -67,13 +67,19 @@ def table_of(document: dict[str, Any]) -> str:
 
 
 def _memory(document: dict[str, Any]) -> list[str]:
-    """A line for each row that knows its peak of memory."""
-    lines = []
+    """A line for each row that knows its peak of memory beside its file, for each case that knows its processes'."""
+    lines, resident = [], {}
     for row in rows_of(document):
         facts = row.facts
         if "peak_bytes" in facts and "file_bytes" in facts:
             ours, theirs = (facts[name] / facts["file_bytes"] for name in ("peak_bytes", "peer_peak_bytes"))
             lines.append(f"\n{row.case}: peak memory {ours:.2f} × the file; {row.peer}: {theirs:.2f} ×.")
+        if "resident_bytes" in facts:
+            sides = resident.setdefault(row.case, {row.peer: facts["peer_resident_bytes"]})
+            sides[row.side] = facts["resident_bytes"]
+    for case, sides in resident.items():
+        found = ", ".join(f"{side} {peak / 1e9:.2f}" for side, peak in sides.items())
+        lines.append(f"\n{case}: peak of resident memory in GB, both libraries imported: {found}.")
     return lines
 
 

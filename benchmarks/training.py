@@ -107,8 +107,8 @@ def compare(
     with ExitStack() as processes:
 
         def side(library: str, variant: Variant) -> Apart:
-            training = Apart(settings.threads, Training, job, library, variant.arguments, steps)
-            return processes.enter_context(contextlib.closing(training))
+            made_of = (Training, job, library, variant.arguments, steps)
+            return processes.enter_context(Apart(settings.threads, *made_of))
 
         theirs, ours = side("transformers", peer), [side("minift", variant) for variant in variants]
         expected = cache(lambda: theirs.ask("first_steps"))
@@ -168,19 +168,20 @@ class Training:
         """
         kind = self.library.AutoConfig.from_pretrained(self.job.path).model_type
         model = make_model(self.job, self.library, **NO_DROPOUT[kind])
-        logged = {**self.arguments, "logging_steps": 1}
-        trainer = train(self.job, self.library, model, self.job.turn(0, CHECKED), logged, CHECKED)
+        arguments = {**self.arguments, "logging_steps": 1}
+        trainer = train(self.job, self.library, model, self.job.turn(0, CHECKED), arguments, CHECKED)
         logged = [entry for entry in trainer.state.log_history if "loss" in entry]
         return {name: [entry[name] for entry in logged] for name in ("loss", "grad_norm")}
 
     def curve(self, every: int) -> dict[str, list[float]]:
         """The training loss over time, for the report's picture."""
         stamps = {}  # step -> when it ended; 0: when the first began
-        trainer = train(
-            *(self.job, self.library, make_model(self.job, self.library), self.job.turn(0, self.steps)),
-            *({**self.arguments, "logging_steps": every}, self.steps),
-            lambda step: stamps.update({step: time.perf_counter()}),
-        )
+        model, arguments = make_model(self.job, self.library), {**self.arguments, "logging_steps": every}
+
+        def stamp(step: int) -> None:
+            stamps[step] = time.perf_counter()
+
+        trainer = train(self.job, self.library, model, self.job.turn(0, self.steps), arguments, self.steps, stamp)
         logged = [entry for entry in trainer.state.log_history if "loss" in entry]
         seconds = [stamps[entry["step"]] - stamps[0] for entry in logged]
         return {"seconds": seconds, "loss": [entry["loss"] for entry in logged]}
@@ -196,7 +197,7 @@ def curves(
         "minift, fast, bf16": ("minift", fast | {"bf16": True}),
     }
     for side, (library, arguments) in sides.items():
-        with contextlib.closing(Apart(settings.threads, Training, job, library, arguments, steps)) as training:
+        with Apart(settings.threads, Training, job, library, arguments, steps) as training:
             yield {"case": f"{name}: training loss", "side": side, **training.ask("curve", every)}
 
 

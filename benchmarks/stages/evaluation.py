@@ -36,9 +36,7 @@ def cases(settings: Settings) -> Iterator[Case]:
     with ExitStack() as processes:
 
         def side(library: str, arguments: dict[str, Any]) -> Apart:
-            return processes.enter_context(
-                contextlib.closing(Apart(settings.threads, Evaluation, job, library, arguments))
-            )
+            return processes.enter_context(Apart(settings.threads, Evaluation, job, library, arguments))
 
         peer, ours = side("transformers", {}), [side("minift", variant.arguments) for variant in variants]
         yield Case(

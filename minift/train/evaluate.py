@@ -11,6 +11,7 @@ import torch
 from minift.metrics import weighted_mean
 from minift.train.distributed import gather_nests, sum_over_ranks
 from minift.train.loader import Loader
+from minift.train.setup import keep_casts
 
 if TYPE_CHECKING:
     from minift.train.trainer import Trainer
@@ -80,21 +81,22 @@ def evaluation_loop(
     start, metrics = time.time(), {}
     losses, weights, logits, labels, inputs = [], [], [], [], []
     trainer.model_in_use.eval()
-    for index, result in enumerate(in_turn(_results(trainer, loader, loss_only))):
-        if result["loss"] is not None:
-            losses.append(np.full(result["rows"], result["loss"], dtype=np.float32))
-            weights.append((result["loss"], result["num_labels"]))
-        if not loss_only:
-            batch_losses = losses[-1] if "loss" in args.include_for_metrics and losses else None
-            if streaming and result["labels"] is not None:
-                prediction = EvalPrediction(result["logits"], result["labels"], result["inputs"], batch_losses)
-                metrics = compute_metrics(prediction, compute_result=index + 1 == num_batches)
-            if keep_logits or not streaming:
-                logits.append(result["logits"])
-                labels.append(result["labels"])
-                inputs.append(result["inputs"])
-        if index % args.world_size == args.process_index:
-            trainer.fire("on_prediction_step", eval_dataloader=loader)
+    with keep_casts():
+        for index, result in enumerate(in_turn(_results(trainer, loader, loss_only))):
+            if result["loss"] is not None:
+                losses.append(np.full(result["rows"], result["loss"], dtype=np.float32))
+                weights.append((result["loss"], result["num_labels"]))
+            if not loss_only:
+                batch_losses = losses[-1] if "loss" in args.include_for_metrics and losses else None
+                if streaming and result["labels"] is not None:
+                    prediction = EvalPrediction(result["logits"], result["labels"], result["inputs"], batch_losses)
+                    metrics = compute_metrics(prediction, compute_result=index + 1 == num_batches)
+                if keep_logits or not streaming:
+                    logits.append(result["logits"])
+                    labels.append(result["labels"])
+                    inputs.append(result["inputs"])
+            if index % args.world_size == args.process_index:
+                trainer.fire("on_prediction_step", eval_dataloader=loader)
 
     all_losses = np.concatenate(losses) if losses else None
     logits, labels, inputs = (concatenate(parts) for parts in (logits, labels, inputs))

@@ -3,7 +3,7 @@
 import contextlib
 import inspect
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -170,6 +170,21 @@ def set_fast_path(model: torch.nn.Module, args: TrainingArguments) -> torch.nn.M
                 raise ValueError(f"{name}=True needs a model of minift, not {type(model).__name__}")
             setattr(model.config, name, True)
     return model
+
+
+@contextlib.contextmanager
+def keep_casts() -> Iterator[None]:
+    """Weights that `autocast` casts stay cast until the end, over several batches, instead of being cast for each.
+
+    They must not change meanwhile. Autocast keeps them until its outermost context ends (torch/amp/autocast_mode.py);
+    this is one more around it that switches nothing on.
+    """
+    torch.autocast_increment_nesting()
+    try:
+        yield
+    finally:
+        if torch.autocast_decrement_nesting() == 0:
+            torch.clear_autocast_cache()
 
 
 def autocast(args: TrainingArguments) -> contextlib.AbstractContextManager:

@@ -33,7 +33,7 @@ from minift.train.loader import Loader
 from minift.train.report import TrainOutput
 from minift.train.saving import Saving
 from minift.train.seed import set_seed
-from minift.train.setup import autocast, find_label_names, make_loader, make_optimizer, set_fast_path
+from minift.train.setup import autocast, find_label_names, keep_casts, make_loader, make_optimizer, set_fast_path
 
 logger = logging.getLogger(__name__)
 
@@ -193,17 +193,20 @@ class Trainer(Saving, CallbackHandler):
         self.state.total_flos += all_flops
         if args.average_tokens_across_devices:
             num_items = int(all_items)
-        for batch in group:
-            # Only the last batch's backward pass sends gradients: what the others add waits for it.
-            with nullcontext() if batch is group[-1] else self.averaging.no_sync():
-                loss = self.training_step(model, batch, num_items)
-            if torch.isfinite(loss):
-                self.running_loss += loss
-            elif args.logging_nan_inf_filter:
-                self.running_loss += self.running_loss / (1 + self.state.global_step - self.logged_step)
-            else:
-                step = self.state.global_step + 1
-                raise ValueError(f"the loss is {loss.item()} at step {step}: lower the learning rate, check the labels")
+        with keep_casts():
+            for batch in group:
+                # Only the last batch's backward pass sends gradients: what the others add waits for it.
+                with nullcontext() if batch is group[-1] else self.averaging.no_sync():
+                    loss = self.training_step(model, batch, num_items)
+                if torch.isfinite(loss):
+                    self.running_loss += loss
+                elif args.logging_nan_inf_filter:
+                    self.running_loss += self.running_loss / (1 + self.state.global_step - self.logged_step)
+                else:
+                    step = self.state.global_step + 1
+                    raise ValueError(
+                        f"the loss is {loss.item()} at step {step}: lower the learning rate, check the labels"
+                    )
         self.averaging.finish()
         self.scaler.unscale_(self.optimizer)
         clip = partial(clip_in_update, self.optimizer) if args.clip_in_update else torch.nn.utils.clip_grad_norm_

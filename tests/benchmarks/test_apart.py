@@ -1,6 +1,5 @@
 """A side in a process of its own: it stays there from call to call, and its errors come back."""
 
-import contextlib
 import os
 import tempfile
 from pathlib import Path
@@ -28,7 +27,7 @@ class Counter:
 
 
 def test_what_was_made_stays_in_a_process_of_its_own():
-    with contextlib.closing(Apart(1, Counter, 10)) as first, contextlib.closing(Apart(1, Counter, 20)) as second:
+    with Apart(1, Counter, 10) as first, Apart(1, Counter, 20) as second:
         (one, process), (two, same) = first(), first()
         assert (one, two) == (11, 12)
         assert process == same != os.getpid()

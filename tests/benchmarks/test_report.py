@@ -9,6 +9,7 @@ from benchmarks.report import draw, table_of
 
 ROOT = Path(__file__).resolve().parents[2]
 MEMORY = {"peak_bytes": 3, "peer_peak_bytes": 6, "file_bytes": 2}
+RESIDENT = {"resident_bytes": 1.5e9, "peer_resident_bytes": 2e9}
 LINE = {"stage": "train", "case": "MRPC", "seconds": [1, 2], "loss": [0.7, 0.5]}
 DOCUMENT = {
     "command": "python -m benchmarks --quick",
@@ -27,6 +28,7 @@ DOCUMENT = {
         Row("pad", "pad 8", "collator", "theirs", 5.0, [1e-3, 1e-3], [6e-3, 8e-3], [5e-4]).to_dict(),
         Row("load", "load", "map", "theirs", 2.0, [1.0], [1.5], [], MEMORY).to_dict(),
         Row("mask", "mask", "collator", "theirs", None, [1.0], [3.0]).to_dict(),
+        Row("train", "MRPC", "plain", "Trainer", None, [1.0], [3.0], [], RESIDENT).to_dict(),
     ],
     "notes": [{"stage": "gpu", "note": "no GPU"}],
     "curves": [{"side": side, **LINE} for side in "ab"],
@@ -44,6 +46,7 @@ def test_the_table():
     assert "| load | map | theirs | 1 | ≥ 2 | 1.5× (1.5–1.5), below |  | 1 s | 1.5 s |" in table
     assert "| mask | collator | theirs | 1 |  | 3× (3–3) |  | 1 s | 3 s |" in table
     assert "peak memory 1.50 × the file; theirs: 3.00 ×" in table
+    assert "MRPC: peak of resident memory in GB, both libraries imported: Trainer 2.00, plain 1.50." in table
     assert "- gpu: no GPU" in table
     assert "tensorflow" not in table
 

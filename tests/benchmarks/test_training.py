@@ -47,7 +47,10 @@ class Here:
     def ask(self, method, *arguments):
         return getattr(self.made, method)(*arguments)
 
-    def close(self):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
         pass
 
 

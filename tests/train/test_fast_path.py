@@ -81,6 +81,21 @@ def test_the_compiled_optimizer_takes_the_same_steps(tmp_path):
     assert trainer.optimizer.compiled_update is not None
 
 
+def casts_of(trainer, work) -> int:
+    """How many times `work` casts a tensor of a shape that only one weight has, and its gradient."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], record_shapes=True) as profiler:
+        work()
+    shape = list(trainer.model.bert.encoder.layer[0].intermediate.dense.weight.shape)
+    return sum(event.name == "aten::_to_copy" and event.input_shapes[0] == shape for event in profiler.events())
+
+
+def test_weights_are_cast_once_a_step_and_once_an_evaluation(tmp_path):
+    options = {"bf16": True, "max_steps": 1, "eval_strategy": "no", "gradient_accumulation_steps": 3}
+    trainer = make(tmp_path, tiny_model(num_hidden_layers=1, **NO_DROPOUT), **options)
+    assert casts_of(trainer, trainer.train) == 1 + 3  # and the gradient of each batch, back to float32
+    assert casts_of(trainer, trainer.evaluate) == 1
+
+
 @pytest.mark.parametrize("max_norm", [0.1, 100.0, 0.0])
 def test_clipping_in_the_update_takes_the_same_steps(tmp_path, max_norm):
     """Clipped at every step, at none, and without a limit; the weights say whether it was this step's gradients."""
