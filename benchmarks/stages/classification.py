@@ -17,7 +17,8 @@ def cases(settings: Settings) -> Iterator[Case | dict]:
     each = [] if settings.quick else alone()
     yield from compare(name, pairs, [*variants(1.25, 2.2), *each], settings, steps)
     factor = short.padding_factor()
-    yield from compare("short sentences, MiniLM, batch 32", short, variants(factor, 1.6 * factor), settings, steps)
+    on_short = variants(factor, 1.6 * factor)[settings.pick(quick=1, full=0) :]
+    yield from compare("short sentences, MiniLM, batch 32", short, on_short, settings, steps)
     if not settings.quick:
         yield from curves(name, pairs, FAST, settings, steps=60, every=10)
 

@@ -21,7 +21,7 @@ from benchmarks.training import FAST, Job, Variant, make_model, matmul_rate
 
 def cases(settings: Settings) -> Iterator[Case]:
     data = workloads.tokenised_pairs("validation")
-    data = data.select(range(settings.pick(quick=len(data) // 4, full=len(data))))
+    data = data.select(range(settings.pick(quick=len(data) // 8, full=len(data))))
     job = classify(data, 8)
     sorted_rows = {"eval_sort_by_length": True}
     variants = [
