@@ -19,7 +19,7 @@ WARM_UP = 3  # steps after the first: torch.compile compiles again where a numbe
 def cases(settings: Settings) -> Iterator[Case]:
     torch.manual_seed(0)
     model = AutoModel.from_config(BertConfig(num_hidden_layers=settings.pick(quick=2, full=12)))
-    name = settings.pick(quick="AdamW step, BERT-base with 4 layers", full="AdamW step, BERT-base")
+    name = settings.pick(quick="AdamW step, BERT-base with 2 layers", full="AdamW step, BERT-base")
     for parameter in model.parameters():
         parameter.grad = torch.randn_like(parameter) * 1e-3
     count = sum(parameter.numel() for parameter in model.parameters())
