@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import MINILM, MRPC, require
+from benchmarks.machine import peak_resident
 from benchmarks.options import count, file_to_write
 from minift.files import write_json
 
@@ -134,7 +134,7 @@ def measure(options: argparse.Namespace) -> None:
                 found["parameters"] = sum(p.numel() for p in trainer.model.parameters())
                 if run.startswith("bucketed"):
                     found["buckets"] = len(trainer.averaging.buckets)
-    found["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    found["peak_bytes"] = peak_resident()
     if place.size > 1:
         found |= exchange_times(found["parameters"])
     if place.is_main:

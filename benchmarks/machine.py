@@ -98,6 +98,12 @@ def peak_memory(work: Callable[[], Any]) -> int:
     return max(0, _status("VmHWM") - before)
 
 
+def peak_resident() -> int:
+    """The most bytes that this process ever held (Linux; elsewhere 0). What `getrusage` gives survives fork and exec:
+    a child of a large process would have its parent's."""
+    return _status("VmHWM")
+
+
 def _status(name: str) -> int:
     file = Path("/proc/self/status")
     lines = file.read_text().splitlines() if file.exists() else []

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +23,7 @@ from benchmarks.apart import Apart
 from benchmarks.checks import close
 from benchmarks.flops import training_flops
 from benchmarks.harness import Case, Side, Timed
-from benchmarks.machine import rates
+from benchmarks.machine import peak_resident, rates
 from benchmarks.settings import Settings
 from minift.data.dataset import Dataset
 
@@ -157,8 +156,7 @@ class Training:
 
         rows = self.job.turn(next(self.turns), self.steps)
         train(self.job, self.library, self.model, rows, self.arguments, self.steps, stamp)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        return Timed((stamps[1] - stamps[0]) / (self.steps - SKIPPED), facts={"resident_bytes": peak})
+        return Timed((stamps[1] - stamps[0]) / (self.steps - SKIPPED), facts={"resident_bytes": peak_resident()})
 
     def first_steps(self) -> dict[str, list[float]]:
         """Losses and gradient norms of the first steps, without dropout: what is left is the same arithmetic on both
