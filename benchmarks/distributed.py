@@ -55,13 +55,15 @@ def trainer_of(run: str, folder: str, steps: int) -> Any:
 
     import minift
 
-    kind, batch_size = run.split()[0], int(run.split()[1])
+    kind, batch_size = run.split()
+    batch_size = int(batch_size)
     if kind == "transformers":
         import transformers as library
     else:
         library = minift
     tokenizer = library.AutoTokenizer.from_pretrained(MINILM)
-    texts = minift.load_dataset(MRPC, "mrpc", split="train").select(range(4 * batch_size * (steps + 3)))
+    enough = range(4 * batch_size * (steps + 3))  # for four ranks
+    texts = minift.load_dataset(MRPC, "mrpc", split="train").select(enough)
     rows = [{**tokenizer(row["sentence1"], row["sentence2"], truncation=True), "label": row["label"]} for row in texts]
 
     class Clock(library.TrainerCallback):
@@ -189,8 +191,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--json", type=file_to_write, metavar="FILE", help="also write the result to this file")
     parser.add_argument("--steps", type=count, default=6, help="steps of each run; the first two do not count")
     parser.add_argument("--batch_size", type=count, default=8, help="rows on each rank; half of it is measured, too")
-    for name in ("--measure", "--runs"):  # what it tells the processes that it starts
-        parser.add_argument(name, nargs="+" if name == "--runs" else None, help=argparse.SUPPRESS)
+    parser.add_argument("--measure", help=argparse.SUPPRESS)  # this and the next are for the processes that it starts
+    parser.add_argument("--runs", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     if options.measure:
         measure(options)

@@ -99,8 +99,8 @@ def peak_memory(work: Callable[[], Any]) -> int:
 
 
 def peak_resident() -> int:
-    """The most bytes that this process ever held (Linux; elsewhere 0). What `getrusage` gives survives fork and exec:
-    a child of a large process would have its parent's."""
+    """The most bytes that this process ever held (Linux; elsewhere 0). What `getrusage` gives survives exec: a program
+    that a large process starts would have its parent's."""
     return _status("VmHWM")
 
 

@@ -5,7 +5,6 @@ import io
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -103,7 +102,7 @@ def compare(
     lengths = job.lengths()
     flops = job.flops(minift.AutoConfig.from_pretrained(job.path), lengths) * job.batch / len(lengths)  # of a step
     floors = [flops / matmul_rate(job, variant) for variant in variants]
-    with ExitStack() as processes:
+    with contextlib.ExitStack() as processes:
 
         def side(library: str, variant: Variant) -> Apart:
             made_of = (Training, job, library, variant.arguments, steps)

@@ -3,7 +3,6 @@
 import contextlib
 import io
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from importlib import import_module
 from typing import Any
 
@@ -33,7 +32,7 @@ def cases(settings: Settings) -> Iterator[Case]:
         variants.append(Variant("sorted, fast, bf16", sorted_rows | FAST | {"bf16": True}, None, 0.05))
     flops = job.flops(minift.AutoConfig.from_pretrained(job.path), job.lengths()) / 3  # forward alone
     floors = [flops / matmul_rate(job, variant) for variant in variants]
-    with ExitStack() as processes:
+    with contextlib.ExitStack() as processes:
 
         def side(library: str, arguments: dict[str, Any]) -> Apart:
             return processes.enter_context(Apart(settings.threads, Evaluation, job, library, arguments))
