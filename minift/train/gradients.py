@@ -14,9 +14,10 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from minift.train.distributed import all_reduce, wait_for, world
+from minift.train.distributed import all_reduce, gather, wait_for, world
 
 ALIGNMENT = 16  # elements: every gradient in a bucket starts where a tensor of its own could
+TABLE_ROWS = 1 << 13  # a matrix of so many rows is taken for an embedding table
 
 
 class Averaging:
@@ -71,13 +72,17 @@ class NaiveAveraging(Averaging):
 class BucketedAveraging(Averaging):
     """One exchange for each bucket: fewer and larger messages, each of which pays its latency once.
 
+    Embedding tables on the CPU come after the buckets, see `Table`.
+
     Args:
         bucket_cap_mb: MiB that a bucket may hold; a larger gradient has one of its own.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], bucket_cap_mb: float):
         super().__init__(parameters)
-        self.buckets = [Bucket(part) for part in into_buckets(self.parameters, bucket_cap_mb)]
+        tables = [p for p in self.parameters if p.dim() == 2 and len(p) >= TABLE_ROWS and p.device.type == "cpu"]
+        others = [p for p in self.parameters if not any(p is table for table in tables)]
+        self.buckets = [*map(Bucket, into_buckets(others, bucket_cap_mb)), *map(Table, tables)]
 
     def finish(self) -> None:
         if not self.enabled:
@@ -189,6 +194,52 @@ class Bucket:
         self.work, self.missing = None, len(self.parameters)
         for parameter, view, share in zip(self.parameters, self.views, self.exists.tolist(), strict=True):
             parameter.grad = view if share > 0 else None
+
+
+class Table:
+    """The gradient of an embedding table: only the rows that some rank has used travel, and which ones they are.
+
+    The word embeddings hold half of MiniLM's parameters, and a batch of eight sentence pairs uses one row in a hundred;
+    the gradient of the rest is zero. Sends like a `Bucket`. A table most of whose rows are used, as that of a masked
+    language model, which is its last layer, too, travels whole.
+    """
+
+    def __init__(self, table: nn.Parameter):
+        self.parameters = [table]
+        self.work = None
+        self.missing = 1
+
+    @torch.no_grad()
+    def send(self) -> None:
+        """Find the rows, and start to tell the other ranks how many there are."""
+        gradient = self.parameters[0].grad
+        if gradient is None:
+            self.rows = torch.zeros(0, dtype=torch.int64)
+        else:
+            used = gradient.bool().view(torch.uint8).amax(dim=1)  # (R,): what any(dim=1) says, in a fifth of its time
+            self.rows = used.nonzero().squeeze(1)  # (U,)
+        self.counts = torch.zeros(2, world().size, dtype=torch.int64)  # each rank's rows; whether it has a gradient
+        self.counts[:, world().rank] = torch.tensor([len(self.rows), gradient is not None])
+        self.work = all_reduce(self.counts, asynchronously=True)
+
+    @torch.no_grad()
+    def receive(self) -> None:
+        """Exchange the rows and add them up in the order of the ranks, as `SumInOrder` does."""
+        wait_for(self.work)
+        self.work, self.missing = None, 1
+        (table,) = self.parameters
+        rows, exist = self.counts.sum(dim=1).tolist()
+        if not exist:
+            return
+        if table.grad is None:
+            table.grad = torch.zeros_like(table)
+        if rows > len(table):
+            all_reduce(table.grad.div_(world().size))
+            return
+        parts = gather(table.grad[self.rows] / world().size)  # of each rank (U, H)
+        table.grad[self.rows] = 0
+        for rows, part in zip(gather(self.rows), parts, strict=True):
+            table.grad.index_add_(0, rows, part)
 
 
 def make_averaging(parameters: Iterable[nn.Parameter], kind: str, bucket_cap_mb: float) -> Averaging:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,18 +20,20 @@ WITHOUT_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0
 
 
 class Unused(torch.nn.Module):
-    """A classifier beside parameters that no loss depends on, and one that only batches of rank 1 use."""
+    """A classifier beside parameters that no loss depends on, and two that only batches of the last rank use."""
 
     def __init__(self):
         super().__init__()
         self.inner = tiny_model(**WITHOUT_DROPOUT)
         self.never = torch.nn.Parameter(torch.ones(3))
         self.sometimes = torch.nn.Parameter(torch.ones(2))
+        self.table = torch.nn.Parameter(torch.ones(40, 2))
+        self.zero = torch.nn.Parameter(torch.ones(40, 2))
 
     def forward(self, input_ids=None, attention_mask=None, labels=None):
         output = self.inner(input_ids=input_ids, attention_mask=attention_mask, labels=labels)
         if world().rank == world().size - 1:
-            output["loss"] = output["loss"] + self.sometimes.sum()
+            output["loss"] = output["loss"] + self.sometimes.sum() + self.table[3:5].sum() + 0 * self.zero.sum()
         return output
 
 
@@ -83,11 +86,25 @@ def sixteen(folder, results):
 
 
 def kinds(folder, results):
-    """The three ways to average, with small and large buckets, dropout on; parameters without gradients."""
-    for name, make in (("dropout", tiny_model), ("unused", Unused)):
+    """The three ways to average, with small and large buckets, dropout on; parameters without gradients; tables."""
+    sent = []
+
+    def note(tensor):
+        sent.append(len(tensor))
+        return distributed.gather(tensor)
+
+    for name, make in (("dropout", partial(tiny_model, vocab_size=400)), ("unused", Unused)):
         for kind, size in (("naive", 25), ("bucketed", 0.01), ("overlapped", 0.01), ("overlapped", 25)):
             options = dict(per_device_train_batch_size=4, ddp_averaging=kind, ddp_bucket_cap_mb=size)
             results[f"{name}, {kind}, {size}"] = tensors(train(folder, make(), collator=NoisyRows(), **options))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(gradients, "TABLE_ROWS", 30)
+            patch.setattr(gradients, "gather", note)
+            for kind in ("bucketed", "overlapped"):
+                trainer = train(folder, make(), collator=NoisyRows(), **options | {"ddp_averaging": kind})
+                results[f"{name}, {kind}, tables"] = tensors(trainer)
+        results[f"{name}, rows sent"] = {"number": torch.tensor(sent)}
+        sent.clear()
 
 
 def token_weights(folder, results):
@@ -206,7 +223,7 @@ def forget_the_division(self):
 def forget_parameters_without_gradient(self):
     """Each rank sends what it has: the ranks' sums are of different parameters as soon as one has none somewhere."""
     for parameter in self.parameters[::-1]:
-        if parameter.grad is not None and parameter.grad.shape != (2,):
+        if parameter.grad is not None and parameter.grad.shape not in ((2,), (40, 2)):
             parameter.grad.div_(world().size)
             distributed.all_reduce(parameter.grad)
 
