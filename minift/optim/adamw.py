@@ -1,6 +1,7 @@
 """AdamW: Adam with decoupled weight decay, and the parameter groups it is used with."""
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from functools import cache, partial
 from typing import Any
@@ -29,8 +30,8 @@ class AdamW(torch.optim.Optimizer):
         eps: ≥ 0, added to the root of the mean square.
         weight_decay: ≥ 0; every step takes lr·weight_decay of a parameter away.
         correct_bias: divide the moments by 1 − βᵗ; False is what the TensorFlow code of BERT did.
-        compiled: one pass over memory by torch.compile (`update_in_one_pass`); rounds differently in the last bits.
-            Small parameters are not worth the call.
+        compiled: one pass over memory by torch.compile (`update_in_one_pass`), small parameters all at once
+            (`update_together`); rounds differently in the last bits.
         amsgrad, maximize, foreach, capturable, differentiable, fused: torch's other options; not supported.
         no_deprecation_warning: silenced a warning of transformers 4's AdamW; here is none to silence.
 
@@ -93,12 +94,15 @@ class AdamW(torch.optim.Optimizer):
                 loss = closure()
         for group in self.param_groups:
             numbers_of = cache(partial(self._numbers, group))  # steps counted -> numbers: as a rule one for all
+            small: dict[tuple, list] = defaultdict(list)  # numbers -> tensors of parameters not worth a compiled call
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    self._step_one(parameter, parameter.grad, numbers_of)
+                    self._step_one(parameter, parameter.grad, numbers_of, small)
+            for numbers, tensors in small.items():
+                update_together(*map(list, zip(*tensors, strict=True)), *numbers)
         return loss
 
-    def _step_one(self, parameter: Tensor, gradient: Tensor, numbers_of: Callable) -> None:
+    def _step_one(self, parameter: Tensor, gradient: Tensor, numbers_of: Callable, small: dict[tuple, list]) -> None:
         if gradient.layout != torch.strided or parameter.is_complex():
             raise ValueError("AdamW needs dense real gradients; for sparse ones there is torch.optim.SparseAdam")
         state = self.state[parameter]
@@ -109,11 +113,14 @@ class AdamW(torch.optim.Optimizer):
         state["step"] += 1
 
         tensors = [parameter, gradient, state["exp_avg"], state["exp_avg_sq"]]
-        numbers, tensor_numbers = numbers_of(state["step"].item())
+        numbers, compiled_numbers = numbers_of(state["step"].item())
+        if self.compiled_update is not None and parameter.numel() < COMPILED_FROM:
+            small[numbers].append(tensors)
+            return None
         if all(tensor.is_contiguous() for tensor in tensors):
             tensors = [tensor.view(-1) for tensor in tensors]  # every operation is elementwise
-            if self.compiled_update is not None and parameter.numel() >= COMPILED_FROM:
-                return self.compiled_update(*tensors, *tensor_numbers)
+            if self.compiled_update is not None:
+                return self.compiled_update(*tensors, *compiled_numbers)
             if parameter.device.type == "cpu" and parameter.numel() > BLOCK_SIZE:
                 for block in zip(*(tensor.split(BLOCK_SIZE) for tensor in tensors), strict=True):
                     update(*block, *numbers)
@@ -180,6 +187,29 @@ def update_in_one_pass(
     mean.lerp_(gradient, 1 - beta1)
     mean_square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
     parameter.mul_(decay).sub_(rate * mean / (mean_square.sqrt() + eps))
+
+
+def update_together(
+    parameters: list[Tensor],
+    gradients: list[Tensor],
+    means: list[Tensor],
+    mean_squares: list[Tensor],
+    rate: float,
+    root: float,
+    decay: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+) -> None:
+    """`update` of many small tensors: each operation is one call for all of them, as in torch's `foreach` AdamW."""
+    torch._foreach_mul_(parameters, decay)
+    torch._foreach_lerp_(means, gradients, 1 - beta1)
+    torch._foreach_mul_(mean_squares, beta2)
+    torch._foreach_addcmul_(mean_squares, gradients, gradients, 1 - beta2)
+    denominators = torch._foreach_sqrt(mean_squares)
+    torch._foreach_div_(denominators, root)
+    torch._foreach_add_(denominators, eps)
+    torch._foreach_addcdiv_(parameters, means, denominators, -rate)
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
