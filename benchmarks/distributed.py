@@ -37,7 +37,7 @@ def step_time(compute: float, sent: float, ranks: int, bandwidth: float, latency
 
     Args:
         compute: seconds of one rank's forward pass, backward pass and update of one batch; it grows with the batch.
-        sent: bytes of the gradients, 4 for each parameter in fp32, whatever the batch.
+        sent: bytes of the gradients, 4 for each parameter in fp32 but those of embedding tables, whatever the batch.
         ranks: N.
         bandwidth: bytes a second between two ranks.
         latency: seconds before the first byte of a turn arrives.
@@ -97,14 +97,14 @@ def trainer_of(run: str, folder: str, steps: int) -> Any:
     return library.Trainer(model, args, library.DataCollatorWithPadding(tokenizer), rows, callbacks=[clock]), clock
 
 
-def exchange_times(parameters: int) -> dict[str, float]:
+def exchange_times(gradients: int) -> dict[str, float]:
     """Seconds to sum a tensor of so many fp32 elements, and one of a single element, over the ranks."""
     import torch
 
     from minift.train.distributed import all_reduce
 
     found = {}
-    for name, elements in (("latency", 1), ("all gradients", parameters)):
+    for name, elements in (("latency", 1), ("all gradients", gradients)):
         tensor, times = torch.zeros(elements), []
         for _ in range(12):
             begin = time.perf_counter()
@@ -119,6 +119,7 @@ def measure(options: argparse.Namespace) -> None:
     import torch
 
     from minift.train import distributed
+    from minift.train.gradients import Bucket
 
     torch.set_num_threads(1)
     place = distributed.world()
@@ -133,12 +134,14 @@ def measure(options: argparse.Namespace) -> None:
                 clock.times.clear()
                 trainer.train()
                 times[run].append(statistics.median(clock.times[SKIPPED:]))
-                found["parameters"] = sum(p.numel() for p in trainer.model.parameters())
-                if run.startswith("bucketed"):
-                    found["buckets"] = len(trainer.averaging.buckets)
+                if place.size > 1 and run.startswith(("bucketed", "overlapped")):
+                    buckets = trainer.averaging.buckets
+                    found["buckets"] = len(buckets)
+                    # A table's gradient does not travel, but for a few rows
+                    found["elements"] = sum(len(bucket.flat) for bucket in buckets if isinstance(bucket, Bucket))
     found["peak_bytes"] = peak_resident()
-    if place.size > 1:
-        found |= exchange_times(found["parameters"])
+    if "elements" in found:
+        found |= exchange_times(found["elements"])
     if place.is_main:
         Path(options.measure).write_text(json.dumps(found))
 
@@ -165,7 +168,7 @@ def summarise(two: dict[str, Any], one: dict[str, Any], batch: int) -> dict[str,
     """The ratios, and the step times that the model gives beside those that were measured."""
     middle = {name: statistics.median(values) for name, values in (two["times"]).items()}
     alone = {name.split()[1]: statistics.median(values) for name, values in one["times"].items()}
-    sent = 4 * two["parameters"]
+    sent = 4 * two["elements"]
     bandwidth = sent / (two["all gradients"] - 2 * two["latency"])  # with two ranks, each sends the gradients once
     result: dict[str, Any] = {"seconds": middle | {f"one rank {size}": value for size, value in alone.items()}}
     result["rounds"] = two["times"]
