@@ -37,7 +37,8 @@ def step_time(compute: float, sent: float, ranks: int, bandwidth: float, latency
 
     Args:
         compute: seconds of one rank's forward pass, backward pass and update of one batch; it grows with the batch.
-        sent: bytes of the gradients, 4 for each parameter in fp32 but those of embedding tables, whatever the batch.
+        sent: bytes of the buckets, 4 for each parameter in fp32, whatever the batch. The few rows of embedding tables
+            that travel beside them are left out.
         ranks: N.
         bandwidth: bytes a second between two ranks.
         latency: seconds before the first byte of a turn arrives.
@@ -97,14 +98,14 @@ def trainer_of(run: str, folder: str, steps: int) -> Any:
     return library.Trainer(model, args, library.DataCollatorWithPadding(tokenizer), rows, callbacks=[clock]), clock
 
 
-def exchange_times(gradients: int) -> dict[str, float]:
+def exchange_times(in_buckets: int) -> dict[str, float]:
     """Seconds to sum a tensor of so many fp32 elements, and one of a single element, over the ranks."""
     import torch
 
     from minift.train.distributed import all_reduce
 
     found = {}
-    for name, elements in (("latency", 1), ("all gradients", gradients)):
+    for name, elements in (("latency", 1), ("all buckets", in_buckets)):
         tensor, times = torch.zeros(elements), []
         for _ in range(12):
             begin = time.perf_counter()
@@ -134,11 +135,9 @@ def measure(options: argparse.Namespace) -> None:
                 clock.times.clear()
                 trainer.train()
                 times[run].append(statistics.median(clock.times[SKIPPED:]))
-                if place.size > 1 and run.startswith(("bucketed", "overlapped")):
-                    buckets = trainer.averaging.buckets
-                    found["buckets"] = len(buckets)
-                    # A table's gradient does not travel, but for a few rows
-                    found["elements"] = sum(len(bucket.flat) for bucket in buckets if isinstance(bucket, Bucket))
+                if run.startswith("bucketed"):
+                    sizes = [len(bucket.flat) for bucket in trainer.averaging.buckets if isinstance(bucket, Bucket)]
+                    found["buckets"], found["elements"] = len(sizes), sum(sizes)
     found["peak_bytes"] = peak_resident()
     if "elements" in found:
         found |= exchange_times(found["elements"])
@@ -169,7 +168,7 @@ def summarise(two: dict[str, Any], one: dict[str, Any], batch: int) -> dict[str,
     middle = {name: statistics.median(values) for name, values in (two["times"]).items()}
     alone = {name.split()[1]: statistics.median(values) for name, values in one["times"].items()}
     sent = 4 * two["elements"]
-    bandwidth = sent / (two["all gradients"] - 2 * two["latency"])  # with two ranks, each sends the gradients once
+    bandwidth = sent / (two["all buckets"] - 2 * two["latency"])  # with two ranks, each sends the buckets once
     result: dict[str, Any] = {"seconds": middle | {f"one rank {size}": value for size, value in alone.items()}}
     result["rounds"] = two["times"]
     result["spread"] = {name: max(values) / min(values) for name, values in two["times"].items()}
@@ -177,7 +176,7 @@ def summarise(two: dict[str, Any], one: dict[str, Any], batch: int) -> dict[str,
     result["ratio to transformers"] = {kind: peer / middle[f"{kind} {batch}"] for kind in KINDS[1:]}
     result["scaling from one rank to two"] = 2 * alone[str(batch)] / middle[f"overlapped {batch}"]
     result["share of communication"] = 1 - alone[str(batch)] / middle[f"bucketed {batch}"]
-    result["bytes sent by a rank in a step"] = sent
+    result["bytes of the buckets"] = sent
     result["bandwidth"], result["latency"] = bandwidth, two["latency"]
     result["model"] = {
         f"two ranks, batch {size}": {

@@ -30,8 +30,8 @@ class AdamW(torch.optim.Optimizer):
         eps: ≥ 0, added to the root of the mean square.
         weight_decay: ≥ 0; every step takes lr·weight_decay of a parameter away.
         correct_bias: divide the moments by 1 − βᵗ; False is what the TensorFlow code of BERT did.
-        compiled: one pass over memory by torch.compile (`update_in_one_pass`), small parameters all at once
-            (`update_together`); rounds differently in the last bits.
+        compiled: one pass over memory by torch.compile (`update_in_one_pass`), which rounds differently in the last
+            bits; small parameters, not worth the call, all at once (`update_together`).
         amsgrad, maximize, foreach, capturable, differentiable, fused: torch's other options; not supported.
         no_deprecation_warning: silenced a warning of transformers 4's AdamW; here is none to silence.
 
@@ -103,6 +103,7 @@ class AdamW(torch.optim.Optimizer):
         return loss
 
     def _step_one(self, parameter: Tensor, gradient: Tensor, numbers_of: Callable, small: dict[tuple, list]) -> None:
+        """Update one parameter, or leave it in `small` for an update together with others."""
         if gradient.layout != torch.strided or parameter.is_complex():
             raise ValueError("AdamW needs dense real gradients; for sparse ones there is torch.optim.SparseAdam")
         state = self.state[parameter]
@@ -201,7 +202,11 @@ def update_together(
     beta2: float,
     eps: float,
 ) -> None:
-    """`update` of many small tensors: each operation is one call for all of them, as in torch's `foreach` AdamW."""
+    """`update` of many small tensors, equal to the bit: each operation is one call for all of them.
+
+    The `torch._foreach_` functions are those of torch's own optimizers. Without the guard of `update` against zeros,
+    which matters in large tensors only.
+    """
     torch._foreach_mul_(parameters, decay)
     torch._foreach_lerp_(means, gradients, 1 - beta1)
     torch._foreach_mul_(mean_squares, beta2)

@@ -146,7 +146,7 @@ class Accelerator:
         if not any(model is known for known in self._models):
             broadcast_module(model)
             self._models.append(model)
-            self._averagings.append(make_averaging(model.parameters(), "overlapped", BUCKET_CAP_MB))
+            self._averagings.append(make_averaging(model, "overlapped", BUCKET_CAP_MB))
         if self.mixed_precision != "no" and "forward" not in vars(model):
             model.forward = self._in_mixed_precision(model.forward)
         return model

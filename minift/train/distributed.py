@@ -15,7 +15,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -217,18 +217,23 @@ def mean_over_ranks(tensor: Tensor) -> Tensor:
     return total / world().size
 
 
-def gather(tensor: Tensor) -> list[Tensor]:
+def gather(tensor: Tensor, shapes: Sequence[Sequence[int]] | None = None) -> list[Tensor]:
     """The tensors of all ranks, in the order of the ranks; their shapes may differ, their dtypes may not.
+
+    Args:
+        tensor: this rank's.
+        shapes: of the tensors of all ranks, where each rank knows them: saves asking for them, and for the dtypes.
 
     Raises:
         ValueError: the dtypes differ.
     """
     if world().size == 1:
         return [tensor]
-    described = gather_objects([list(tensor.shape), str(tensor.dtype)])
-    shapes, dtypes = zip(*described, strict=True)
-    if len(set(dtypes)) > 1:
-        raise ValueError(f"gather needs one dtype on all ranks, not {', '.join(dtypes)}")
+    if shapes is None:
+        described = gather_objects([list(tensor.shape), str(tensor.dtype)])
+        shapes, dtypes = zip(*described, strict=True)
+        if len(set(dtypes)) > 1:
+            raise ValueError(f"gather needs one dtype on all ranks, not {', '.join(dtypes)}")
     sizes = [int(np.prod(shape)) for shape in shapes]
     padded = tensor.new_zeros(max(sizes))
     padded[: tensor.numel()] = tensor.detach().reshape(-1)

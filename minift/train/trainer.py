@@ -147,8 +147,7 @@ class Trainer(Saving, CallbackHandler):
         max_steps = args.max_steps if args.max_steps > 0 else math.ceil(args.num_train_epochs * steps_per_epoch)
         num_epochs = math.ceil(max_steps / steps_per_epoch)
         distributed.broadcast_module(self.model)
-        parameters = list(self.model.parameters())
-        self.averaging = make_averaging(parameters, args.ddp_averaging, args.ddp_bucket_cap_mb)
+        self.averaging = make_averaging(self.model, args.ddp_averaging, args.ddp_bucket_cap_mb)
         self.create_optimizer_and_scheduler(max_steps)
         self.scaler = torch.amp.GradScaler(enabled=args.fp16 and args.device.type == "cuda")
 

@@ -62,10 +62,14 @@ def test_compiled_steps_are_equal_but_for_rounding():
             optimizer.param_groups[0]["lr"] = 0.01 / (step + 1)
             for parameter in parameters:
                 parameter.grad = torch.randn(parameter.shape, generator=generator)
+            if step == 1:
+                parameters[1].grad = None  # from here on, its step has another number than its neighbour's
             optimizer.step()
         return parameters
 
     for found, expected in zip(weights(compiled=True), weights(compiled=False), strict=True):
+        if len(found) < 10:  # small ones, updated together
+            assert torch.equal(found, expected)
         torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-7)
 
 

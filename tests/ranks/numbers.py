@@ -2,7 +2,6 @@
 
 import json
 import sys
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,20 +19,34 @@ WITHOUT_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0
 
 
 class Unused(torch.nn.Module):
-    """A classifier beside parameters that no loss depends on, and two that only batches of the last rank use."""
+    """A classifier beside parameters that no loss depends on, and one that only batches of rank 1 use."""
 
     def __init__(self):
         super().__init__()
         self.inner = tiny_model(**WITHOUT_DROPOUT)
         self.never = torch.nn.Parameter(torch.ones(3))
         self.sometimes = torch.nn.Parameter(torch.ones(2))
-        self.table = torch.nn.Parameter(torch.ones(40, 2))
-        self.zero = torch.nn.Parameter(torch.ones(40, 2))
 
     def forward(self, input_ids=None, attention_mask=None, labels=None):
         output = self.inner(input_ids=input_ids, attention_mask=attention_mask, labels=labels)
         if world().rank == world().size - 1:
-            output["loss"] = output["loss"] + self.sometimes.sum() + self.table[3:5].sum() + 0 * self.zero.sum()
+            output["loss"] = output["loss"] + self.sometimes.sum()
+        return output
+
+
+class Tables(torch.nn.Module):
+    """A classifier beside embedding tables of which only batches of the last rank use something: rows, all, nothing."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = tiny_model(vocab_size=400)
+        self.few, self.all, self.none = (torch.nn.Embedding(40, 2) for _ in range(3))
+
+    def forward(self, input_ids=None, attention_mask=None, labels=None):
+        output = self.inner(input_ids=input_ids, attention_mask=attention_mask, labels=labels)
+        if world().rank == world().size - 1:
+            used = self.few.weight[3:5].sum() + self.all.weight.sum() + 0 * self.none.weight.sum()
+            output["loss"] = output["loss"] + used
         return output
 
 
@@ -86,25 +99,29 @@ def sixteen(folder, results):
 
 
 def kinds(folder, results):
-    """The three ways to average, with small and large buckets, dropout on; parameters without gradients; tables."""
-    sent = []
-
-    def note(tensor):
-        sent.append(len(tensor))
-        return distributed.gather(tensor)
-
-    for name, make in (("dropout", partial(tiny_model, vocab_size=400)), ("unused", Unused)):
+    """The three ways to average, with small and large buckets, dropout on; parameters without gradients."""
+    for name, make in (("dropout", tiny_model), ("unused", Unused)):
         for kind, size in (("naive", 25), ("bucketed", 0.01), ("overlapped", 0.01), ("overlapped", 25)):
             options = dict(per_device_train_batch_size=4, ddp_averaging=kind, ddp_bucket_cap_mb=size)
             results[f"{name}, {kind}, {size}"] = tensors(train(folder, make(), collator=NoisyRows(), **options))
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(gradients, "TABLE_ROWS", 30)
-            patch.setattr(gradients, "gather", note)
-            for kind in ("bucketed", "overlapped"):
-                trainer = train(folder, make(), collator=NoisyRows(), **options | {"ddp_averaging": kind})
-                results[f"{name}, {kind}, tables"] = tensors(trainer)
-        results[f"{name}, rows sent"] = {"number": torch.tensor(sent)}
-        sent.clear()
+
+
+def tables(folder, results):
+    """The three ways to average embedding tables, with accumulation and without; how many rows of them travel."""
+    sent = []
+
+    def note(tensor, shapes):
+        sent.append(len(tensor))
+        return distributed.gather(tensor, shapes)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gradients, "TABLE_ROWS", 30)
+        patch.setattr(gradients, "gather", note)
+        for kind in ("naive", "bucketed", "overlapped"):
+            for steps in (1, 2):
+                options = dict(ddp_averaging=kind, gradient_accumulation_steps=steps, per_device_train_batch_size=2)
+                results[f"tables, {kind}, {steps}"] = tensors(train(folder, Tables(), collator=NoisyRows(), **options))
+    results["rows sent"] = {"numbers": torch.tensor(sent)}
 
 
 def token_weights(folder, results):
@@ -223,7 +240,7 @@ def forget_the_division(self):
 def forget_parameters_without_gradient(self):
     """Each rank sends what it has: the ranks' sums are of different parameters as soon as one has none somewhere."""
     for parameter in self.parameters[::-1]:
-        if parameter.grad is not None and parameter.grad.shape not in ((2,), (40, 2)):
+        if parameter.grad is not None and parameter.grad.shape != (2,):
             parameter.grad.div_(world().size)
             distributed.all_reduce(parameter.grad)
 
