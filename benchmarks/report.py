@@ -2,6 +2,7 @@
 
 import argparse
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -20,13 +21,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
     parser.add_argument("file", type=Path, help="what --json of benchmarks, .growth or .profile wrote")
     parser.add_argument("--pictures", type=Path, default=PICTURES, help="folder for the pictures")
+    parser.add_argument("--earlier", type=Path, help="what another run of benchmarks wrote: a column for its ratios")
     options = parser.parse_args()
     try:
         document = read_json(options.file)
-        tables = {"rows": table_of, "growth": growth.table, "steps": profile.table}
+        earlier = read_json(options.earlier) if options.earlier else None
+        tables = {"rows": partial(table_of, earlier=earlier), "growth": growth.table, "steps": profile.table}
         kind = next((name for name in tables if name in document), None)
         if kind is None:
             raise ValueError(f"{options.file} is no document of benchmarks, benchmarks.growth or benchmarks.profile")
+        if earlier and not ("rows" in document and "rows" in earlier):
+            raise ValueError("--earlier compares two documents of benchmarks")
     except (OSError, ValueError) as error:
         parser.error(str(error))
     print(tables[kind](document))
@@ -38,8 +43,8 @@ def rows_of(document: dict[str, Any]) -> list[Row]:
     return [Row(**row) for row in document["rows"]]
 
 
-def table_of(document: dict[str, Any]) -> str:
-    """Command, machine, a line a row, and what was remarked."""
+def table_of(document: dict[str, Any], earlier: dict[str, Any] | None = None) -> str:
+    """Command, machine, a line a row (with the ratio that it had in the `earlier` document), and what was remarked."""
     machine, rates = document["machine"], document["rates"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items() if version)
     lines = [
@@ -49,9 +54,12 @@ def table_of(document: dict[str, Any]) -> str:
         f"Memory copies at {rates['copy'] / 1e9:.1f} GB/s, matrix products at {rates['float32'] / 1e9:.0f} GFLOP/s "
         f"(fp32) and {rates['bfloat16'] / 1e9:.0f} GFLOP/s (bf16).",
         "",
-        "| stage | minift | beside | rounds | target | ratio (range) | at the floor | minift takes | the peer |",
-        "|---|---|---|---:|---:|---:|---:|---:|---:|",
+        "| stage | minift | beside | rounds | target | ratio (range) |"
+        + (" earlier |" if earlier else "")
+        + " at the floor | minift takes | the peer |",
+        "|---|---|---|---:|---:|---:|" + ("---:|" if earlier else "") + "---:|---:|---:|",
     ]
+    before = {(row.case, row.side, row.peer): f"{row.ratio.median:.3g}×" for row in rows_of(earlier)} if earlier else {}
     for row in rows_of(document):
         target = "" if row.target is None else f"≥ {row.target:.3g}"
         floor = "" if row.floor_ratio is None else f"{row.floor_ratio:.3g}×"
@@ -59,7 +67,8 @@ def table_of(document: dict[str, Any]) -> str:
         result = f"{ratio.median:.3g}× ({ratio.low:.3g}–{ratio.high:.3g})"
         if row.target is not None:
             result = f"**{result}**" if ratio.median >= row.target else f"{result}, below"
-        cells = (row.case, row.side, row.peer, str(len(row.seconds)), target, result, floor, ours, theirs)
+        was = [before.get((row.case, row.side, row.peer), "")] if earlier else []
+        cells = (row.case, row.side, row.peer, str(len(row.seconds)), target, result, *was, floor, ours, theirs)
         lines.append(f"| {' | '.join(cells)} |")
     lines += [*_memory(document), ""]
     lines += [f"- {note['stage']}: {note['note']}" for note in document["notes"]]

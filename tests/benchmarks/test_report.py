@@ -51,6 +51,16 @@ def test_the_table():
     assert "tensorflow" not in table
 
 
+def test_the_table_beside_an_earlier_run():
+    rows = [Row("pad", "pad 8", "collator", "theirs", 5.0, [1e-3], [4e-3], [5e-4]).to_dict()]
+    table = table_of(DOCUMENT, DOCUMENT | {"rows": rows})
+    head, rule, pad, load, *_ = (line for line in table.splitlines() if "|" in line)
+    assert "| ratio (range) | earlier | at the floor |" in head
+    assert "**7× (6–8)** | 4× | 14× |" in pad
+    assert "below |  |  | 1 s |" in load
+    assert {line.count("|") for line in (head, rule, pad, load)} == {11}
+
+
 def test_the_pictures(tmp_path):
     first = draw(DOCUMENT | {"growth": GROWTH}, tmp_path / "a")
     again = draw(DOCUMENT | {"growth": GROWTH}, tmp_path / "b")
