@@ -18,6 +18,7 @@ LIBRARIES = (
 )
 COPY_BYTES = 1 << 28  # far more than any cache holds
 MATRIX = 2048  # rows and columns
+RATE_SECONDS = 3.0  # that a rate is measured for, because other users of the machine can slow it down for a while
 
 
 def header(threads: int) -> dict[str, Any]:
@@ -72,7 +73,7 @@ def rates(device: str) -> dict[str, float]:
     return found
 
 
-def _best(work: Callable[[], Any], device: str, repeats: int = 5) -> float:
+def _best(work: Callable[[], Any], device: str) -> float:
     """Seconds of a call; a rate is what the machine can do, so the fastest of several counts."""
     import torch
 
@@ -85,7 +86,10 @@ def _best(work: Callable[[], Any], device: str, repeats: int = 5) -> float:
             torch.cuda.synchronize()
 
     sample()
-    return min(clock(sample).seconds for _ in range(repeats)) / calls
+    found = [clock(sample).seconds]
+    while sum(found) < RATE_SECONDS:
+        found.append(clock(sample).seconds)
+    return min(found) / calls
 
 
 def peak_memory(work: Callable[[], Any]) -> int:

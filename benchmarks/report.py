@@ -184,7 +184,7 @@ def draw_growth(series: list[dict[str, Any]]) -> Any:
     )
     for axes, work in zip(grid.flat, works, strict=False):
         for line in (line for line in series if line["work"] == work):
-            color = BLUE if line["side"].startswith("minift") else GREY
+            color = {"minift": BLUE, "minift, padding_free": ORANGE}.get(line["side"], GREY)
             label = f"{line['side']} (slope {growth.show_slope(line)})"
             axes.loglog(line["sizes"], line["seconds"], marker="o", markersize=3, color=color, label=label)
         axes.set_title(work, fontsize=8)
