@@ -14,10 +14,12 @@ def cases(settings: Settings) -> Iterator[Case | dict]:
     pairs = classify(workloads.tokenised_pairs().shuffle(seed=0), batch=8)
     short = classify(workloads.tokenised_sentences(4_000), batch=32)
     steps, name = settings.pick(quick=3, full=8), "MRPC, MiniLM, batch 8"
-    each = [] if settings.quick else alone()
-    yield from compare(name, pairs, [*variants(1.25, 2.2), *each], settings, steps)
+    plain, fast, fast_bf16 = variants(1.25, 2.2)
+    on_pairs = settings.pick(quick=[plain, fast_bf16], full=[plain, fast, fast_bf16, *alone()])
+    yield from compare(name, pairs, on_pairs, settings, steps)
     factor = short.padding_factor()
-    on_short = variants(factor, 1.6 * factor)[settings.pick(quick=1, full=0) :]
+    plain, fast, fast_bf16 = variants(factor, 1.6 * factor)
+    on_short = settings.pick(quick=[fast], full=[plain, fast, fast_bf16])
     yield from compare("short sentences, MiniLM, batch 32", short, on_short, settings, steps)
     if not settings.quick:
         yield from curves(name, pairs, FAST, settings, steps=60, every=10)
