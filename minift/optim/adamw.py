@@ -99,7 +99,7 @@ class AdamW(torch.optim.Optimizer):
                 if parameter.grad is not None:
                     self._step_one(parameter, parameter.grad, numbers_of, small)
             for numbers, tensors in small.items():
-                update_together(*map(list, zip(*tensors, strict=True)), *numbers)
+                update_together(*map(list, zip(*tensors, strict=True)), numbers)
         return loss
 
     def _step_one(self, parameter: Tensor, gradient: Tensor, numbers_of: Callable, small: dict[tuple, list]) -> None:
@@ -195,18 +195,14 @@ def update_together(
     gradients: list[Tensor],
     means: list[Tensor],
     mean_squares: list[Tensor],
-    rate: float,
-    root: float,
-    decay: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
+    numbers: tuple[float, ...],
 ) -> None:
     """`update` of many small tensors, equal to the bit: each operation is one call for all of them.
 
-    The `torch._foreach_` functions are those of torch's own optimizers. Without the guard of `update` against zeros,
-    which matters in large tensors only.
+    `numbers` are those that `update` takes, in its order. The `torch._foreach_` functions are those of torch's own
+    optimizers. Without the guard of `update` against zeros, which matters in large tensors only.
     """
+    rate, root, decay, beta1, beta2, eps = numbers
     torch._foreach_mul_(parameters, decay)
     torch._foreach_lerp_(means, gradients, 1 - beta1)
     torch._foreach_mul_(mean_squares, beta2)
