@@ -48,7 +48,7 @@ def main() -> None:
 def fine_tune(path: str, seed: int, epochs: float) -> dict[str, float]:
     """MRPC with the course's settings (batch 8, 5e-5); accuracy and F1 on the validation split."""
     from benchmarks.training import FAST
-    from minift.finetune import finetune
+    from minift.tasks.classify import finetune
     from minift.train.arguments import TrainingArguments
 
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):

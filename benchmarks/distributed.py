@@ -102,7 +102,7 @@ def exchange_times(in_buckets: int) -> dict[str, float]:
     """Seconds to sum a tensor of so many fp32 elements, and one of a single element, over the ranks."""
     import torch
 
-    from minift.train.distributed import all_reduce
+    from minift.distributed.exchange import all_reduce
 
     found = {}
     for name, elements in (("latency", 1), ("all buckets", in_buckets)):
@@ -119,8 +119,8 @@ def measure(options: argparse.Namespace) -> None:
     """What each rank does; rank 0 writes the times of every round, and its peak of resident memory."""
     import torch
 
+    from minift.distributed.gradients import Bucket
     from minift.train import distributed
-    from minift.train.gradients import Bucket
 
     torch.set_num_threads(1)
     place = distributed.world()

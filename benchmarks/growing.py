@@ -16,7 +16,7 @@ from benchmarks.growth import Work
 from benchmarks.harness import Timed
 from benchmarks.settings import Settings
 from benchmarks.stages.chunk import group_texts
-from minift.data.chunk import chunk_dataset
+from minift.batches.chunk import chunk_dataset
 from minift.data.dataset import Dataset
 from minift.optim.adamw import AdamW
 

@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 
 from benchmarks import DISTILBERT_BASE, IMDB, require
-from minift.blocks import MAP_ROWS, tokenize
-from minift.data.chunk import chunk_dataset
+from minift.batches.chunk import chunk_dataset
 from minift.data.load import load_dataset
-from minift.data.tokenizer import AutoTokenizer
+from minift.tasks.blocks import MAP_ROWS, tokenize
+from minift.tokenizer.tokenizer import AutoTokenizer
 
 LIMIT_MB = 300
 SAMPLE_SECONDS = 0.005

@@ -47,10 +47,10 @@ def main() -> None:
 
 def prepare(folder: Path, train_size: int, test_size: int) -> Path:
     """Blocks of IMDb's training reviews, made by minift at the first run and kept in `folder` for both sides."""
-    from minift.blocks import MAP_ROWS, tokenize
-    from minift.data.chunk import chunk_dataset
+    from minift.batches.chunk import chunk_dataset
     from minift.data.load import load_dataset
-    from minift.data.tokenizer import AutoTokenizer
+    from minift.tasks.blocks import MAP_ROWS, tokenize
+    from minift.tokenizer.tokenizer import AutoTokenizer
 
     if not folder.is_dir():
         start = time.perf_counter()
@@ -65,10 +65,10 @@ def train(blocks: Path, options: argparse.Namespace) -> tuple[float, list[dict[s
     """The loss before training and the log of the run; the two sides differ in what they import."""
     more = {}
     if options.side == "minift":
+        from minift.batches.mask import DataCollatorForLanguageModeling
         from minift.data.disk import load_from_disk
-        from minift.data.mask import DataCollatorForLanguageModeling
-        from minift.data.tokenizer import AutoTokenizer
         from minift.model.auto import AutoModelForMaskedLM
+        from minift.tokenizer.tokenizer import AutoTokenizer
         from minift.train.arguments import TrainingArguments
         from minift.train.trainer import Trainer
     else:

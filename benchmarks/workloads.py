@@ -15,8 +15,8 @@ from benchmarks import BERT_BASE, DISTILBERT_BASE, IMDB, MINILM, MRPC
 from minift.data.dataset import Dataset
 from minift.data.features import ClassLabel, Features, Value
 from minift.data.load import load_dataset
-from minift.data.tokenizer import AutoTokenizer, Tokenizer
 from minift.model.config import BertConfig, DistilBertConfig
+from minift.tokenizer.tokenizer import AutoTokenizer, Tokenizer
 
 WANTED = {"IMDb": IMDB, "MRPC": MRPC, "MiniLM": MINILM, "BERT's and DistilBERT's vocabularies": BERT_BASE}
 FOUND, MISSING = ([name for name, path in WANTED.items() if path.is_dir() == there] for there in (True, False))
@@ -174,7 +174,7 @@ def tokenised_sentences(rows: int) -> Dataset:
 
 @cache
 def tokenised_reviews(rows: int, word_ids: bool = True) -> Dataset:
-    from minift.blocks import tokenize
+    from minift.tasks.blocks import tokenize
 
     return tokenize(reviews(rows), AutoTokenizer.from_pretrained(checkpoint("distilbert")), "text", word_ids=word_ids)
 

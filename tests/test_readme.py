@@ -5,9 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from minift.corpus import write_corpus, write_model
+from minift.demo.corpus import write_corpus, write_model
 from minift.model.config import BertConfig
-from minift.model.mlm import BertForMaskedLM
+from minift.model.heads.masked_lm import BertForMaskedLM
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -5,7 +5,7 @@ import random
 import torch
 
 from minift.model.config import BertConfig
-from minift.model.heads import BertForSequenceClassification
+from minift.model.heads.classification import BertForSequenceClassification
 
 CONFIG = dict(
     vocab_size=50,

@@ -9,7 +9,7 @@ from benchmarks import workloads
 from benchmarks.checks import same_rows
 from benchmarks.harness import Case, Side
 from benchmarks.settings import Settings
-from minift.data.chunk import chunk_dataset
+from minift.batches.chunk import chunk_dataset
 
 BLOCK, MAP_ROWS = 128, 1000
 

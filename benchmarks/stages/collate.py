@@ -9,9 +9,9 @@ from benchmarks import workloads
 from benchmarks.checks import equal
 from benchmarks.harness import Case, Side
 from benchmarks.settings import Settings
-from minift.data.collate import DataCollatorWithPadding
-from minift.data.fetch import fetch_columns
-from minift.data.padding import inside_rows
+from minift.batches.arrow_columns import fetch_columns
+from minift.batches.collate import DataCollatorWithPadding
+from minift.tokenizer.padding import inside_rows
 
 
 def cases(settings: Settings) -> Iterator[Case]:

@@ -12,9 +12,9 @@ from benchmarks import workloads
 from benchmarks.checks import equal
 from benchmarks.harness import Case, Side
 from benchmarks.settings import Settings
-from minift.data.chunk import chunk_dataset
-from minift.data.fetch import fetch_columns
-from minift.data.mask import DataCollatorForLanguageModeling, DataCollatorForWholeWordMask
+from minift.batches.arrow_columns import fetch_columns
+from minift.batches.chunk import chunk_dataset
+from minift.batches.mask import DataCollatorForLanguageModeling, DataCollatorForWholeWordMask
 
 SHAPE = 64, 128
 

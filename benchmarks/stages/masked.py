@@ -7,7 +7,7 @@ from benchmarks import workloads
 from benchmarks.harness import Case
 from benchmarks.settings import Settings
 from benchmarks.training import FAST_MASKED, Job, Variant, compare, curves
-from minift.data.chunk import chunk_dataset
+from minift.batches.chunk import chunk_dataset
 
 LENGTH = 128
 LABELLED = 0.15

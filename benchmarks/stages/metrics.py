@@ -7,7 +7,7 @@ import numpy as np
 from benchmarks.checks import close
 from benchmarks.harness import Case, Side
 from benchmarks.settings import Settings
-from minift import metrics
+from minift.metrics import metrics
 
 BATCH = 64
 

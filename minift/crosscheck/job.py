@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from minift.task import Task
+from minift.tasks.task import Task
 
 BATCH_SIZE = 8
 LEARNING_RATE = 5e-5

@@ -10,10 +10,10 @@ import torch
 import transformers
 from transformers.trainer_callback import PrinterCallback
 
-from minift.blocks import MAP_ROWS
 from minift.crosscheck.job import BLOCK_SIZE, LEARNING_RATE, MLM_PROBABILITY, Job, metric_names
 from minift.crosscheck.observe import Recording, observe, table
-from minift.task import Task
+from minift.tasks.blocks import MAP_ROWS
+from minift.tasks.task import Task
 
 # The default, torch's fused kernel, rounds in another order than the formula: its last bit differs from a loop over
 # the parameters, torch's own included. minift's AdamW is held to that loop.

@@ -3,21 +3,21 @@
 from dataclasses import replace
 from typing import Any
 
-from minift.blocks import MAP_ROWS, find_text_column
-from minift.blocks import tokenize as tokenize_texts
+from minift.batches.chunk import chunk_dataset
+from minift.batches.collate import DataCollatorWithPadding
+from minift.batches.mask import DataCollatorForLanguageModeling
 from minift.crosscheck.job import BLOCK_SIZE, MLM_PROBABILITY, Job, metric_names
 from minift.crosscheck.observe import Recording, observe, table
-from minift.data.chunk import chunk_dataset
-from minift.data.collate import DataCollatorWithPadding
 from minift.data.dataset_dict import DatasetDict
 from minift.data.load import load_dataset
-from minift.data.mask import DataCollatorForLanguageModeling
-from minift.data.tokenizer import AutoTokenizer, Tokenizer
-from minift.mlm import MaskedLMTrainer
 from minift.model.auto import AutoModelForMaskedLM, AutoModelForSequenceClassification
 from minift.model.checks import check_vocabulary
-from minift.task import Task, find_task, metrics_of
-from minift.task import tokenize as tokenize_rows
+from minift.tasks.blocks import MAP_ROWS, find_text_column
+from minift.tasks.blocks import tokenize as tokenize_texts
+from minift.tasks.mlm import MaskedLMTrainer
+from minift.tasks.task import Task, find_task, metrics_of
+from minift.tasks.task import tokenize as tokenize_rows
+from minift.tokenizer.tokenizer import AutoTokenizer, Tokenizer
 from minift.train.arguments import TrainingArguments
 from minift.train.callbacks import PrinterCallback
 from minift.train.seed import set_seed
@@ -39,8 +39,8 @@ def run_minift(job: Job, folder: str) -> tuple[Task, dict[str, Any]]:
         The task that was found in the data, so that the other side does the same, and what each stage compares.
 
     Raises:
-        ValueError, KeyError, FileNotFoundError: no such model, weights, data set or task, as `minift.finetune.finetune`
-            and `minift.mlm.mlm` raise them.
+        ValueError, KeyError, FileNotFoundError: no such model, weights, data set or task, as `tasks.classify.finetune`
+            and `tasks.mlm.mlm` raise them.
     """
     data = load_dataset(job.dataset, job.config, cache_dir=folder)
     task, numbered = find_text_task(data) if job.task == "mlm" else find_task(data, job.config)

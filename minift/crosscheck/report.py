@@ -16,7 +16,7 @@ from minift.crosscheck.compare import Comparison, compare
 from minift.crosscheck.job import BATCH_SIZE, LEARNING_RATE, MAX_GRAD_NORM, WEIGHT_DECAY, Job, Stage, stages
 from minift.crosscheck.ours import run_minift
 from minift.files import write_json
-from minift.task import Task
+from minift.tasks.task import Task
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from minift.data.tensors import TENSOR_KINDS, as_tensor
+from minift.tensors import TENSOR_KINDS, as_tensor
 
 _KINDS = {None: None, "python": None, "arrow": "arrow", "pandas": "pandas", "custom": "custom", **TENSOR_KINDS}
 

@@ -181,8 +181,8 @@ class TableReader:
         *,
         seed: int | None = None,
     ) -> Any:
-        """The rows as a `tf.data.Dataset` of batches, for Keras' `fit`: see `minift.tf.data.to_tf_dataset`."""
-        from minift.tf.data import to_tf_dataset
+        """The rows as a `tf.data.Dataset` of batches, for Keras' `fit`: see `minift.tf.batches.to_tf_dataset`."""
+        from minift.tf.batches import to_tf_dataset
 
         collated = dict(collate_fn=collate_fn, collate_fn_args=collate_fn_args, num_test_batches=num_test_batches)
         wanted = dict(columns=columns, label_cols=label_cols, shuffle=shuffle, seed=seed)

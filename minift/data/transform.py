@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from minift.data.features import Features
 from minift.data.formats import Format
-from minift.data.handover import next_file
+from minift.data.shared_files import next_file
 from minift.data.table import read_arrow, release_pages
 from minift.data.writer import ArrowWriter
 from minift.files import atomic_path

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from minift.fast.packing import Packing
 from minift.model.config import PretrainedConfig
 from minift.model.outputs import EncoderOutput
-from minift.model.packing import Packing
 
 Attention = Callable[[Tensor, Tensor, Tensor, Tensor | None, float], tuple[Tensor, Tensor | None]]
 

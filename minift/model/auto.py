@@ -5,8 +5,8 @@ from typing import ClassVar
 from minift.model.auto_class import AutoClass
 from minift.model.bert import BertModel
 from minift.model.distilbert import DistilBertModel
-from minift.model.heads import BertForSequenceClassification, DistilBertForSequenceClassification
-from minift.model.mlm import BertForMaskedLM, DistilBertForMaskedLM
+from minift.model.heads.classification import BertForSequenceClassification, DistilBertForSequenceClassification
+from minift.model.heads.masked_lm import BertForMaskedLM, DistilBertForMaskedLM
 
 
 class AutoModel(AutoClass):

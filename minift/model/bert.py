@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from minift.fast.dropout import Dropout
+from minift.fast.packing import packing_of
 from minift.model.attention import Attention, merge_heads, run_layers, split_heads
 from minift.model.checks import check_ids, check_input
 from minift.model.config import BertConfig
-from minift.model.dropout import Dropout
 from minift.model.outputs import EncoderOutput, finish
-from minift.model.packing import packing_of
 from minift.model.pretrained import PreTrainedModel
 
 ACTIVATION = {

@@ -59,11 +59,11 @@ class PretrainedConfig:
     attn_implementation: str = "sdpa"
     """One of ATTENTION_IMPLEMENTATIONS. Not written to the file, nor are the next three: not about the weights."""
     padding_free: bool = False
-    """Compute on real tokens only, and of the last layer only what the head reads; see `minift.model.packing`."""
+    """Compute on real tokens only, and of the last layer only what the head reads; see `minift.fast.packing`."""
     sparse_mlm_head: bool = False
     """In training, score the vocabulary at labelled tokens only; the output then has a loss and no logits."""
     fast_dropout: bool = False
-    """Draw dropout from 16 random bits an element, see `minift.model.dropout`; in attention only if `padding_free`."""
+    """Draw dropout from 16 random bits an element, see `minift.fast.dropout`; in attention only if `padding_free`."""
     name_or_path: str = ""
     """Where the configuration was read. Not written to the file."""
 

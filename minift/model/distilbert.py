@@ -10,13 +10,13 @@ from collections.abc import Collection
 import torch
 from torch import Tensor, nn
 
+from minift.fast.dropout import Dropout
+from minift.fast.packing import packing_of
 from minift.model.attention import Attention, merge_heads, run_layers, split_heads
 from minift.model.bert import ACTIVATION
 from minift.model.checks import check_ids, check_input
 from minift.model.config import DistilBertConfig
-from minift.model.dropout import Dropout
 from minift.model.outputs import EncoderOutput, finish
-from minift.model.packing import packing_of
 from minift.model.pretrained import PreTrainedModel
 
 EPS = 1e-12  # of every LayerNorm; the configuration has no field for it

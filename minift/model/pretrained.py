@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from minift.hub import PushToHubMixin, snapshot
-from minift.model.checkpoint import announce, check_destination, loading_info, read_checkpoint
 from minift.model.config import HUB_ARGUMENTS, PretrainedConfig
-from minift.model.names import TIED, VOCABULARY_SIZED, LoadingReport
-from minift.model.weights import choose_dtype, load_weights, map_file, save_weights, set_parameter
+from minift.model.files.folder import announce, check_destination, loading_info, read_checkpoint
+from minift.model.files.names import TIED, VOCABULARY_SIZED, LoadingReport
+from minift.model.files.parameters import choose_dtype, load_weights, map_file, save_weights, set_parameter
 
 
 @contextmanager

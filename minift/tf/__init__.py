@@ -1,6 +1,6 @@
 """The same pipeline in TensorFlow and Keras 3: everything before the model is shared, and torch is never imported."""
 
-from minift.data.tensors import import_tensorflow
+from minift.tensors import import_tensorflow
 
 import_tensorflow()  # or an error that says how to install it
 

@@ -4,9 +4,9 @@ from typing import ClassVar
 
 from minift.model.auto_class import AutoClass
 from minift.tf.bert import TFBertModel
+from minift.tf.classification import TFBertForSequenceClassification, TFDistilBertForSequenceClassification
 from minift.tf.distilbert import TFDistilBertModel
-from minift.tf.heads import TFBertForSequenceClassification, TFDistilBertForSequenceClassification
-from minift.tf.mlm import TFBertForMaskedLM, TFDistilBertForMaskedLM
+from minift.tf.masked_lm import TFBertForMaskedLM, TFDistilBertForMaskedLM
 
 
 class TFAutoModel(AutoClass):

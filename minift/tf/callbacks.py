@@ -8,8 +8,8 @@ from typing import Any
 
 import keras
 
-from minift.data.tokenizer import Tokenizer
 from minift.hub import upload_folder
+from minift.tokenizer.tokenizer import Tokenizer
 from minift.train.report import format_table
 
 

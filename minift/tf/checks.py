@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import Tensor
 
-from minift.data.mask import IGNORED
+from minift.batches.mask import IGNORED
 from minift.model import checks
 from minift.model.config import PretrainedConfig
 

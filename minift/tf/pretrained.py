@@ -10,16 +10,16 @@ import numpy as np
 import tensorflow as tf
 
 from minift.data.dataset import Dataset
-from minift.data.tokenizer import Tokenizer
 from minift.hub import PushToHubMixin, snapshot
-from minift.model.checkpoint import announce, check_destination, loading_info, read_checkpoint, write_checkpoint
 from minift.model.config import HUB_ARGUMENTS, PretrainedConfig
-from minift.model.names import TIED, LoadingReport
+from minift.model.files.folder import announce, check_destination, loading_info, read_checkpoint, write_checkpoint
+from minift.model.files.names import TIED, LoadingReport
 from minift.model.outputs import ModelOutput
+from minift.tf.batches import prepare_tf_dataset
 from minift.tf.checks import check_batch
-from minift.tf.data import prepare_tf_dataset
-from minift.tf.training import KerasTraining
+from minift.tf.keras_model import KerasTraining
 from minift.tf.weights import Parameter, choose_dtype, load_weights, map_file, named_parameters, save
+from minift.tokenizer.tokenizer import Tokenizer
 
 TENSORS = ("input_ids", "attention_mask", "token_type_ids", "position_ids", "inputs_embeds", "labels")
 _drawing = True
@@ -138,7 +138,7 @@ class TFPreTrainedModel(KerasTraining, PushToHubMixin):
         *,
         seed: int | None = None,
     ) -> tf.data.Dataset:
-        """Batches of the columns of `dataset` that this model takes: see `minift.tf.data.prepare_tf_dataset`."""
+        """Batches of the columns of `dataset` that this model takes: see `minift.tf.batches.prepare_tf_dataset`."""
         collated = dict(tokenizer=tokenizer, collate_fn=collate_fn, collate_fn_args=collate_fn_args)
         served = dict(shuffle=shuffle, drop_remainder=drop_remainder, prefetch=prefetch, seed=seed)
         return prepare_tf_dataset(self, dataset, batch_size, **collated, **served)

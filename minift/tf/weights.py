@@ -13,8 +13,8 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from minift.model.checkpoint import Stored, match_tensors
-from minift.model.names import LoadingReport
+from minift.model.files.folder import Stored, match_tensors
+from minift.model.files.names import LoadingReport
 from minift.tf.layers import Linear
 
 # the types of the safetensors format that numpy can hold

@@ -18,7 +18,7 @@ from minift.optim.schedule import SchedulerType
 if TYPE_CHECKING:
     import torch
 
-    from minift.train.distributed import World
+    from minift.distributed.exchange import World
 
 # setting -> the values it may take
 CHOICES = {
@@ -99,7 +99,7 @@ class TrainingArguments:
     fast_dropout: bool = False
     """Draw dropout from fewer random bits: other draws of the same distribution."""
     keep_memory: bool = False
-    """On a CPU, keep the memory that a step frees for the next one; see `minift.train.memory`."""
+    """On a CPU, keep the memory that a step frees for the next one; see `minift.fast.memory`."""
     use_cpu: bool = False
     """Stay on the CPU although there is a GPU."""
     full_determinism: bool = False
@@ -186,7 +186,7 @@ class TrainingArguments:
 
     # Several processes
     ddp_averaging: str = "overlapped"
-    """How gradients are averaged over ranks (`minift.train.gradients`): overlapped, bucketed or naive."""
+    """How gradients are averaged over ranks (`minift.distributed.gradients`): overlapped, bucketed or naive."""
     ddp_bucket_cap_mb: float = 25.0
     """MiB of gradients that travel together; naive sends each on its own."""
     average_tokens_across_devices: bool = True
@@ -309,7 +309,7 @@ class TrainingArguments:
 
     @property
     def _world(self) -> "World":
-        from minift.train.distributed import world  # here, since the TensorFlow path reads these arguments, too
+        from minift.distributed.exchange import world  # here, since the TensorFlow path reads these arguments, too
 
         return world()
 
@@ -334,7 +334,7 @@ class TrainingArguments:
 
         `desc` is for transformers' scripts, which say in it what is done.
         """
-        from minift.train.distributed import main_process_first
+        from minift.distributed.exchange import main_process_first
 
         with main_process_first(local):
             yield

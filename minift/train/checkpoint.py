@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import safetensors.torch
 import torch
 
+from minift.distributed.exchange import broadcast_object, gather_objects
 from minift.files import atomic_path, read_json, write_json
 from minift.train.callbacks import TrainerControl, TrainerState
-from minift.train.distributed import broadcast_object, gather_objects
 from minift.train.loader import position_from_json, position_to_json
 from minift.train.seed import rng_state, rng_state_from_json, rng_state_to_json, set_rng_state
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
-from minift.metrics import weighted_mean
-from minift.train.distributed import gather_nests, sum_over_ranks
+from minift.distributed.exchange import gather_nests, sum_over_ranks
+from minift.metrics.metrics import weighted_mean
 from minift.train.loader import Loader
 from minift.train.setup import keep_casts
 

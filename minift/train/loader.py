@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from minift.data.fetch import fetch_columns
-from minift.data.sampler import BatchSampler
+from minift.batches.arrow_columns import fetch_columns
+from minift.batches.sampler import BatchSampler
 from minift.train.seed import rng_state, rng_state_from_json, rng_state_to_json, set_rng_state
 
 

@@ -4,9 +4,9 @@ import logging
 from pathlib import Path
 
 from minift import hub
+from minift.distributed.exchange import barrier
 from minift.train import checkpoint as ckpt
 from minift.train import report
-from minift.train.distributed import barrier
 
 logger = logging.getLogger(__name__)
 

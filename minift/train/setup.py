@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 
-from minift.data.sampler import BatchSampler, LengthGroupedOrder, LengthSortedOrder, RandomOrder, SequentialOrder
+from minift.batches.sampler import BatchSampler, LengthGroupedOrder, LengthSortedOrder, RandomOrder, SequentialOrder
+from minift.distributed.exchange import broadcast_object, world
+from minift.distributed.sharded import ShardedOptimizer
+from minift.fast.memory import keep_freed_memory
 from minift.optim.adamw import AdamW, parameter_groups
 from minift.train.arguments import TrainingArguments
-from minift.train.distributed import broadcast_object, world
 from minift.train.loader import Loader
-from minift.train.memory import keep_freed_memory
-from minift.train.sharded import ShardedOptimizer
 
 logger = logging.getLogger(__name__)
 

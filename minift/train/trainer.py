@@ -12,12 +12,14 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from minift.data.collate import DataCollatorWithPadding, default_data_collator
+from minift.batches.collate import DataCollatorWithPadding, default_data_collator
+from minift.distributed import exchange as distributed
+from minift.distributed.gradients import make_averaging
+from minift.fast.clipping import clip_in_update
 from minift.model.checks import check_vocabulary
-from minift.optim.clipping import clip_in_update
 from minift.optim.schedule import get_scheduler
 from minift.train import checkpoint as ckpt
-from minift.train import distributed, report
+from minift.train import report
 from minift.train.arguments import TrainingArguments
 from minift.train.callbacks import (
     CallbackHandler,
@@ -28,7 +30,6 @@ from minift.train.callbacks import (
     TrainerState,
 )
 from minift.train.evaluate import PredictionOutput, count_labels, evaluation_loop, speed_metrics, unpack_single
-from minift.train.gradients import make_averaging
 from minift.train.loader import Loader
 from minift.train.report import TrainOutput
 from minift.train.saving import Saving

@@ -8,8 +8,8 @@ import pytest
 import torch
 import transformers
 
-from minift.data.collate import DataCollatorWithPadding, default_data_collator
-from minift.data.tokenizer import AutoTokenizer
+from minift.batches.collate import DataCollatorWithPadding, default_data_collator
+from minift.tokenizer.tokenizer import AutoTokenizer
 from tests.hub import MINILM, MRPC, needs_hub
 
 pytestmark = needs_hub

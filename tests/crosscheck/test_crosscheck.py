@@ -9,10 +9,10 @@ import pytest
 import torch
 
 import minift
-from minift.cli import main
+from minift.batches.sampler import RandomOrder
+from minift.cli.cli import main
 from minift.crosscheck import libraries, ours
 from minift.crosscheck.job import Job
-from minift.data.sampler import RandomOrder
 from tests.hub import MINILM, MRPC, needs_hub
 from tests.tiny import CONFIG
 
@@ -248,8 +248,8 @@ def loss_by_label(patch):
 
 
 def f1_of_the_other_class(patch):
-    kind, f1 = minift.metrics._SCORES["f1"]
-    patch.setitem(minift.metrics._SCORES, "f1", (kind, functools.partial(f1, pos_label=0)))
+    kind, f1 = minift.metrics.metrics._SCORES["f1"]
+    patch.setitem(minift.metrics.metrics._SCORES, "f1", (kind, functools.partial(f1, pos_label=0)))
 
 
 PLANTED = [

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import BatchSampler as TorchBatchSampler
 
-from minift.data.sampler import BatchSampler, SequentialOrder
+from minift.batches.sampler import BatchSampler, SequentialOrder
 from tests.hub import needs_hub
 from tests.ranks.launch import launch
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 import transformers
 
-from minift.data.chunk import Chunker, chunk_dataset
+from minift.batches.chunk import Chunker, chunk_dataset
+from minift.batches.mask import DataCollatorForLanguageModeling, DataCollatorForWholeWordMask, freeze_masks
 from minift.data.dataset import Dataset
-from minift.data.mask import DataCollatorForLanguageModeling, DataCollatorForWholeWordMask, freeze_masks
-from minift.data.tokenizer import AutoTokenizer
+from minift.tokenizer.tokenizer import AutoTokenizer
 from tests.hub import DISTILBERT_BASE, IMDB, needs_hub
 
 pytestmark = [needs_hub, pytest.mark.filterwarnings("ignore")]

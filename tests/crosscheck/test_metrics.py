@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from minift import metrics
+from minift.metrics import metrics
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,9 @@ import torch
 import transformers
 from torch.nn import functional as F
 
-from minift.model import attention, bert, distilbert, heads, mlm
+from minift.model import attention, bert, distilbert
+from minift.model.heads import classification as heads
+from minift.model.heads import masked_lm as mlm
 from tests.model.small import CLASSES, NAMES, assert_same, batch, build, fill, results, values
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -5,7 +5,7 @@ import torch
 import transformers
 
 from minift.files import write_json
-from minift.pipelines import pipeline
+from minift.pipelines.pipelines import pipeline
 from tests.test_pipelines import PAIR, TEXTS, write_vocabulary
 
 SIZES = {

@@ -10,7 +10,7 @@ import transformers
 from torch.utils.data import DataLoader
 
 import minift
-from minift.train import accelerator as ours
+from minift.accelerator import accelerator as ours
 from tests.crosscheck.test_long_runs import NARROW
 from tests.hub import BERT_BASE, DISTILBERT_BASE, MRPC, needs_hub
 from tests.tiny import CONFIG, NoisyRows, tiny_rows

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from tests.hub import IMDB, MRPC, needs_hub
+from tests.libraries.test_standin import SCRIPTS
 from tests.loopback_hub import loopback_hub  # noqa: F401 - a fixture
-from tests.test_standin import SCRIPTS
 
 # times, and the entries that only one side logs
 DIFFERENT = re.compile(r"'(\w+_runtime|\w+_per_second|eval_model_preparation_time|eval_weighted_loss)': '[^']*',? ?")
@@ -75,7 +75,7 @@ def test_a_script_prints_the_same(script, loopback_hub, tmp_path):  # noqa: F811
         work.mkdir()
         code = f"""
 import os, runpy, sys, torch
-from minift import standin
+from minift.libraries import standin
 sys.path[0] = {str(tmp_path)!r}
 os.chdir({str(work)!r})
 torch.set_num_threads(1)

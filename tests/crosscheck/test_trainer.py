@@ -106,7 +106,7 @@ def test_real_mrpc_from_the_real_checkpoint_is_equal_to_the_bit(tmp_path):
 
 
 def in_file_order(monkeypatch):
-    monkeypatch.setattr("minift.data.sampler.RandomOrder.order", lambda self, epoch: range(self.length))
+    monkeypatch.setattr("minift.batches.sampler.RandomOrder.order", lambda self, epoch: range(self.length))
 
 
 def without_the_loaders_draw(monkeypatch):

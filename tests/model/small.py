@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from minift.model.config import BertConfig, DistilBertConfig
-from minift.model.heads import BertForSequenceClassification, DistilBertForSequenceClassification
-from minift.model.mlm import BertForMaskedLM, DistilBertForMaskedLM
+from minift.model.heads.classification import BertForSequenceClassification, DistilBertForSequenceClassification
+from minift.model.heads.masked_lm import BertForMaskedLM, DistilBertForMaskedLM
 
 CLASSES = {
     cls.__name__: cls

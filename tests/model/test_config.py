@@ -164,5 +164,5 @@ def test_real_files(folder):
 
 
 def test_torch_is_not_needed():
-    code = "import sys, minift.model.config, minift.model.names; assert 'torch' not in sys.modules"
+    code = "import sys, minift.model.config, minift.model.files.names; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

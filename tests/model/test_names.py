@@ -2,7 +2,7 @@
 
 import pytest
 
-from minift.model.names import match_names
+from minift.model.files.names import match_names
 
 WANTED = ["bert.embeddings.LayerNorm.weight", "bert.embeddings.LayerNorm.bias", "classifier.weight"]
 

@@ -8,9 +8,9 @@ from safetensors.torch import load_file, save_file
 
 from minift.model.auto import AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification
 from minift.model.bert import BertModel
-from minift.model.checkpoint import parse_size
 from minift.model.config import BertConfig, DistilBertConfig
-from minift.model.names import TIED
+from minift.model.files.folder import parse_size
+from minift.model.files.names import TIED
 from tests.model.small import CLASSES, NAMES, batch, build
 
 BERT, DISTILBERT, BERT_LM, DISTILBERT_LM = NAMES

@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import DataLoader
 
 import minift
-from minift.train.distributed import world
+from minift.distributed.exchange import world
 from tests.hub import MINILM, MRPC
 from tests.tiny import CONFIG, NoisyRows, tiny_rows
 
@@ -143,7 +143,7 @@ def accelerator_loops(folder, results):
     import accelerate
     import transformers
 
-    from minift.train.accelerator import Accelerator
+    from minift.accelerator.accelerator import Accelerator
 
     tokenizer_of(minift, folder)
     for steps, split in ((1, False), (2, False), (1, True)):

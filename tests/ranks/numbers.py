@@ -10,9 +10,10 @@ import torch
 from safetensors.torch import save_file
 
 from minift import Trainer, TrainingArguments
-from minift.data.sampler import RandomOrder
-from minift.train import distributed, gradients
-from minift.train.distributed import world
+from minift.batches.sampler import RandomOrder
+from minift.distributed import exchange as distributed
+from minift.distributed import gradients
+from minift.distributed.exchange import world
 from tests.tiny import NoisyRows, PadRows, tiny_model, tiny_rows
 
 WITHOUT_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 
 from minift import Trainer, TrainingArguments
+from minift.distributed.exchange import world
 from minift.train.callbacks import TrainerCallback
-from minift.train.distributed import world
 from tests.tiny import NoisyRows, tiny_model, tiny_rows
 
 

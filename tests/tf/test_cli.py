@@ -10,17 +10,17 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from minift.cli import main
-from minift.corpus import write_corpus, write_model
+from minift.cli.cli import main
 from minift.data.dataset import Dataset
 from minift.data.features import ClassLabel, Features, Value
-from minift.data.tokenizer import AutoTokenizer
+from minift.demo.corpus import write_corpus, write_model
 from minift.model.bert import BertModel
 from minift.model.config import BertConfig
-from minift.model.heads import BertForSequenceClassification
-from minift.model.mlm import BertForMaskedLM
+from minift.model.heads.classification import BertForSequenceClassification
+from minift.model.heads.masked_lm import BertForMaskedLM
+from minift.tokenizer.tokenizer import AutoTokenizer
+from tests.libraries.test_standin import SCRIPTS
 from tests.loopback_hub import LoopbackHub
-from tests.test_standin import SCRIPTS
 
 FEW = [*("--max_train_samples", "30"), *("--max_eval_samples", "20"), *("--num_train_epochs", "2"), "--disable_tqdm"]
 BLOCKS = ["--split", "unsupervised", *("--chunk_size", "16"), *("--train_size", "24"), *("--test_size", "8")]
@@ -189,7 +189,7 @@ def test_the_keras_script_runs_unmodified(tiny_hub, tmp_path):
     work.mkdir()
     code = f"""
 import os, sys
-from minift import standin
+from minift.libraries import standin
 os.chdir({str(work)!r})
 code = standin.run({str(SCRIPTS / "keras_fit.py")!r})
 print("torch" in sys.modules)
@@ -213,10 +213,10 @@ def test_the_tensorflow_path_never_imports_torch(start, corpus, tmp_path):
     mlm = command("mlm", start, corpus, "reviews", tmp_path / "b", *MLM_FEW, "--max_steps", "1")
     code = f"""
     import sys
-    from minift.cli import main
+    from minift.cli.cli import main
     assert main({finetune!r}) == 0
     assert main({mlm!r}) == 0
-    import minift.tf.demo
+    import minift.demo.in_keras
     print("torch" in sys.modules, "tensorflow" in sys.modules)
     """
     assert python(code).splitlines()[-1] == "False True"
@@ -227,9 +227,9 @@ def test_the_torch_path_never_imports_tensorflow(start, corpus, tmp_path):
     code = f"""
     import sys, minift
     assert not {{"torch", "tensorflow"}} & set(sys.modules)
-    from minift.cli import main
+    from minift.cli.cli import main
     assert main({finetune!r}) == 0
-    import minift.demo_torch
+    import minift.demo.in_torch
     print("torch" in sys.modules, "tensorflow" in sys.modules, "keras" in sys.modules)
     """
     assert python(code).splitlines()[-1] == "True False False"
@@ -241,8 +241,8 @@ def test_without_tensorflow_every_entry_says_how_to_install_it(start, corpus, tm
     import sys
     sys.modules["tensorflow"] = None  # importing it raises ImportError
     import numpy, minift
-    from minift.cli import main
-    from minift.data.tensors import as_tensor
+    from minift.cli.cli import main
+    from minift.tensors import as_tensor
     rows = minift.Dataset.from_dict({{"input_ids": [[1, 2], [3]], "label": [0, 1]}})
     tokenizer = minift.AutoTokenizer.from_pretrained({str(start)!r})
     entries = {{

@@ -11,7 +11,7 @@ import torch
 from minift.model.auto import AutoModel
 from minift.model.config import BertConfig, DistilBertConfig
 from minift.model.distilbert import sinusoids
-from minift.model.heads import classification_loss
+from minift.model.heads.classification import classification_loss
 from minift.tf import attention, bert, distilbert, heads, layers, mlm
 from minift.tf.auto import TFAutoModel, TFAutoModelForMaskedLM, TFAutoModelForSequenceClassification
 from minift.tf.bert import TFBertModel

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 
 from minift.model.auto import AutoModelForSequenceClassification
 from minift.model.config import BertConfig
-from minift.model.names import TIED
+from minift.model.files.names import TIED
 from minift.tf.auto import TFAutoModel, TFAutoModelForSequenceClassification
 from minift.tf.weights import map_file
 from tests.model import small

@@ -1,0 +1,198 @@
+"""Checkpoint files, whatever library's arrays they become: one safetensors file or several, found, matched, written."""
+
+import logging
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from safetensors import SafetensorError
+
+from minift.files import atomic_path, read_json, write_json
+from minift.model.files.names import LoadingReport, match_names
+
+logger = logging.getLogger("minift.model")
+
+SINGLE = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+OURS = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?")  # every name that a save may write
+PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+
+
+class Stored(NamedTuple):
+    """A tensor in a checkpoint. It is mapped: its bytes are read from the file when they are first used."""
+
+    tensor: Any
+    """A torch tensor or a numpy array."""
+    file: Path
+
+
+def read_checkpoint(folder: Path, map_file: Callable[[Path], dict[str, Any]]) -> dict[str, Stored]:
+    """Map all tensors of a checkpoint.
+
+    Args:
+        folder: holds model.safetensors, or an index and the files that it names.
+        map_file: maps the tensors of one file; its SafetensorError is reported as below.
+
+    Raises:
+        FileNotFoundError: the folder holds no weights, or a shard is missing.
+        ValueError: a file is truncated or no safetensors file, lacks a tensor, or is a pickle.
+    """
+    if (folder / SINGLE).is_file():
+        return _stored(folder / SINGLE, map_file)
+    if not (folder / INDEX).is_file():
+        for name in PICKLES:
+            if (folder / name).is_file():
+                raise ValueError(
+                    f"{folder / name} is a pickle, which can run code when it is loaded; minift reads {SINGLE} only. "
+                    "Convert it with transformers: from_pretrained, then save_pretrained"
+                )
+        raise FileNotFoundError(f"{folder} has neither {SINGLE} nor {INDEX}")
+    index = read_json(folder / INDEX)
+    weight_map = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(weight_map, dict) or not all(isinstance(shard, str) for shard in weight_map.values()):
+        raise ValueError(f"{folder / INDEX} has no weight_map from tensors to files")
+    stored: dict[str, Stored] = {}
+    for shard in sorted(set(weight_map.values())):
+        if Path(shard).name != shard:
+            raise ValueError(f"{folder / INDEX} names {shard!r}, which is not a file beside it")
+        stored |= _stored(folder / shard, map_file)
+    for name, shard in weight_map.items():
+        if name not in stored:
+            raise ValueError(f"{folder / shard} lacks the tensor {name}, which {INDEX} promises")
+    return stored
+
+
+def _stored(file: Path, map_file: Callable[[Path], dict[str, Any]]) -> dict[str, Stored]:
+    if not file.is_file():
+        raise FileNotFoundError(f"{file}, which {INDEX} names, does not exist")
+    try:
+        return {name: Stored(tensor, file) for name, tensor in map_file(file).items()}
+    except SafetensorError as error:
+        raise ValueError(f"{file} is damaged or is not a safetensors file: {error}") from error
+
+
+def match_tensors(
+    stored: dict[str, Stored],
+    wanted: Mapping[str, tuple[int, ...]],
+    model_type: str,
+    tied: dict[str, str],
+    ignore_mismatched_sizes: bool = False,
+) -> LoadingReport:
+    """Pair the tensors of a checkpoint with the parameters of a model, and check that they fit.
+
+    Args:
+        stored: what `read_checkpoint` returned.
+        wanted: parameter -> shape, in order, both names of a tied one among them.
+        model_type: a key of `names.PREFIXES`.
+        tied: copy -> source, for those of `names.TIED` that this model has.
+        ignore_mismatched_sizes: report a stored tensor of another shape as mismatched, instead of raising.
+
+    Raises:
+        ValueError: a stored tensor has the wrong shape or is no floating-point tensor, or the two copies of a tied
+            parameter differ.
+    """
+    report = match_names(stored, wanted, model_type, tied)
+    for name, source in list(report.stored_as.items()):
+        tensor, file = stored[source]
+        shape, expected = tuple(tensor.shape), tuple(wanted[name])
+        if "float" not in str(tensor.dtype):
+            raise ValueError(
+                f"{file}: tensor {source} has dtype {tensor.dtype}; a parameter needs a floating-point one"
+            )
+        if shape != expected:
+            if not ignore_mismatched_sizes:
+                raise ValueError(
+                    f"{file}: tensor {source} has shape {shape}, but the model's {name} has {expected}; "
+                    "ignore_mismatched_sizes=True draws it anew"
+                )
+            report.mismatched.append((name, shape, expected))
+            del report.stored_as[name]
+        elif name in tied:
+            twin = report.stored_as.get(tied[name], source)
+            if twin != source and not bool((tensor == stored[twin].tensor).all()):
+                raise ValueError(
+                    f"{file}: {source} and {twin} differ, but the configuration ties them (tie_word_embeddings)"
+                )
+    return report
+
+
+def announce(report: LoadingReport, strict: bool) -> None:
+    """Log what was loaded, or raise a ValueError when names or shapes differ and `strict` forbids it."""
+    if strict and not report.complete:
+        raise ValueError(f"strict=True, but names or shapes differ. {report}")
+    logger.log(logging.INFO if report.complete else logging.WARNING, "%s", report)
+
+
+def loading_info(report: LoadingReport) -> dict[str, Any]:
+    """The report in the form that `from_pretrained(output_loading_info=True)` has in transformers."""
+    return {
+        "missing_keys": set(report.missing),
+        "unexpected_keys": set(report.unexpected),
+        "mismatched_keys": set(report.mismatched),
+        "error_msgs": [],
+    }
+
+
+def check_destination(save_directory: str | os.PathLike, safe_serialization: bool) -> None:
+    """Raise a ValueError when `save_pretrained` cannot write there, or is asked for a pickle."""
+    if not safe_serialization:
+        raise ValueError("safe_serialization=False would write a pickle; minift writes safetensors only")
+    if Path(save_directory).is_file():
+        raise ValueError(f"{save_directory} is a file; save_pretrained needs a folder")
+
+
+def write_checkpoint(
+    tensors: dict[str, Any],
+    folder: str | os.PathLike,
+    max_shard_size: int | str,
+    save_file: Callable[[dict[str, Any], Path], None],
+) -> None:
+    """Write `tensors` as model.safetensors, or as numbered shards and their index when they are larger than a shard.
+
+    `save_file` writes a shard to a path. Each file replaces its predecessor whole; weights of an earlier save under
+    other names are removed at the end.
+    """
+    folder = Path(folder)
+    shards = _shards(tensors, parse_size(max_shard_size))
+    files = [f"model-{i:05d}-of-{len(shards):05d}.safetensors" for i in range(1, len(shards) + 1)]
+    if len(shards) == 1:
+        files = [SINGLE]
+    for file, shard in zip(files, shards, strict=True):
+        with atomic_path(folder / file) as fresh:
+            save_file(shard, fresh)
+    if len(shards) > 1:
+        weight_map = {name: file for file, shard in zip(files, shards, strict=True) for name in shard}
+        total = sum(t.nbytes for t in tensors.values())
+        write_json(folder / INDEX, {"metadata": {"total_size": total}, "weight_map": weight_map})
+    for old in folder.iterdir():
+        if OURS.fullmatch(old.name) and old.name not in (*files, INDEX if len(shards) > 1 else SINGLE):
+            old.unlink()
+
+
+def _shards(tensors: dict[str, Any], limit: int) -> list[dict[str, Any]]:
+    """Cut into runs of at most `limit` bytes, in order; a single larger tensor is a shard of its own."""
+    shards: list[dict[str, Any]] = [{}]
+    size = 0
+    for name, tensor in tensors.items():
+        if shards[-1] and size + tensor.nbytes > limit:
+            shards.append({})
+            size = 0
+        shards[-1][name] = tensor
+        size += tensor.nbytes
+    return shards
+
+
+def parse_size(size: int | str) -> int:
+    """Bytes of 5000, "500MB" or "2GiB"."""
+    text = str(size).strip().upper()
+    unit = next((unit for unit in UNITS if text.endswith(unit)), "")
+    try:
+        value = int(float(text.removesuffix(unit)) * UNITS.get(unit, 1))
+    except (ValueError, OverflowError):
+        value = 0
+    if value < 1:
+        raise ValueError(f"max_shard_size={size!r}: expected bytes, or a number with one of {', '.join(UNITS)}")
+    return value

@@ -1,0 +1,87 @@
+"""Stored tensors to torch parameters and back."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from minift.model.files.folder import Stored, match_tensors, write_checkpoint
+from minift.model.files.names import LoadingReport
+
+
+def map_file(file: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, mapped."""
+    with safe_open(file, framework="pt") as tensors:
+        return {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118
+
+
+def choose_dtype(asked: str | torch.dtype | None, configured: str | None, stored: dict[str, Stored]) -> torch.dtype:
+    """The type of the parameters: the one asked for; by default ("auto" or None) the configured, else the stored one.
+
+    The first floating-point tensor speaks for the file.
+    """
+    if asked in (None, "auto"):
+        floating = (s.tensor.dtype for s in stored.values() if s.tensor.is_floating_point())
+        asked = configured or next(floating, torch.float32)
+    dtype = getattr(torch, asked, None) if isinstance(asked, str) else asked
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise ValueError(f'dtype={asked!r}: expected "auto", "float32", "bfloat16", "float16" or a torch.dtype')
+    return dtype
+
+
+def load_weights(
+    model: nn.Module, stored: dict[str, Stored], dtype: torch.dtype, ignore_mismatched_sizes: bool = False
+) -> LoadingReport:
+    """Give a model on the meta device its parameters: the stored tensors themselves, and newly drawn ones.
+
+    A tensor that already has the right type is not copied. The mapping is private: training changes the process's
+    own pages, never the file. Nothing is drawn for parameters that are stored.
+
+    Args:
+        model: a `PreTrainedModel` whose parameters have shapes but no memory.
+        stored: what `read_checkpoint` returned.
+        dtype: type of all parameters.
+        ignore_mismatched_sizes: draw a parameter anew when the stored one has another shape, instead of raising.
+
+    Raises:
+        ValueError: a stored tensor does not fit, see `match_tensors`.
+    """
+    wanted = {name: tuple(parameter.shape) for name, parameter in model.named_parameters(remove_duplicate=False)}
+    report = match_tensors(stored, wanted, model.config.model_type, model.tied, ignore_mismatched_sizes)
+    for name, source in report.stored_as.items():
+        if name not in report.tied:
+            set_parameter(model, name, stored[source].tensor.to(dtype))
+    new = report.missing + [name for name, *_ in report.mismatched if name not in report.tied]
+    for name in new:
+        set_parameter(model, name, torch.empty(wanted[name], dtype=dtype))
+    model.init_weights(new)
+    model.tie_weights()
+    return report
+
+
+def set_parameter(model: nn.Module, name: str, tensor: Tensor) -> None:
+    """Put `tensor` in the place of the parameter `name`."""
+    module, _, leaf = name.rpartition(".")
+    setattr(model.get_submodule(module), leaf, nn.Parameter(tensor))
+
+
+def save_weights(
+    tensors: dict[str, Tensor],
+    folder: str | os.PathLike,
+    max_shard_size: int | str,
+    save_function: Callable[[dict[str, Tensor], Path], None] | None = None,
+) -> None:
+    """Write `tensors` as `write_checkpoint` does; `save_function` writes a file, None is safetensors' `save_file`."""
+
+    def save(shard: dict[str, Tensor], file: Path) -> None:
+        contiguous = {name: tensor.contiguous() for name, tensor in shard.items()}
+        if save_function is None:
+            save_file(contiguous, file, metadata={"format": "pt"})
+        else:
+            save_function(contiguous, file)
+
+    write_checkpoint(tensors, folder, max_shard_size, save)

@@ -1,0 +1,206 @@
+"""BatchEncoding: the columns that a tokenizer returns, with the alignment of tokens to words and characters."""
+
+from collections import UserDict
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from tokenizers import Encoding
+
+from minift.tensors import as_tensor, tensor_kind
+
+
+class CharSpan(NamedTuple):
+    """Characters ``start`` (included) to ``end`` (excluded) of the original text."""
+
+    start: int
+    end: int
+
+
+class TokenSpan(NamedTuple):
+    """Tokens ``start`` (included) to ``end`` (excluded) of the encoded sequence."""
+
+    start: int
+    end: int
+
+
+class BatchEncoding(UserDict):
+    """A dict of columns (``input_ids``, ``attention_mask``, …), each also an attribute, and the rows' encodings.
+
+    The columns are lists or, after `convert_to_tensors`, tensors of shape (B, T). A string key gives a column, an
+    integer the row's ``tokenizers.Encoding``, a slice a dict of sliced columns. Re-implements
+    transformers/tokenization_utils_base.py, ``BatchEncoding``.
+
+    Args:
+        data: the columns.
+        encoding: one encoding a row, or a function that produces them the first time that they are needed: computing
+            words and offsets makes tokenising a third slower, and most callers only want ids.
+        tensor_type: ``np``, ``pt`` or ``tf`` to convert the columns at once.
+    """
+
+    def __init__(
+        self,
+        data: dict[str, Any] | None = None,
+        encoding: Encoding | list[Encoding] | Callable[[], list[Encoding]] | None = None,
+        tensor_type: str | None = None,
+        prepend_batch_axis: bool = False,
+    ):
+        super().__init__(data)
+        self._encodings = [encoding] if isinstance(encoding, Encoding) else encoding
+        self.convert_to_tensors(tensor_type, prepend_batch_axis)
+
+    def __getitem__(self, key: str | int | slice) -> Any:
+        if isinstance(key, slice):
+            return {name: column[key] for name, column in self.data.items()}
+        if isinstance(key, str):
+            return self.data[key]
+        return self._rows("integer keys")[key]
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.__dict__["data"][name]  # not self.data: while unpickling there is none, and it would recurse
+        except KeyError:
+            raise AttributeError(f"this BatchEncoding has no attribute or column {name!r}") from None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"data": self.data, "_encodings": self.encodings}  # the function that makes encodings does not travel
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+    @property
+    def encodings(self) -> list[Encoding] | None:
+        """The rows' ``tokenizers.Encoding`` objects; None for a batch that did not come straight from a tokenizer."""
+        if callable(self._encodings):
+            self._encodings = self._encodings()
+        return self._encodings
+
+    @property
+    def is_fast(self) -> bool:
+        return self._encodings is not None
+
+    @property
+    def n_sequences(self) -> int | None:
+        """1 for single texts, 2 for pairs, None when unknown."""
+        return self.encodings[0].n_sequences if self.encodings else None
+
+    def tokens(self, batch_index: int = 0) -> list[str]:
+        """The row's tokens as strings."""
+        return self._rows("tokens()")[batch_index].tokens
+
+    def word_ids(self, batch_index: int = 0) -> list[int | None]:
+        """For each token of the row the index of its word in the text, None for special tokens."""
+        return self._rows("word_ids()")[batch_index].word_ids
+
+    def sequence_ids(self, batch_index: int = 0) -> list[int | None]:
+        """For each token of the row 0 (first text) or 1 (second), None for special tokens."""
+        return self._rows("sequence_ids()")[batch_index].sequence_ids
+
+    def token_to_sequence(self, batch_or_token_index: int, token_index: int | None = None) -> int | None:
+        """Which text (0 or 1) a token comes from; as all lookups below, ``f(row, i)`` or, for row 0, ``f(i)``."""
+        row, index = _row_and_index(batch_or_token_index, token_index)
+        return self._rows("token_to_sequence()")[row].token_to_sequence(index)
+
+    def token_to_word(self, batch_or_token_index: int, token_index: int | None = None) -> int | None:
+        """The index of a token's word."""
+        row, index = _row_and_index(batch_or_token_index, token_index)
+        return self._rows("token_to_word()")[row].token_to_word(index)
+
+    def token_to_chars(self, batch_or_token_index: int, token_index: int | None = None) -> CharSpan | None:
+        """The characters that a token covers; None for special tokens."""
+        row, index = _row_and_index(batch_or_token_index, token_index)
+        span = self._rows("token_to_chars()")[row].token_to_chars(index)
+        return None if span is None else CharSpan(*span)
+
+    def char_to_token(
+        self, batch_or_char_index: int, char_index: int | None = None, sequence_index: int = 0
+    ) -> int | None:
+        """The token that covers a character; None for white space."""
+        row, index = _row_and_index(batch_or_char_index, char_index)
+        return self._rows("char_to_token()")[row].char_to_token(index, sequence_index)
+
+    def char_to_word(
+        self, batch_or_char_index: int, char_index: int | None = None, sequence_index: int = 0
+    ) -> int | None:
+        """The word that covers a character."""
+        row, index = _row_and_index(batch_or_char_index, char_index)
+        return self._rows("char_to_word()")[row].char_to_word(index, sequence_index)
+
+    def word_to_tokens(
+        self, batch_or_word_index: int, word_index: int | None = None, sequence_index: int = 0
+    ) -> TokenSpan | None:
+        """The tokens of a word."""
+        row, index = _row_and_index(batch_or_word_index, word_index)
+        span = self._rows("word_to_tokens()")[row].word_to_tokens(index, sequence_index)
+        return None if span is None else TokenSpan(*span)
+
+    def word_to_chars(
+        self, batch_or_word_index: int, word_index: int | None = None, sequence_index: int = 0
+    ) -> CharSpan | None:
+        """The characters of a word."""
+        row, index = _row_and_index(batch_or_word_index, word_index)
+        span = self._rows("word_to_chars()")[row].word_to_chars(index, sequence_index)
+        return None if span is None else CharSpan(*span)
+
+    def convert_to_tensors(self, tensor_type: str | None = None, prepend_batch_axis: bool = False) -> "BatchEncoding":
+        """Turn every column into a tensor, in place.
+
+        Raises:
+            ValueError: rows of different lengths, or a column that does not hold numbers; the message names it.
+        """
+        if tensor_type is not None:
+            for name, column in self.data.items():
+                self.data[name] = column_to_tensor(name, [column] if prepend_batch_axis else column, tensor_type)
+        return self
+
+    def to(self, device: Any, *, non_blocking: bool = False) -> "BatchEncoding":
+        """Move the torch tensors to a device, in place; other columns stay as they are."""
+        for name, column in self.data.items():
+            if hasattr(column, "to"):
+                self.data[name] = column.to(device=device, non_blocking=non_blocking)
+        return self
+
+    def _rows(self, what: str) -> list[Encoding]:
+        if self.encodings is None:
+            raise ValueError(f"{what} needs the encodings of a tokenizer's output; this batch was not tokenized")
+        return self.encodings
+
+
+def column_to_tensor(name: str, column: Any, kind: str) -> Any:
+    """One column (numbers, rows of numbers, arrays or tensors) as a tensor; a tensor of `kind` is returned as it is.
+
+    Integers become int64. Python floats become float32 in torch and TensorFlow, as those frameworks read them, and
+    float64 in numpy; arrays keep their type.
+
+    Raises:
+        ValueError: the rows differ in length or are not numbers; the message names the column and says what helps.
+    """
+    kind = tensor_kind(kind)
+    if kind == "pt" and hasattr(column, "new_full"):  # already a torch tensor
+        return column
+    rows_are_typed = isinstance(column, np.ndarray) or (len(column) > 0 and hasattr(column[0], "dtype"))
+    try:
+        array = np.asarray(column)
+    except ValueError as error:
+        raise ValueError(
+            f"unable to create a tensor from column {name!r}: its rows have different lengths. Use padding=True (and "
+            "truncation=True) to give the rows one length, or remove the column"
+        ) from error
+    if array.size == 0 and not rows_are_typed:
+        array = array.astype(np.int64)
+    if array.dtype.kind not in "iufb":
+        row = next((row for row, value in enumerate(column) if value is None), None)
+        held = "strings" if array.dtype.kind in "US" else "objects" if row is None else f"None in row {row}"
+        raise ValueError(
+            f"unable to create a tensor from column {name!r}: it holds {held}, not numbers; "
+            "remove it with remove_columns"
+        )
+    if array.dtype.kind in "iu":
+        array = array.astype(np.int64, copy=False)
+    elif array.dtype == np.float64 and not rows_are_typed and kind != "np":
+        array = array.astype(np.float32)
+    return as_tensor(array, kind)
+
+
+def _row_and_index(first: int, second: int | None) -> tuple[int, int]:
+    return (0, first) if second is None else (first, second)

@@ -1,0 +1,165 @@
+"""The generated corpus: its files, its balance, that words alone do not solve it, and that a seed decides it."""
+
+import random
+import subprocess
+import sys
+from collections import Counter
+
+import pyarrow.parquet as pq
+import pytest
+
+import minift
+from minift.data.features import ClassLabel, Features
+from minift.demo import corpus
+from minift.demo.corpus import (
+    CONFIGS,
+    SPLITS,
+    UNLABELLED,
+    Event,
+    paraphrase,
+    review,
+    splits_of,
+    train_vocabulary,
+    write_corpus,
+    write_model,
+)
+from minift.model.config import AutoConfig
+from minift.tokenizer.tokenizer import AutoTokenizer
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_corpus(tmp_path_factory.mktemp("demo") / "corpus")
+
+
+@pytest.fixture(scope="module")
+def model(folder):
+    return write_model(folder.parent / "model", folder)
+
+
+def rows(folder, config, split) -> list[tuple]:
+    table = pq.read_table(folder / config / f"{split}-00000-of-00001.parquet")
+    return [tuple(row.values()) for row in table.to_pylist()]
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_splits_are_balanced_and_share_no_text(folder, config):
+    seen = Counter()
+    for split, size in splits_of(config).items():
+        split_rows = rows(folder, config, split)
+        assert len(split_rows) == size
+        if split in UNLABELLED:
+            assert {row[-1] for row in split_rows} == {-1}
+        else:
+            assert 0.52 < sum(row[-1] for row in split_rows) / size < 0.68
+        seen.update(frozenset(row[:-1]) for row in split_rows)
+    assert set(seen.values()) == {1}
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_the_schema_names_the_classes(folder, config):
+    schema = pq.read_schema(folder / config / "train-00000-of-00001.parquet")
+    features = Features.from_arrow_schema(schema)
+    assert features == CONFIGS[config][1]
+    assert isinstance(features["label"], ClassLabel)
+
+
+def test_minift_loads_it(folder):
+    data = minift.load_dataset(str(folder), "paraphrases")
+    assert {split: len(rows) for split, rows in data.items()} == SPLITS
+    assert data["train"].features["label"].names == ["not_equivalent", "equivalent"]
+    assert minift.load_dataset(str(folder))["test"].column_names == ["text", "label"]
+
+
+def test_datasets_loads_it(folder, tmp_path):
+    import datasets
+
+    data = datasets.load_dataset(str(folder), "reviews", cache_dir=tmp_path)
+    assert {split: len(rows) for split, rows in data.items()} == SPLITS | UNLABELLED
+    assert data["train"].features["label"].names == ["negative", "positive"]
+    assert data["train"][0]["text"] == rows(folder, "reviews", "train")[0][0]
+
+
+def test_a_seed_decides_every_byte(folder, model, tmp_path):
+    """In another process, where hash maps are laid out in another order."""
+    code = "import sys; from minift.demo.corpus import *; to = sys.argv[1]; write_model(to + '/m', write_corpus(to + '/c'))"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+    for written, expected in ((tmp_path / "c", folder), (tmp_path / "m", model)):
+        files = sorted(path.relative_to(expected) for path in expected.rglob("*") if path.is_file())
+        assert files
+        assert all((written / file).read_bytes() == (expected / file).read_bytes() for file in files)
+    other = write_corpus(tmp_path / "other", seed=1)
+    assert rows(other, "reviews", "train") != rows(folder, "reviews", "train")
+
+
+def meaning(statement: str) -> bool:
+    """Read one statement back: praise if the word is, unless it is denied."""
+    text = statement.lower()
+    denied = any(word in text for word in ("not", "never", "nobody", "far from"))
+    return any(word in text for word in corpus.PRAISE) != denied
+
+
+def test_labels_follow_the_meaning():
+    rng = random.Random(0)
+    for _ in range(2000):
+        text, label = review(rng)
+        if text.startswith("Although "):
+            decides = text.split(", ")[1]
+        elif ", although " in text or ", even if " in text:
+            decides = text.replace(", even if ", ", although ").split(", although ")[0]
+        else:
+            decides = text.replace(". Still, ", ", but ").split(", but ")[-1].split(", and ")[0].split(". Also, ")[0]
+        assert meaning(decides) == bool(label), text
+
+
+def event_of(sentence: str) -> Event:
+    """Read one sentence of a pair back."""
+    text = sentence.lower().rstrip(".")
+    people = sorted(
+        (text.index(f"the {name}"), i) for i, names in enumerate(corpus.PEOPLE) for name in names if name in text
+    )
+    (_, subject), (_, other) = people
+    agent, patient = (other, subject) if " was " in text else (subject, other)
+    (action,) = (i for i, words in enumerate(corpus.ACTIONS) if any(word in text for word in words))
+    (place,) = (i for i, words in enumerate(corpus.PLACES) if words.lower() in text)
+    return Event(agent, action, patient, place, not any(word in text for word in corpus.NOT_QUITE))
+
+
+def test_equivalent_pairs_tell_of_the_same_event():
+    rng = random.Random(0)
+    for _ in range(2000):
+        first, second, label = paraphrase(rng)
+        assert first != second
+        assert (event_of(first) == event_of(second)) == bool(label), (first, second)
+
+
+def test_words_alone_do_not_solve_it(folder):
+    """A linear classifier on bags of words stays well below what a model that reads in order reaches (0.98)."""
+    import sklearn.linear_model as linear
+    from sklearn.feature_extraction import text
+
+    for config, limit in (("reviews", 0.8), ("paraphrases", 0.65)):
+        bags, scores = text.CountVectorizer(), {}
+        for split in ("train", "test"):
+            texts = [" ".join(row[:-1]) for row in rows(folder, config, split)]
+            scores[split] = (texts, [row[-1] for row in rows(folder, config, split)])
+        model = linear.LogisticRegression().fit(bags.fit_transform(scores["train"][0]), scores["train"][1])
+        assert model.score(bags.transform(scores["test"][0]), scores["test"][1]) < limit
+
+
+def test_the_vocabulary_covers_the_corpus(folder, model):
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    assert AutoConfig.from_pretrained(model).vocab_size == len(tokenizer) < 600
+    assert tokenizer.convert_ids_to_tokens(list(range(5))) == ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    for config in CONFIGS:
+        texts = [text for row in rows(folder, config, "test") for text in row[:-1]]
+        ids = tokenizer(texts)["input_ids"]
+        assert tokenizer.unk_token_id not in {i for row in ids for i in row}
+        assert max(map(len, ids)) <= tokenizer.model_max_length // 2
+    assert tokenizer.decode(tokenizer("The plot is not dull.")["input_ids"], skip_special_tokens=True) == (
+        "the plot is not dull."
+    )
+
+
+def test_a_small_vocabulary_is_cut():
+    assert len(train_vocabulary(["the plot is dull", "the plot is not dull"], size=40)) <= 40
