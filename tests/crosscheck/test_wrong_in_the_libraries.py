@@ -1,4 +1,4 @@
-"""Where transformers is wrong or surprises, shown on transformers itself; for minift see tests/test_better_than_the_libraries.py too."""
+"""Where transformers is wrong or surprises, shown on transformers itself."""
 
 import pytest
 import torch

@@ -82,7 +82,10 @@ def test_datasets_loads_it(folder, tmp_path):
 
 def test_a_seed_decides_every_byte(folder, model, tmp_path):
     """In another process, where hash maps are laid out in another order."""
-    code = "import sys; from minift.demo.corpus import *; to = sys.argv[1]; write_model(to + '/m', write_corpus(to + '/c'))"
+    code = (
+        "import sys; from minift.demo.corpus import *; to = sys.argv[1]\n"
+        "write_model(to + '/m', write_corpus(to + '/c'))"
+    )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
     for written, expected in ((tmp_path / "c", folder), (tmp_path / "m", model)):
         files = sorted(path.relative_to(expected) for path in expected.rglob("*") if path.is_file())
