@@ -1,5 +1,6 @@
-"""numpy arrays to the tensors of the framework that was asked for."""
+"""numpy arrays to the tensors of the framework that was asked for, and the walk through nests of them."""
 
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -50,3 +51,20 @@ def import_tensorflow() -> ModuleType:
     except ImportError as error:
         raise ImportError(f'TensorFlow is not installed ({error}): pip install -e ".[tf]"') from error
     return tensorflow
+
+
+def map_nest(function: Callable[..., Any], *nests: Any) -> Any:
+    """Call `function` on every value in a nest of dicts, lists and tuples; the result is a nest of the same kinds.
+
+    Several nests of one shape are walked together: `function` gets the values that stand at the same place in each.
+
+    >>> map_nest(lambda a, b: a + b, {"x": (1, [2])}, {"x": (10, [20])})
+    {'x': (11, [22])}
+    """
+    first = nests[0]
+    if isinstance(first, Mapping):
+        return type(first)({name: map_nest(function, *(nest[name] for nest in nests)) for name in first})
+    if isinstance(first, list | tuple):
+        values = [map_nest(function, *parts) for parts in zip(*nests, strict=True)]
+        return type(first)(*values) if hasattr(first, "_fields") else type(first)(values)  # a named tuple
+    return function(*nests)
