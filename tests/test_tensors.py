@@ -15,7 +15,8 @@ def test_a_nest_keeps_its_kinds():
     nest = {"a": [1, (2, 3)], "b": Pair(4, {"c": 5}), "d": OrderedDict(e=6)}
     doubled = map_nest(lambda value: 2 * value, nest)
     assert doubled == {"a": [2, (4, 6)], "b": Pair(8, {"c": 10}), "d": OrderedDict(e=12)}
-    assert type(doubled["b"]) is Pair and type(doubled["d"]) is OrderedDict
+    assert type(doubled["b"]) is Pair
+    assert type(doubled["d"]) is OrderedDict
 
 
 @pytest.mark.parametrize("kind", [BatchEncoding, SequenceClassifierOutput])
