@@ -33,7 +33,8 @@ _PUBLIC = {
     "model.heads.classification": ["BertForSequenceClassification", "DistilBertForSequenceClassification"],
     "model.heads.masked_lm": ["BertForMaskedLM", "DistilBertForMaskedLM"],
     "model.auto": ["AutoModel", "AutoModelForMaskedLM", "AutoModelForSequenceClassification"],
-    "optim.adamw": ["AdamW"],
+    "fast.adamw": ["AdamW"],
+    "fast.options": ["use_fast_path"],
     "optim.schedule": [
         "SchedulerType",
         "get_constant_schedule",

@@ -1,35 +1,18 @@
-"""Dropout (Srivastava et al., 2014): torch's own, and one that spends a tenth of the time on random numbers."""
+"""Dropout (Srivastava et al., 2014) for a tenth of the time on random numbers: in the place of `nn.Dropout.forward`."""
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
-
-from minift.model.config import PretrainedConfig
 
 
-class Dropout(nn.Module):
-    """In training, zero each element with probability `rate` and scale the others up; otherwise nothing.
-
-    Draws by `F.dropout`, or by `draw_keep` if the model's configuration says `fast_dropout`.
-    """
-
-    def __init__(self, rate: float, config: PretrainedConfig) -> None:
-        super().__init__()
-        self.rate, self.config = rate, config
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.rate == 0:
-            return x
-        if not self.config.fast_dropout:
-            return F.dropout(x, self.rate)
-        return x * draw_keep(x.numel(), self.rate, x).view(x.shape)
-
-    def extra_repr(self) -> str:
-        return f"rate={self.rate}"
+def drop(module: nn.Dropout, x: Tensor) -> Tensor:
+    """In training, zero each element of x with the module's probability and scale the others up; otherwise nothing."""
+    if not module.training or module.p == 0:
+        return x
+    return x * draw_keep(x.numel(), module.p, x).view(x.shape)
 
 
 def draw_keep(count: int, rate: float, like: Tensor, fast: bool = True) -> Tensor:
-    """What dropout multiplies by: 0 with probability `rate`, otherwise a constant that leaves the mean at 1.
+    """Draw what dropout multiplies by: 0 with probability `rate`, otherwise a constant that leaves the mean at 1.
 
     torch's Bernoulli draws of the CPU cost as much as a small matrix product. Here one random 64-bit integer decides
     over four elements, 16 bits each, so that the rate is rounded to a multiple of 2⁻¹⁶ (0.1 is 0.100006); the constant

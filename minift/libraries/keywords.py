@@ -11,7 +11,35 @@ from typing import Any
 ANY = "any value"
 
 # function -> keyword -> the values at which it is taken
-WITHOUT_EFFECT: dict[str, dict[str, tuple[Any, ...] | str]] = {}
+WITHOUT_EFFECT: dict[str, dict[str, tuple[Any, ...] | str]] = {
+    # optim
+    "AdamW.__init__": {
+        "amsgrad": (False,),
+        "capturable": (False,),
+        "differentiable": (False,),
+        "foreach": (None, False),
+        "fused": (None, False),
+        "maximize": (False,),
+        "no_deprecation_warning": ANY,
+    },
+    # model
+    "StoredModel.from_pretrained": {
+        "device_map": (None, "cpu"),
+        "force_download": (False,),
+        "from_flax": (False,),
+        "from_tf": (False,),
+        "low_cpu_mem_usage": ANY,
+        "proxies": (None,),
+        "resume_download": ANY,
+        "trust_remote_code": (None, False),
+        "use_auth_token": (None,),
+        "use_safetensors": (None, True),
+    },
+    "StoredModel.save_pretrained": {
+        "push_to_hub": (False,),
+        "safe_serialization": (True,),
+    },
+}
 
 
 def drops_keywords(function: Callable) -> Callable:
@@ -21,6 +49,7 @@ def drops_keywords(function: Callable) -> Callable:
         ValueError: from the call, when a keyword has a value that would have an effect in the library.
     """
     taken = WITHOUT_EFFECT[function.__qualname__]
+    called = function.__qualname__.removesuffix(".__init__").rpartition(".")[2]
 
     @wraps(function)
     def call(*args: Any, **options: Any) -> Any:
@@ -28,7 +57,7 @@ def drops_keywords(function: Callable) -> Callable:
             value, values = options.pop(keyword), taken[keyword]
             if values is not ANY and value not in values:
                 allowed = " or ".join(map(repr, values))
-                raise ValueError(f"{function.__name__}: {keyword}={value!r} is not supported; only {allowed} is")
+                raise ValueError(f"{called} does not support {keyword}={value!r}, only {allowed}")
         return function(*args, **options)
 
     return call

@@ -12,13 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from minift.fast.dropout import Dropout
-from minift.fast.packing import packing_of
-from minift.model.attention import Attention, merge_heads, run_layers, split_heads
+from minift.model.attention import ATTENTION, key_mask, merge_heads, split_heads
 from minift.model.checks import check_ids, check_input
 from minift.model.config import BertConfig
-from minift.model.outputs import EncoderOutput, finish
+from minift.model.outputs import EncoderOutput, choose, finish
 from minift.model.pretrained import PreTrainedModel
+from minift.model.watch import watch
 
 ACTIVATION = {
     "gelu": F.gelu,
@@ -40,9 +39,17 @@ class BertEmbeddings(nn.Module):
         self.position_embeddings = nn.Embedding(config.max_position_embeddings, E)
         self.token_type_embeddings = nn.Embedding(config.type_vocab_size, E)
         self.LayerNorm = nn.LayerNorm(E, eps=config.layer_norm_eps)
-        self.dropout = Dropout(config.hidden_dropout_prob, config)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
-    def forward(self, words: Tensor, token_type_ids: Tensor | None, position_ids: Tensor | None) -> Tensor:
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+    ) -> Tensor:
+        """(B, T) ids, or (B, T, E) vectors in their place -> (B, T, E)."""
+        words = self.word_embeddings(input_ids) if inputs_embeds is None else inputs_embeds  # (B, T, E)
         B, T, _ = words.shape
         if token_type_ids is None:
             token_type_ids = torch.zeros(B, T, dtype=torch.long, device=words.device)  # (B, T)
@@ -54,7 +61,7 @@ class BertEmbeddings(nn.Module):
 
 
 class BertLayer(nn.Module):
-    """Attention, then a feed-forward net; each followed by dropout, residual and LayerNorm."""
+    """Self-attention, then a feed-forward net; each is followed by dropout, residual and LayerNorm."""
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
@@ -69,42 +76,80 @@ class BertLayer(nn.Module):
         self.intermediate = nn.ModuleDict({"dense": nn.Linear(E, intermediate)})
         self.output = nn.ModuleDict({"dense": nn.Linear(intermediate, E), "LayerNorm": nn.LayerNorm(E, eps=eps)})
         self.activation = ACTIVATION[config.hidden_act]
-        self.dropout = Dropout(config.hidden_dropout_prob, config)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.attend = ATTENTION[config.attn_implementation]
         self.attention_dropout = config.attention_probs_dropout_prob
 
-    def forward(
-        self, x: Tensor, mask: Tensor | None, attend: Attention, queries: Tensor | None = None
-    ) -> tuple[Tensor, Tensor | None]:
-        """(B, T, E) -> (B, T, E), and the attention probabilities (B, H, T, T) where `attend` returns them.
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(B, T, E), and the mask of `key_mask` -> (B, T, E)."""
+        return self.feed_forward(self.self_attention(x, mask))
 
-        `queries` are those of the tokens that an output is wanted for; None: all of them.
-        """
-        queries = x if queries is None else queries  # (B, T, E)
-        project, output = self.attention["self"], self.attention["output"]
-        q = split_heads(project["query"](queries), self.heads)  # (B, H, T, D)
-        k = split_heads(project["key"](x), self.heads)  # (B, H, T, D)
-        v = split_heads(project["value"](x), self.heads)  # (B, H, T, D)
-        attended, probabilities = attend(q, k, v, mask, self.attention_dropout if self.training else 0.0)
-        attended = output["dense"](merge_heads(attended))  # (B, T, E)
-        x = output["LayerNorm"](self.dropout(attended) + queries)  # (B, T, E)
+    def self_attention(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Let each token look at the others: (B, T, E) -> (B, T, E)."""
+        query, key, value = self.projections()
+        q = split_heads(query(x), self.heads)  # (B, H, T, D)
+        k = split_heads(key(x), self.heads)  # (B, H, T, D)
+        v = split_heads(value(x), self.heads)  # (B, H, T, D)
+        attended = self.attend(q, k, v, mask, self.attention_dropout if self.training else 0.0)  # (B, H, T, D)
+        return self.add_attended(x, merge_heads(attended))  # (B, T, E)
+
+    def projections(self) -> tuple[nn.Module, nn.Module, nn.Module]:
+        """The linear layers that make queries, keys and values of the tokens."""
+        project = self.attention["self"]
+        return project["query"], project["key"], project["value"]
+
+    def add_attended(self, x: Tensor, attended: Tensor) -> Tensor:
+        """Add what a token has seen to what it was: both (B, T, E) -> (B, T, E)."""
+        output = self.attention["output"]
+        return output["LayerNorm"](self.dropout(output["dense"](attended)) + x)
+
+    def feed_forward(self, x: Tensor) -> Tensor:
+        """Transform each token by itself: (B, T, E) -> (B, T, E)."""
         wide = self.activation(self.intermediate["dense"](x))  # (B, T, intermediate_size)
-        x = self.output["LayerNorm"](self.dropout(self.output["dense"](wide)) + x)  # (B, T, E)
-        return x, probabilities
+        return self.output["LayerNorm"](self.dropout(self.output["dense"](wide)) + x)  # (B, T, E)
+
+
+class BertEncoder(nn.Module):
+    """The layers, one after the other."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.layer = nn.ModuleList(BertLayer(config) for _ in range(config.num_hidden_layers))
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> EncoderOutput:
+        """The embeddings (B, T, E), and the mask of `key_mask` -> `last_hidden_state` (B, T, E)."""
+        for layer in self.layer:
+            x = layer(x, mask)  # (B, T, E)
+        return EncoderOutput(last_hidden_state=x)
+
+
+class BertPooler(nn.Module):
+    """One vector for a text: tanh of a dense layer on its first token, [CLS]."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, E) -> (B, E)."""
+        return torch.tanh(self.dense(x[:, 0]))
 
 
 class BertModel(PreTrainedModel):
-    """The encoder: token ids to one vector a token, and one for the text (the pooler: tanh of a dense [CLS])."""
+    """Encode token ids as one vector a token and, by the pooler, one a text."""
 
     config_class = BertConfig
 
     def __init__(self, config: BertConfig, add_pooling_layer: bool = True) -> None:
         super().__init__(config)
         self.embeddings = BertEmbeddings(config)
-        layers = [BertLayer(config) for _ in range(config.num_hidden_layers)]
-        self.encoder = nn.ModuleDict({"layer": nn.ModuleList(layers)})
-        E = config.hidden_size
-        self.pooler = nn.ModuleDict({"dense": nn.Linear(E, E)}) if add_pooling_layer else None
+        self.encoder = BertEncoder(config)
+        self.pooler = BertPooler(config) if add_pooling_layer else None
         self.post_init()
+
+    @property
+    def layers(self) -> nn.ModuleList:
+        return self.encoder.layer
 
     def forward(
         self,
@@ -116,7 +161,6 @@ class BertModel(PreTrainedModel):
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
-        first_only: bool = False,
     ) -> EncoderOutput | tuple[Tensor, ...]:
         """Encode a batch.
 
@@ -125,11 +169,8 @@ class BertModel(PreTrainedModel):
             attention_mask: (B, T), 1 for tokens and 0 for padding; None: no padding.
             token_type_ids: (B, T), 0 for the first text and 1 for the second; None: all 0.
             position_ids: (B, T) or (1, T); None: 0, 1, 2, …
-            output_attentions: return probabilities, for which attention runs in its eager form.
-            output_hidden_states: return the embeddings and the output of each layer.
+            output_attentions, output_hidden_states: also return what `watch` notes; None: as the configuration says.
             return_dict: False: a tuple.
-            first_only: the caller reads the first token only. With `padding_free`, and unless hidden states are asked
-                for, the last layer then computes no other, and `last_hidden_state` is (B, 1, E).
 
         Raises:
             ValueError: an id outside its table, an input that is too long, a mask of another shape.
@@ -140,20 +181,27 @@ class BertModel(PreTrainedModel):
         check_ids("token_type_ids", token_type_ids, config.type_vocab_size, "type_vocab_size")
         check_ids("position_ids", position_ids, config.max_position_embeddings, "max_position_embeddings")
 
-        inputs = input_ids if inputs_embeds is None else inputs_embeds
-        packing = packing_of(config, inputs, attention_mask, output_attentions)
-        if packing is not None:  # from here on, B is 1 and T the number of real tokens
-            input_ids, inputs_embeds, position_ids, token_type_ids = packing.pack_inputs(
-                input_ids, inputs_embeds, position_ids, token_type_ids
-            )
-
-        words = self.embeddings.word_embeddings(input_ids) if inputs_embeds is None else inputs_embeds  # (B, T, E)
-        x = self.embeddings(words, token_type_ids, position_ids)  # (B, T, E)
-        layers = self.encoder["layer"]
-        encoded = run_layers(
-            layers, x, attention_mask, config, output_attentions, output_hidden_states, packing, first_only
+        encoded = self.encode(
+            {
+                "input_ids": input_ids,
+                "token_type_ids": token_type_ids,
+                "position_ids": position_ids,
+                "inputs_embeds": inputs_embeds,
+            },
+            attention_mask,
+            choose(output_attentions, config.output_attentions),
+            choose(output_hidden_states, config.output_hidden_states),
         )
         if self.pooler is not None:
-            first = encoded.last_hidden_state[:, 0]  # (B, E)
-            encoded = EncoderOutput(**encoded, pooler_output=torch.tanh(self.pooler["dense"](first)))  # (B, E)
+            encoded = EncoderOutput(**encoded, pooler_output=self.pooler(encoded.last_hidden_state))  # (B, E)
         return finish(encoded, config, return_dict)
+
+    def encode(
+        self, inputs: dict[str, Tensor | None], attention_mask: Tensor | None, attentions: bool, hidden_states: bool
+    ) -> EncoderOutput:
+        """Embed the inputs and send them through the layers; `attentions` and `hidden_states` are for `watch`."""
+        x = self.embeddings(**inputs)  # (B, T, E)
+        mask = key_mask(attention_mask, x)  # (B, 1, T, T) or None
+        with watch(self.layers, hidden_states, attentions) as seen:
+            encoded = self.encoder(x, mask)
+        return EncoderOutput(**encoded, **seen)

@@ -57,13 +57,7 @@ class PretrainedConfig:
     tie_word_embeddings: bool = True
     """The masked-language-model head multiplies by the word embeddings instead of a matrix of its own."""
     attn_implementation: str = "sdpa"
-    """One of ATTENTION_IMPLEMENTATIONS. Not written to the file, nor are the next three: not about the weights."""
-    padding_free: bool = False
-    """Compute on real tokens only, and of the last layer only what the head reads; see `minift.fast.packing`."""
-    sparse_mlm_head: bool = False
-    """In training, score the vocabulary at labelled tokens only; the output then has a loss and no logits."""
-    fast_dropout: bool = False
-    """Draw dropout from 16 random bits an element, see `minift.fast.dropout`; in attention only if `padding_free`."""
+    """One of ATTENTION_IMPLEMENTATIONS. Not written to the file: it is not about the weights."""
     name_or_path: str = ""
     """Where the configuration was read. Not written to the file."""
 
@@ -229,7 +223,7 @@ class PretrainedConfig:
         return f"{type(self).__name__} {self.to_json_string()}"
 
 
-_NOT_WRITTEN = ("attn_implementation", "padding_free", "sparse_mlm_head", "fast_dropout", "name_or_path")
+_NOT_WRITTEN = ("attn_implementation", "name_or_path")
 
 
 @dataclass(init=False, repr=False, kw_only=True)

@@ -10,14 +10,13 @@ from collections.abc import Collection
 import torch
 from torch import Tensor, nn
 
-from minift.fast.dropout import Dropout
-from minift.fast.packing import packing_of
-from minift.model.attention import Attention, merge_heads, run_layers, split_heads
+from minift.model.attention import ATTENTION, key_mask, merge_heads, split_heads
 from minift.model.bert import ACTIVATION
 from minift.model.checks import check_ids, check_input
 from minift.model.config import DistilBertConfig
-from minift.model.outputs import EncoderOutput, finish
+from minift.model.outputs import EncoderOutput, choose, finish
 from minift.model.pretrained import PreTrainedModel
+from minift.model.watch import watch
 
 EPS = 1e-12  # of every LayerNorm; the configuration has no field for it
 
@@ -30,9 +29,16 @@ class DistilBertEmbeddings(nn.Module):
         self.word_embeddings = nn.Embedding(config.vocab_size, config.dim, padding_idx=config.pad_token_id)
         self.position_embeddings = nn.Embedding(config.max_position_embeddings, config.dim)
         self.LayerNorm = nn.LayerNorm(config.dim, eps=EPS)
-        self.dropout = Dropout(config.dropout, config)
+        self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, words: Tensor, position_ids: Tensor | None) -> Tensor:
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        position_ids: Tensor | None = None,
+    ) -> Tensor:
+        """(B, T) ids, or (B, T, E) vectors in their place -> (B, T, E)."""
+        words = self.word_embeddings(input_ids) if inputs_embeds is None else inputs_embeds  # (B, T, E)
         if position_ids is None:
             position_ids = torch.arange(words.shape[1], device=words.device)[None]  # (1, T)
         x = words + self.position_embeddings(position_ids)  # (B, T, E)
@@ -40,7 +46,7 @@ class DistilBertEmbeddings(nn.Module):
 
 
 class DistilBertLayer(nn.Module):
-    """Attention, residual and LayerNorm, without dropout between; then the feed-forward net, with it."""
+    """Self-attention with residual and LayerNorm, but no dropout; then a feed-forward net with all three."""
 
     def __init__(self, config: DistilBertConfig) -> None:
         super().__init__()
@@ -51,26 +57,49 @@ class DistilBertLayer(nn.Module):
         self.ffn = nn.ModuleDict({"lin1": nn.Linear(E, config.hidden_dim), "lin2": nn.Linear(config.hidden_dim, E)})
         self.output_layer_norm = nn.LayerNorm(E, eps=EPS)
         self.activation = ACTIVATION[config.activation]
-        self.dropout = Dropout(config.dropout, config)
+        self.dropout = nn.Dropout(config.dropout)
+        self.attend = ATTENTION[config.attn_implementation]
         self.attention_dropout = config.attention_dropout
 
-    def forward(
-        self, x: Tensor, mask: Tensor | None, attend: Attention, queries: Tensor | None = None
-    ) -> tuple[Tensor, Tensor | None]:
-        """(B, T, E) -> (B, T, E), and the attention probabilities (B, H, T, T) where `attend` returns them.
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(B, T, E), and the mask of `key_mask` -> (B, T, E)."""
+        return self.feed_forward(self.self_attention(x, mask))
 
-        `queries` are those of the tokens that an output is wanted for; None: all of them.
-        """
-        queries = x if queries is None else queries  # (B, T, E)
-        q = split_heads(self.attention["q_lin"](queries), self.heads)  # (B, H, T, D)
-        k = split_heads(self.attention["k_lin"](x), self.heads)  # (B, H, T, D)
-        v = split_heads(self.attention["v_lin"](x), self.heads)  # (B, H, T, D)
-        attended, probabilities = attend(q, k, v, mask, self.attention_dropout if self.training else 0.0)
-        attended = self.attention["out_lin"](merge_heads(attended))  # (B, T, E)
-        x = self.sa_layer_norm(attended + queries)  # (B, T, E)
+    def self_attention(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Let each token look at the others: (B, T, E) -> (B, T, E)."""
+        query, key, value = self.projections()
+        q = split_heads(query(x), self.heads)  # (B, H, T, D)
+        k = split_heads(key(x), self.heads)  # (B, H, T, D)
+        v = split_heads(value(x), self.heads)  # (B, H, T, D)
+        attended = self.attend(q, k, v, mask, self.attention_dropout if self.training else 0.0)  # (B, H, T, D)
+        return self.add_attended(x, merge_heads(attended))  # (B, T, E)
+
+    def projections(self) -> tuple[nn.Module, nn.Module, nn.Module]:
+        """The linear layers that make queries, keys and values of the tokens."""
+        return self.attention["q_lin"], self.attention["k_lin"], self.attention["v_lin"]
+
+    def add_attended(self, x: Tensor, attended: Tensor) -> Tensor:
+        """Add what a token has seen to what it was: both (B, T, E) -> (B, T, E)."""
+        return self.sa_layer_norm(self.attention["out_lin"](attended) + x)
+
+    def feed_forward(self, x: Tensor) -> Tensor:
+        """Transform each token by itself: (B, T, E) -> (B, T, E)."""
         wide = self.activation(self.ffn["lin1"](x))  # (B, T, hidden_dim)
-        x = self.output_layer_norm(self.dropout(self.ffn["lin2"](wide)) + x)  # (B, T, E)
-        return x, probabilities
+        return self.output_layer_norm(self.dropout(self.ffn["lin2"](wide)) + x)  # (B, T, E)
+
+
+class DistilBertEncoder(nn.Module):
+    """The layers, one after the other."""
+
+    def __init__(self, config: DistilBertConfig) -> None:
+        super().__init__()
+        self.layer = nn.ModuleList(DistilBertLayer(config) for _ in range(config.n_layers))
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> EncoderOutput:
+        """The embeddings (B, T, E), and the mask of `key_mask` -> `last_hidden_state` (B, T, E)."""
+        for layer in self.layer:
+            x = layer(x, mask)  # (B, T, E)
+        return EncoderOutput(last_hidden_state=x)
 
 
 class DistilBertPreTrainedModel(PreTrainedModel):
@@ -89,14 +118,17 @@ class DistilBertPreTrainedModel(PreTrainedModel):
 
 
 class DistilBertModel(DistilBertPreTrainedModel):
-    """The encoder: token ids to one vector a token."""
+    """Encode token ids as one vector a token."""
 
     def __init__(self, config: DistilBertConfig) -> None:
         super().__init__(config)
         self.embeddings = DistilBertEmbeddings(config)
-        layers = [DistilBertLayer(config) for _ in range(config.n_layers)]
-        self.transformer = nn.ModuleDict({"layer": nn.ModuleList(layers)})
+        self.transformer = DistilBertEncoder(config)
         self.post_init()
+
+    @property
+    def layers(self) -> nn.ModuleList:
+        return self.transformer.layer
 
     def forward(
         self,
@@ -107,7 +139,6 @@ class DistilBertModel(DistilBertPreTrainedModel):
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
-        first_only: bool = False,
     ) -> EncoderOutput | tuple[Tensor, ...]:
         """Encode a batch; arguments and errors are those of `BertModel.forward`, without token types."""
         config = self.config
@@ -115,18 +146,23 @@ class DistilBertModel(DistilBertPreTrainedModel):
         check_ids("input_ids", input_ids, config.vocab_size, "vocab_size")
         check_ids("position_ids", position_ids, config.max_position_embeddings, "max_position_embeddings")
 
-        inputs = input_ids if inputs_embeds is None else inputs_embeds
-        packing = packing_of(config, inputs, attention_mask, output_attentions)
-        if packing is not None:  # from here on, B is 1 and T the number of real tokens
-            input_ids, inputs_embeds, position_ids, _ = packing.pack_inputs(input_ids, inputs_embeds, position_ids)
-
-        words = self.embeddings.word_embeddings(input_ids) if inputs_embeds is None else inputs_embeds  # (B, T, E)
-        x = self.embeddings(words, position_ids)  # (B, T, E)
-        layers = self.transformer["layer"]
-        encoded = run_layers(
-            layers, x, attention_mask, config, output_attentions, output_hidden_states, packing, first_only
+        encoded = self.encode(
+            {"input_ids": input_ids, "inputs_embeds": inputs_embeds, "position_ids": position_ids},
+            attention_mask,
+            choose(output_attentions, config.output_attentions),
+            choose(output_hidden_states, config.output_hidden_states),
         )
         return finish(encoded, config, return_dict)
+
+    def encode(
+        self, inputs: dict[str, Tensor | None], attention_mask: Tensor | None, attentions: bool, hidden_states: bool
+    ) -> EncoderOutput:
+        """Embed the inputs and send them through the layers; `attentions` and `hidden_states` are for `watch`."""
+        x = self.embeddings(**inputs)  # (B, T, E)
+        mask = key_mask(attention_mask, x)  # (B, 1, T, T) or None
+        with watch(self.layers, hidden_states, attentions) as seen:
+            encoded = self.transformer(x, mask)
+        return EncoderOutput(**encoded, **seen)
 
 
 def sinusoids(positions: int, size: int) -> Tensor:

@@ -57,7 +57,16 @@ class MaskedLMOutput(ModelOutput):
     fields = ("loss", "logits", "hidden_states", "attentions")
 
 
+def choose(asked: bool | None, configured: bool) -> bool:
+    """Take an option of a call, or where that is None the configuration's value."""
+    return configured if asked is None else asked
+
+
 def finish(output: ModelOutput, config: PretrainedConfig, return_dict: bool | None) -> ModelOutput | tuple[Any, ...]:
-    """The output as it is, or as a tuple when `return_dict`, or the configuration where that is None, says so."""
-    wanted = config.return_dict if return_dict is None else return_dict
-    return output if wanted else output.to_tuple()
+    """Return the output as it is, or as a tuple when `return_dict`, or else the configuration, says so."""
+    return output if choose(return_dict, config.return_dict) else output.to_tuple()
+
+
+def of_layers(encoded: EncoderOutput) -> dict[str, Any]:
+    """What a head passes on from its encoder."""
+    return {"hidden_states": encoded.hidden_states, "attentions": encoded.attentions}

@@ -52,16 +52,18 @@ def layer_norm_epsilon(patch):
 
 
 def mask_dropped(patch):
-    patch.setattr(attention, "key_mask", lambda mask, x: None)
+    for module in (bert, distilbert):
+        patch.setattr(module, "key_mask", lambda mask, x: None)
 
 
 def mask_on_queries(patch):
     right = attention.key_mask
-    patch.setattr(attention, "key_mask", lambda mask, x: right(mask, x).transpose(2, 3))
+    for module in (bert, distilbert):
+        patch.setattr(module, "key_mask", lambda mask, x: right(mask, x).transpose(2, 3))
 
 
 def scores_not_scaled(patch):
-    unscaled = lambda q, k, v, mask, p: (F.scaled_dot_product_attention(q, k, v, mask, p, scale=1.0), None)  # noqa: E731
+    unscaled = lambda q, k, v, mask, p: F.scaled_dot_product_attention(q, k, v, mask, p, scale=1.0)  # noqa: E731
     patch.setitem(attention.ATTENTION, "sdpa", unscaled)
 
 
@@ -83,13 +85,17 @@ def positions_left_out(patch):
 
 def types_left_out(patch):
     right = bert.BertEmbeddings.forward
-    patch.setattr(bert.BertEmbeddings, "forward", lambda self, words, types, positions: right(self, words, None, None))
+    patch.setattr(bert.BertEmbeddings, "forward", lambda self, input_ids, **_: right(self, input_ids))
 
 
 def types_swapped_with_positions(patch):
-    def wrong(self, words, types, positions):
-        places = torch.arange(words.shape[1])[None]
-        x = words + self.token_type_embeddings(places % 2) + self.position_embeddings(types)
+    def wrong(self, input_ids, token_type_ids, **others):
+        places = torch.arange(input_ids.shape[1])[None]
+        x = (
+            self.word_embeddings(input_ids)
+            + self.token_type_embeddings(places % 2)
+            + self.position_embeddings(token_type_ids)
+        )
         return self.LayerNorm(x)
 
     patch.setattr(bert.BertEmbeddings, "forward", wrong)

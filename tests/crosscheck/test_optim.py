@@ -7,10 +7,13 @@ import torch
 import transformers
 from torch import nn
 
+from minift.fast import adamw as fast
+from minift.optim import adamw as plain
 from minift.optim import schedule
-from minift.optim.adamw import BLOCK_SIZE, AdamW, parameter_groups
+from minift.optim.adamw import parameter_groups
 
-SHAPES = [(3,), (33, 17), (2, 3, 5), (BLOCK_SIZE // 100 + 7, 101)]  # the last one is updated in two blocks
+SHAPES = [(3,), (33, 17), (2, 3, 5), (fast.BLOCK_SIZE // 100 + 7, 101)]  # the last one takes two blocks
+BOTH = pytest.mark.parametrize("AdamW", [plain.AdamW, fast.AdamW], ids=["plain", "in blocks"])
 SETTINGS = [
     {},
     {"lr": 5e-5, "weight_decay": 0.01},
@@ -36,8 +39,9 @@ def set_gradients(groups: list[list[nn.Parameter]], generator: torch.Generator, 
             parameter.grad = None if index == 2 and step % 3 else gradient
 
 
+@BOTH
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
-def test_adamw_equals_torch_over_100_steps(settings):
+def test_adamw_equals_torch_over_100_steps(AdamW, settings):
     settings = {"weight_decay": 0.0, **settings}
     ours, theirs = parameters(torch.float32), parameters(torch.float32)
     optimizers = [AdamW(ours, **settings), torch.optim.AdamW(theirs, foreach=False, fused=False, **settings)]
@@ -49,8 +53,9 @@ def test_adamw_equals_torch_over_100_steps(settings):
     assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
+@BOTH
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
-def test_adamw_equals_torch_in_other_dtypes(dtype):
+def test_adamw_equals_torch_in_other_dtypes(AdamW, dtype):
     ours, theirs = parameters(dtype), parameters(dtype)
     optimizers = [
         AdamW(ours, eps=1e-4, weight_decay=0.1),
@@ -65,9 +70,10 @@ def test_adamw_equals_torch_in_other_dtypes(dtype):
     assert optimizers[0].state[ours[0]]["exp_avg"].dtype == dtype
 
 
+@BOTH
 @pytest.mark.parametrize(("eps", "beta2"), [(1e-8, 0.999), (1e-9, 0.999), (1e-9, 0.999999), (1e-12, 0.99), (0.0, 0.9)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
-def test_adamw_equals_torch_where_gradients_are_zero_or_tiny(dtype, eps, beta2):
+def test_adamw_equals_torch_where_gradients_are_zero_or_tiny(AdamW, dtype, eps, beta2):
     """Their mean squares are 0 or subnormal; on weights of 0 every bit of the update shows."""
     generator = torch.Generator().manual_seed(4)
     ours, theirs = (nn.Parameter(torch.zeros(3000, dtype=dtype)) for _ in range(2))
@@ -84,8 +90,9 @@ def test_adamw_equals_torch_where_gradients_are_zero_or_tiny(dtype, eps, beta2):
     torch.testing.assert_close(ours, theirs, rtol=0, atol=0, equal_nan=True)
 
 
+@BOTH
 @pytest.mark.parametrize("from_torch", [True, False])
-def test_state_dicts_are_exchanged_with_torch(from_torch):
+def test_state_dicts_are_exchanged_with_torch(AdamW, from_torch):
     def theirs(params):
         return torch.optim.AdamW(params, foreach=False, weight_decay=0.1)
 

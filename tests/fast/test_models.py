@@ -1,10 +1,14 @@
 """The model's fast options against its plain path: hidden states, logits, losses and every gradient."""
 
+import copy
+
 import pytest
 import torch
 
-from minift.fast.dropout import Dropout, draw_keep
-from minift.fast.packing import Packing, TextByText, jagged_attention
+from minift.fast.dropout import draw_keep
+from minift.fast.options import use_fast_path
+from minift.fast.packing import Packing
+from minift.fast.within_texts import TextByText, attend, jagged_attention
 from tests.model.small import NAMES, assert_same, batch, build, results
 
 LM_NAMES = [name for name in NAMES if name.endswith("MaskedLM")]
@@ -48,9 +52,9 @@ def test_padding_free_computes_of_the_last_layer_only_the_first_tokens(name):
     inputs = batch(name)
     model = build_for_training(name, padding_free=True)
     widths = []
-    model.base_model.get_submodule("encoder.layer" if name.startswith("Bert") else "transformer.layer")[
-        -1
-    ].register_forward_hook(lambda module, args, out: widths.append(out[0].shape[:2]))
+    last = model.base_model.layers[-1]
+    net = last.output["dense"] if name.startswith("Bert") else last.ffn["lin2"]
+    net.register_forward_hook(lambda module, args, out: widths.append(out.shape[:2]))
     assert_same(loss_and_gradients(model, inputs), loss_and_gradients(build_for_training(name), inputs))
     assert widths == [(1, 3)]
 
@@ -102,11 +106,11 @@ def test_the_gradient_of_attention_by_finite_differences(rate, first_only):
     if first_only:
         q = q[:, :, :2].detach().requires_grad_()
 
-    def attend(*qkv):
+    def attend_again(*qkv):
         torch.manual_seed(1)  # the same probabilities are dropped each time
-        return packing.attention(True, *qkv, None, rate)[0]
+        return attend(*qkv, packing, rate, fast_dropout=True)
 
-    assert torch.autograd.gradcheck(attend, (q, k, v))
+    assert torch.autograd.gradcheck(attend_again, (q, k, v))
 
 
 @pytest.mark.parametrize("queries", [[5, 2, 3], [1, 1, 1]], ids=["all tokens", "first tokens"])
@@ -176,7 +180,8 @@ def test_fast_dropout_drops_at_its_rate_and_keeps_the_mean(rate):
 
 
 def test_fast_dropout_is_reproducible_and_off_outside_training():
-    layer = Dropout(0.4, build(NAMES[0], fast_dropout=True).config)
+    layer = next(m for m in build(NAMES[0], fast_dropout=True).modules() if isinstance(m, torch.nn.Dropout)).train()
+    layer.p = 0.4
     x = torch.randn(5, 7)
     torch.manual_seed(3)
     first, second = layer(x), layer(x)
@@ -203,7 +208,18 @@ def test_fast_dropout_has_the_distribution_of_dropout(name, padding_free):
     torch.testing.assert_close(spread[True].mean(), spread[False].mean(), rtol=0.1, atol=0)
 
 
-def test_the_options_are_not_written_to_the_file():
-    config = build(NAMES[0], padding_free=True, sparse_mlm_head=True, fast_dropout=True).config
-    assert not {"padding_free", "sparse_mlm_head", "fast_dropout"} & config.to_dict().keys()
-    assert config.changed(num_labels=5).padding_free
+def test_a_copy_of_a_fast_model_is_a_model_of_its_own():
+    model = build_for_training(LM_NAMES[0], padding_free=True, sparse_mlm_head=True)
+    copied, inputs = copy.deepcopy(model), batch(LM_NAMES[0])
+    expected = loss_and_gradients(model, inputs)
+    model.requires_grad_(False).apply(lambda module: [p.zero_() for p in module.parameters(recurse=False)])
+    assert_same(loss_and_gradients(copied, inputs), expected)
+
+
+def test_the_options_need_a_model_that_has_what_they_change():
+    for option in ("padding_free", "sparse_mlm_head", "fast_dropout"):
+        with pytest.raises(ValueError, match=f"{option}=True needs a model of minift, not Linear"):
+            use_fast_path(torch.nn.Linear(2, 2), **{option: True})
+    with pytest.raises(ValueError, match="sparse_mlm_head=True needs a masked language model"):
+        build(CLASSIFIERS[0], sparse_mlm_head=True)
+    assert use_fast_path(torch.nn.Linear(2, 2))

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from minift.fast.options import use_fast_path
 from minift.model.config import BertConfig, DistilBertConfig
 from minift.model.heads.classification import BertForSequenceClassification, DistilBertForSequenceClassification
 from minift.model.heads.masked_lm import BertForMaskedLM, DistilBertForMaskedLM
@@ -24,6 +25,7 @@ CLASSES = {
     )
 }
 NAMES = list(CLASSES)
+FAST_OPTIONS = ("padding_free", "sparse_mlm_head", "fast_dropout")
 _COMMON = {"vocab_size": 37, "max_position_embeddings": 16, "initializer_range": 0.2, "num_labels": 3}
 VALUES = {
     BertConfig: {
@@ -43,10 +45,11 @@ def values(name: str) -> dict:
 
 
 def build(name: str, **overrides) -> nn.Module:
-    """A minift model, filled and in evaluation mode."""
+    """A minift model, filled and in evaluation mode; `overrides` are configuration values, and fast options."""
+    fast = {option: overrides.pop(option) for option in FAST_OPTIONS if option in overrides}
     model = CLASSES[name](CLASSES[name].config_class(**{**values(name), **overrides}))
     fill(model)
-    return model.eval()
+    return use_fast_path(model.eval(), **fast)
 
 
 @torch.no_grad()

@@ -3,7 +3,14 @@
 import pytest
 import torch
 
-from minift.model.attention import eager_attention, key_mask, merge_heads, sdpa_attention, split_heads
+from minift.model.attention import (
+    attention_probabilities,
+    eager_attention,
+    key_mask,
+    merge_heads,
+    sdpa_attention,
+    split_heads,
+)
 from tests.model.small import NAMES, assert_same, batch, build, results
 
 
@@ -19,16 +26,16 @@ def random_input(B=3, H=2, T=7, D=5):
 def test_two_implementations(masked):
     q, k, v, mask = random_input()
     mask = key_mask(mask.long(), torch.empty(3, 7, 10)) if masked else None
-    found, none = sdpa_attention(q, k, v, mask, 0.0)
-    expected, probabilities = eager_attention(q, k, v, mask, 0.0)
-    assert none is None
+    found = sdpa_attention(q, k, v, mask, 0.0)
+    expected, probabilities = eager_attention(q, k, v, mask, 0.0), attention_probabilities(q, k, mask, 0.0)
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
     torch.testing.assert_close(probabilities.sum(-1), torch.ones(3, 2, 7), atol=1e-6, rtol=0)
 
 
 def test_by_hand():
     q, k, v, mask = random_input()
-    found, probabilities = eager_attention(q, k, v, key_mask(mask.long(), torch.empty(3, 7, 10)), 0.0)
+    mask = key_mask(mask.long(), torch.empty(3, 7, 10))
+    found, probabilities = eager_attention(q, k, v, mask, 0.0), attention_probabilities(q, k, mask, 0.0)
     b, h, i = 1, 1, 2
     weights = [torch.exp((q[b, h, i] * k[b, h, j]).sum() / 5**0.5) for j in range(4)]
     expected = sum(w * v[b, h, j] for j, w in enumerate(weights)) / sum(weights)
@@ -38,11 +45,11 @@ def test_by_hand():
 
 def test_dropout_leaves_the_expectation():
     q, k, v, _ = random_input()
-    expected, _ = eager_attention(q, k, v, None, 0.0)
+    expected = eager_attention(q, k, v, None, 0.0)
     for attend in (eager_attention, sdpa_attention):
-        mean = sum(attend(q, k, v, None, 0.5)[0] for _ in range(3000)) / 3000
+        mean = sum(attend(q, k, v, None, 0.5) for _ in range(3000)) / 3000
         torch.testing.assert_close(mean, expected, atol=0.3, rtol=0)
-        assert not torch.equal(attend(q, k, v, None, 0.5)[0], expected)
+        assert not torch.equal(attend(q, k, v, None, 0.5), expected)
 
 
 def test_heads_split_and_merged():

@@ -7,8 +7,7 @@ import torch
 
 from minift.model.auto import AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification
 from minift.model.config import BertConfig, DistilBertConfig
-from minift.model.heads.classification import classification_loss
-from minift.model.heads.masked_lm import masked_lm_loss
+from minift.model.heads.losses import classification_loss, masked_lm_loss
 from tests.model.small import NAMES, batch, build, values
 
 BERT, DISTILBERT, BERT_LM, DISTILBERT_LM = NAMES

@@ -269,7 +269,7 @@ def test_arguments_that_are_refused(saved, tmp_path):
     model, folder = saved(BERT)
     with pytest.raises(ValueError, match="safe_serialization"):
         model.save_pretrained(tmp_path, safe_serialization=False)
-    with pytest.raises(TypeError, match="from_tf"):
+    with pytest.raises(ValueError, match="from_tf=True"):
         AutoModelForSequenceClassification.from_pretrained(folder, from_tf=True)
     with pytest.raises(ValueError, match="is a file"):
         model.save_pretrained(folder / "config.json")

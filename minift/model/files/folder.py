@@ -136,14 +136,6 @@ def loading_info(report: LoadingReport) -> dict[str, Any]:
     }
 
 
-def check_destination(save_directory: str | os.PathLike, safe_serialization: bool) -> None:
-    """Raise a ValueError when `save_pretrained` cannot write there, or is asked for a pickle."""
-    if not safe_serialization:
-        raise ValueError("safe_serialization=False would write a pickle; minift writes safetensors only")
-    if Path(save_directory).is_file():
-        raise ValueError(f"{save_directory} is a file; save_pretrained needs a folder")
-
-
 def write_checkpoint(
     tensors: dict[str, Any],
     folder: str | os.PathLike,

@@ -1,15 +1,12 @@
-"""Stored tensors to torch parameters and back."""
+"""Stored tensors to torch parameters."""
 
-import os
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from minift.model.files.folder import Stored, match_tensors, write_checkpoint
+from minift.model.files.folder import Stored, match_tensors
 from minift.model.files.names import LoadingReport
 
 
@@ -67,21 +64,3 @@ def set_parameter(model: nn.Module, name: str, tensor: Tensor) -> None:
     """Put `tensor` in the place of the parameter `name`."""
     module, _, leaf = name.rpartition(".")
     setattr(model.get_submodule(module), leaf, nn.Parameter(tensor))
-
-
-def save_weights(
-    tensors: dict[str, Tensor],
-    folder: str | os.PathLike,
-    max_shard_size: int | str,
-    save_function: Callable[[dict[str, Tensor], Path], None] | None = None,
-) -> None:
-    """Write `tensors` as `write_checkpoint` does; `save_function` writes a file, None is safetensors' `save_file`."""
-
-    def save(shard: dict[str, Tensor], file: Path) -> None:
-        contiguous = {name: tensor.contiguous() for name, tensor in shard.items()}
-        if save_function is None:
-            save_file(contiguous, file, metadata={"format": "pt"})
-        else:
-            save_function(contiguous, file)
-
-    write_checkpoint(tensors, folder, max_shard_size, save)

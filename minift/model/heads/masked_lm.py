@@ -1,42 +1,14 @@
 """Masked language modelling: an encoder, a transform, and a product with the word embeddings."""
 
-from collections.abc import Callable, Sequence
-
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from minift.model.bert import ACTIVATION, BertModel
-from minift.model.checks import check_labels
 from minift.model.config import BertConfig, DistilBertConfig
 from minift.model.distilbert import EPS, DistilBertModel, DistilBertPreTrainedModel
-from minift.model.heads.classification import layer_outputs
-from minift.model.outputs import MaskedLMOutput, finish
+from minift.model.heads.losses import masked_lm_loss
+from minift.model.outputs import MaskedLMOutput, finish, of_layers
 from minift.model.pretrained import PreTrainedModel
-
-IGNORED = -100  # the label of tokens that are not to be predicted
-
-
-def head_and_loss(
-    model: PreTrainedModel,
-    head: Callable[[Tensor], Tensor],
-    x: Tensor,
-    labels: Tensor | None,
-    num_items_in_batch: Tensor | int | None,
-) -> dict[str, Tensor | None]:
-    """The logits (B, T, V) that `head` makes of the encoder's output x (B, T, E), and their loss if there are labels.
-
-    With `sparse_mlm_head`, training computes the head at the labelled tokens only, about a seventh of all: a loss and
-    gradients that are equal but for rounding, and no logits.
-    """
-    if labels is None or not (model.config.sparse_mlm_head and model.training):
-        logits = head(x)  # (B, T, V)
-        loss = None if labels is None else masked_lm_loss(logits, labels, num_items_in_batch)
-        return {"loss": loss, "logits": logits}
-    check_mlm_labels(labels, x.shape[:2], model.config.vocab_size)
-    labels = labels.to(x.device)
-    labelled = labels != IGNORED  # (B, T)
-    return {"loss": _mean_loss(head(x[labelled]), labels[labelled], num_items_in_batch)}  # of M labelled: (M, V), (M,)
 
 
 class BertPredictions(nn.Module):
@@ -83,17 +55,26 @@ class BertForMaskedLM(PreTrainedModel):
     ) -> MaskedLMOutput | tuple[Tensor, ...]:
         """Predict tokens; inputs as for `BertModel.forward`, `labels` and the loss as for `masked_lm_loss`."""
         encoded = self.bert(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            token_type_ids=token_type_ids,
-            position_ids=position_ids,
-            inputs_embeds=inputs_embeds,
-            output_attentions=output_attentions,
-            output_hidden_states=output_hidden_states,
+            input_ids,
+            attention_mask,
+            token_type_ids,
+            position_ids,
+            inputs_embeds,
+            output_attentions,
+            output_hidden_states,
             return_dict=True,
         )
-        scored = head_and_loss(self, self.cls["predictions"], encoded.last_hidden_state, labels, num_items_in_batch)
-        return finish(MaskedLMOutput(**scored, **layer_outputs(encoded)), self.config, return_dict)
+        loss, logits = self.loss_and_logits(encoded.last_hidden_state, labels, num_items_in_batch)
+        return finish(MaskedLMOutput(loss=loss, logits=logits, **of_layers(encoded)), self.config, return_dict)
+
+    def score(self, x: Tensor) -> Tensor:
+        """(…, E) -> (…, V): a score for every word of the vocabulary."""
+        return self.cls["predictions"](x)
+
+    def loss_and_logits(self, x: Tensor, labels: Tensor | None, num_items_in_batch: Tensor | int | None):
+        """The encoder's output (B, T, E) -> the loss (None without labels), and the logits (B, T, V)."""
+        logits = self.score(x)  # (B, T, V)
+        return (None if labels is None else masked_lm_loss(logits, labels, num_items_in_batch)), logits
 
 
 class DistilBertForMaskedLM(DistilBertPreTrainedModel):
@@ -122,50 +103,23 @@ class DistilBertForMaskedLM(DistilBertPreTrainedModel):
     ) -> MaskedLMOutput | tuple[Tensor, ...]:
         """Predict tokens; inputs as for `DistilBertModel.forward`, `labels` as for `masked_lm_loss`."""
         encoded = self.distilbert(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            inputs_embeds=inputs_embeds,
-            position_ids=position_ids,
-            output_attentions=output_attentions,
-            output_hidden_states=output_hidden_states,
+            input_ids,
+            attention_mask,
+            inputs_embeds,
+            position_ids,
+            output_attentions,
+            output_hidden_states,
             return_dict=True,
         )
-        scored = head_and_loss(self, self.score, encoded.last_hidden_state, labels, num_items_in_batch)
-        return finish(MaskedLMOutput(**scored, **layer_outputs(encoded)), self.config, return_dict)
+        loss, logits = self.loss_and_logits(encoded.last_hidden_state, labels, num_items_in_batch)
+        return finish(MaskedLMOutput(loss=loss, logits=logits, **of_layers(encoded)), self.config, return_dict)
 
     def score(self, x: Tensor) -> Tensor:
         """(…, E) -> (…, V): dense, activation, LayerNorm, then a score for every word of the vocabulary."""
         x = self.activation(self.vocab_transform(x))  # (…, E)
         return self.vocab_projector(self.vocab_layer_norm(x))  # (…, V)
 
-
-def masked_lm_loss(logits: Tensor, labels: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
-    """The mean cross-entropy of the tokens to be predicted.
-
-    Args:
-        logits: (B, T, V).
-        labels: (B, T), the token's id, or -100 where nothing is to be predicted.
-        num_items_in_batch: divide the summed loss by this number instead of the batch's own count.
-
-    Returns:
-        A scalar; NaN when there is nothing to predict.
-
-    Raises:
-        ValueError: a label is neither -100 nor in the vocabulary (its row is named), or the shape differs.
-    """
-    check_mlm_labels(labels, logits.shape[:2], logits.shape[-1])
-    return _mean_loss(logits.flatten(0, 1), labels.to(logits.device).flatten(), num_items_in_batch)
-
-
-def check_mlm_labels(labels: Tensor, shape: Sequence[int], vocab_size: int) -> None:
-    """Raise a ValueError unless `labels` have the input's `shape` (B, T), and each is -100 or in the vocabulary."""
-    if labels.shape != shape:
-        raise ValueError(f"labels have shape {tuple(labels.shape)}, but the input has {tuple(shape)}")
-    check_labels(labels, vocab_size)
-
-
-def _mean_loss(logits: Tensor, labels: Tensor, num_items_in_batch: Tensor | int | None) -> Tensor:
-    """`masked_lm_loss` of logits (N, V) and labels (N,)."""
-    reduction = "mean" if num_items_in_batch is None else "sum"
-    total = F.cross_entropy(logits, labels.long(), ignore_index=IGNORED, reduction=reduction)
-    return total if num_items_in_batch is None else total / num_items_in_batch
+    def loss_and_logits(self, x: Tensor, labels: Tensor | None, num_items_in_batch: Tensor | int | None):
+        """The encoder's output (B, T, E) -> the loss (None without labels), and the logits (B, T, V)."""
+        logits = self.score(x)  # (B, T, V)
+        return (None if labels is None else masked_lm_loss(logits, labels, num_items_in_batch)), logits
