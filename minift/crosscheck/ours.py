@@ -19,7 +19,7 @@ from minift.tasks.task import Task, find_task, metrics_of
 from minift.tasks.task import tokenize as tokenize_rows
 from minift.tokenizer.tokenizer import AutoTokenizer, Tokenizer
 from minift.train.arguments import TrainingArguments
-from minift.train.callbacks import PrinterCallback
+from minift.train.progress import PrinterCallback
 from minift.train.seed import set_seed
 from minift.train.trainer import Trainer
 

@@ -11,7 +11,7 @@ from minift.model.auto import AutoModelForSequenceClassification
 from minift.tasks.task import load_task, metrics_of, tokenize_for
 from minift.tokenizer.tokenizer import AutoTokenizer
 from minift.train.arguments import TrainingArguments
-from minift.train.report import EpochTable
+from minift.train.progress import EpochTable
 from minift.train.seed import set_seed
 from minift.train.trainer import Trainer, TrainOutput
 

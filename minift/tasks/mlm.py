@@ -13,7 +13,8 @@ from minift.tasks.blocks import load_blocks
 from minift.tokenizer.tokenizer import AutoTokenizer
 from minift.train.arguments import TrainingArguments
 from minift.train.loader import Loader
-from minift.train.report import EpochTable, print_perplexity
+from minift.train.progress import EpochTable
+from minift.train.report import print_perplexity
 from minift.train.seed import set_seed
 from minift.train.setup import make_loader
 from minift.train.trainer import Trainer, TrainOutput

@@ -10,7 +10,7 @@ import keras
 
 from minift.hub import upload_folder
 from minift.tokenizer.tokenizer import Tokenizer
-from minift.train.report import format_table
+from minift.train.progress import format_table
 
 
 class Evaluation(keras.callbacks.Callback):

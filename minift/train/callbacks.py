@@ -1,81 +1,10 @@
-"""What happens at which step: the run's state, the switches that callbacks set, and the callbacks everyone gets."""
+"""Callbacks: what others want to do at certain moments of a run, and who tells them that a moment has come."""
 
-import dataclasses
-import logging
-import math
-from collections.abc import Mapping
+from functools import partialmethod
 from typing import Any
 
-from tqdm.auto import tqdm
-
 from minift.train.arguments import TrainingArguments
-
-logger = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass
-class TrainerState:
-    """Everything about a run that is written to ``trainer_state.json``, in the fields transformers gives it."""
-
-    epoch: float = 0
-    global_step: int = 0
-    max_steps: int = 0
-    logging_steps: float = 500
-    eval_steps: float | None = 500
-    save_steps: float = 500
-    train_batch_size: int | None = None
-    num_train_epochs: int = 0
-    num_input_tokens_seen: int = 0
-    total_flos: float = 0
-    log_history: list[dict[str, float]] = dataclasses.field(default_factory=list)
-    best_metric: float | None = None
-    best_global_step: int | None = None
-    best_model_checkpoint: str | None = None
-    is_local_process_zero: bool = True
-    is_world_process_zero: bool = True
-    is_hyper_param_search: bool = False
-    trial_name: str | None = None
-    trial_params: dict[str, Any] | None = None
-    stateful_callbacks: dict[str, Any] = dataclasses.field(default_factory=dict)
-
-    def set_intervals(self, args: TrainingArguments, max_steps: int) -> None:
-        """Take over the logging, evaluation and saving intervals; below 1 they are a share of all steps."""
-        self.max_steps = max_steps
-        for name in ("logging_steps", "eval_steps", "save_steps"):
-            every = getattr(args, name)
-            if every is not None:
-                setattr(self, name, math.ceil(max_steps * every) if every < 1 else every)
-
-    def note_best(self, args: TrainingArguments, metrics: Mapping[str, float]) -> bool:
-        """Remember this step if `metric_for_best_model` is better than ever before, and say so.
-
-        Raises:
-            KeyError: the evaluation gave no such metric.
-        """
-        if args.metric_for_best_model is None:
-            return False
-        value, best = _watched(args, metrics), self.best_metric
-        if best is not None and not (value > best if args.greater_is_better else value < best):
-            return False
-        self.best_metric, self.best_global_step = value, self.global_step
-        return True
-
-    @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> "TrainerState":
-        known = {field.name for field in dataclasses.fields(cls)}
-        return cls(**{name: value for name, value in stored.items() if name in known})
-
-
-@dataclasses.dataclass
-class TrainerControl:
-    """The switches that a callback may set; the loop obeys and resets them."""
-
-    should_training_stop: bool = False
-    should_epoch_stop: bool = False
-    should_save: bool = False
-    should_evaluate: bool = False
-    should_log: bool = False
-
+from minift.train.state import TrainerControl, TrainerState, watched_metric
 
 # event -> the switches that go off when it begins
 RESETS = {
@@ -103,7 +32,7 @@ class TrainerCallback:
     on_evaluate = on_predict = on_prediction_step = on_save = on_log = _nothing
 
     def state(self) -> dict[str, Any]:
-        """What the callback remembers, as JSON: saved with every checkpoint and given back to `load_state`."""
+        """Return what the callback remembers, as JSON: saved with every checkpoint and given back to `load_state`."""
         return {}
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -112,22 +41,42 @@ class TrainerCallback:
 
 
 class CallbackHandler:
-    """Holds the callbacks of a Trainer and tells them of every event."""
+    """The callbacks of a Trainer. ``handler.on_step_end(run)`` tells all of them, in their order."""
 
     def __init__(self, callbacks: list[TrainerCallback | type[TrainerCallback]]):
-        self.control, self.callbacks = TrainerControl(), []
+        self.callbacks: list[TrainerCallback] = []
         for callback in callbacks:
             self.add_callback(callback)
 
-    def fire(self, event: str, **objects: Any) -> None:
-        """Tell every callback of an event, and turn off the switches that it answers."""
+    def call_event(self, event: str, run: Any, **objects: Any) -> None:
+        """Turn off the switches that an event answers, then tell every callback of it.
+
+        Args:
+            run: the `Run`, whose settings, state, switches and parts the callbacks get to see.
+            objects: what else this event has to show, such as `logs`.
+        """
         for switch in RESETS.get(event, ()):
-            setattr(self.control, switch, False)
-        objects |= {"model": self.model, "processing_class": self.processing_class}
-        objects |= {"optimizer": self.optimizer, "lr_scheduler": self.lr_scheduler}
+            setattr(run.control, switch, False)
+        for name in ("model", "processing_class", "optimizer", "lr_scheduler"):
+            objects[name] = getattr(run, name)
         for callback in self.callbacks:
-            changed = getattr(callback, event)(self.args, self.state, self.control, **objects)
-            self.control = changed if changed is not None else self.control
+            changed = getattr(callback, event)(run.args, run.state, run.control, **objects)
+            run.control = changed if changed is not None else run.control
+
+    on_init_end = partialmethod(call_event, "on_init_end")
+    on_train_begin = partialmethod(call_event, "on_train_begin")
+    on_epoch_begin = partialmethod(call_event, "on_epoch_begin")
+    on_step_begin = partialmethod(call_event, "on_step_begin")
+    on_pre_optimizer_step = partialmethod(call_event, "on_pre_optimizer_step")
+    on_optimizer_step = partialmethod(call_event, "on_optimizer_step")
+    on_step_end = partialmethod(call_event, "on_step_end")
+    on_log = partialmethod(call_event, "on_log")
+    on_prediction_step = partialmethod(call_event, "on_prediction_step")
+    on_evaluate = partialmethod(call_event, "on_evaluate")
+    on_predict = partialmethod(call_event, "on_predict")
+    on_save = partialmethod(call_event, "on_save")
+    on_epoch_end = partialmethod(call_event, "on_epoch_end")
+    on_train_end = partialmethod(call_event, "on_train_end")
 
     def add_callback(self, callback: TrainerCallback | type[TrainerCallback]) -> None:
         """Append a callback, or one made from a class."""
@@ -141,13 +90,13 @@ class CallbackHandler:
                 return found
         return None
 
-    def remove_callback(self, callback: TrainerCallback | type[TrainerCallback]) -> None:
-        """`pop_callback` without its result."""
-        self.pop_callback(callback)
-
 
 class DefaultFlowCallback(TrainerCallback):
-    """Logs, evaluates and saves at the intervals that the arguments name, and stops at the last step."""
+    """When a run is logged, evaluated and saved, and when it stops: at the intervals that the arguments name.
+
+    This is the only place that decides it, besides callbacks of the user's own. It is asked after every step and after
+    every epoch; the Trainer then does what is switched on.
+    """
 
     def on_step_end(self, args, state, control, **objects):
         step, last = state.global_step, state.global_step >= state.max_steps
@@ -171,49 +120,6 @@ class DefaultFlowCallback(TrainerCallback):
             control.should_save = True
 
 
-class ProgressCallback(TrainerCallback):
-    """A progress bar for training, another for evaluation, and a line for each entry of the log."""
-
-    def __init__(self):
-        self.training_bar = self.prediction_bar = None
-
-    def state(self):
-        return {}
-
-    def on_train_begin(self, args, state, control, **objects):
-        self.training_bar = tqdm(total=state.max_steps, initial=state.global_step, dynamic_ncols=True)
-
-    def on_step_end(self, args, state, control, **objects):
-        self.training_bar.update(state.global_step - self.training_bar.n)
-
-    def on_prediction_step(self, args, state, control, eval_dataloader=None, **objects):
-        if self.prediction_bar is None:
-            self.prediction_bar = tqdm(total=len(eval_dataloader), leave=self.training_bar is None, dynamic_ncols=True)
-        self.prediction_bar.update()
-
-    def on_evaluate(self, args, state, control, **objects):
-        if self.prediction_bar is not None:
-            self.prediction_bar.close()
-            self.prediction_bar = None
-
-    on_predict = on_evaluate
-
-    def on_log(self, args, state, control, logs=None, **objects):
-        if self.training_bar is not None:
-            self.training_bar.write(format_log(logs))
-
-    def on_train_end(self, args, state, control, **objects):
-        self.training_bar.close()
-        self.training_bar = None
-
-
-class PrinterCallback(TrainerCallback):
-    """A line for each entry of the log, for runs without a progress bar."""
-
-    def on_log(self, args, state, control, logs=None, **objects):
-        print(format_log(logs), flush=True)
-
-
 class EarlyStoppingCallback(TrainerCallback):
     """Stops when `metric_for_best_model` has not improved for `early_stopping_patience` evaluations.
 
@@ -232,22 +138,8 @@ class EarlyStoppingCallback(TrainerCallback):
             raise ValueError("EarlyStoppingCallback needs metric_for_best_model and an eval_strategy other than 'no'")
 
     def on_evaluate(self, args, state, control, metrics=None, **objects):
-        value, best = _watched(args, metrics), state.best_metric
+        value, best = watched_metric(args, metrics), state.best_metric
         gain = 0.0 if best is None else (value - best if args.greater_is_better else best - value)
         self.waited = 0 if best is None or gain > self.threshold else self.waited + 1
         if self.waited >= self.patience:
             control.should_training_stop = True
-
-
-def _watched(args: TrainingArguments, metrics: Mapping[str, float]) -> float:
-    """The value of `metric_for_best_model`."""
-    name = "eval_" + args.metric_for_best_model.removeprefix("eval_")
-    if name not in metrics:
-        raise KeyError(f"metric_for_best_model names {name!r}; the evaluation gave {sorted(metrics)}")
-    return metrics[name]
-
-
-def format_log(logs: dict[str, Any]) -> str:
-    """One entry of the log as text, floats to four digits: ``{'loss': '0.5447', 'epoch': '1.09'}``."""
-    short = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in logs.items()}
-    return str({name: value for name, value in short.items() if name != "total_flos"})

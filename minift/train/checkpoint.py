@@ -5,24 +5,27 @@ import os
 import re
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import safetensors.torch
 import torch
 
-from minift.distributed.exchange import broadcast_object, gather_objects
+from minift.distributed.exchange import barrier, broadcast_object, gather_objects
 from minift.files import atomic_path, read_json, write_json
-from minift.train.callbacks import TrainerControl, TrainerState
+from minift.train.callbacks import CallbackHandler
 from minift.train.loader import position_from_json, position_to_json
+from minift.train.run import Run
 from minift.train.seed import rng_state, rng_state_from_json, rng_state_to_json, set_rng_state
-
-if TYPE_CHECKING:
-    from minift.train.trainer import Trainer
+from minift.train.state import TrainerControl, TrainerState
 
 STATE_FILE = "trainer_state.json"  # as transformers writes it
 RESUME_FILE = "resume.json"  # generators, position in the data, schedule, loss so far
 OPTIMIZER_FILE = "optimizer.safetensors"
 MODEL_FILE = "model.safetensors"
+NOT_UPLOADED = [".*", "checkpoint-*", OPTIMIZER_FILE, RESUME_FILE]
+
+
+# -- the parts of a checkpoint
 
 
 def save_model(folder: str | Path, model: torch.nn.Module, tokenizer: Any = None, args: Any = None) -> None:
@@ -87,48 +90,65 @@ def save_state(folder: str | Path, state: TrainerState, control: TrainerControl)
     write_json(Path(folder) / STATE_FILE, dataclasses.asdict(state) | {"stateful_callbacks": switches})
 
 
-def save_checkpoint(folder: Path, trainer: "Trainer") -> None:
-    """Write all that `trainer` needs to go on; the folder appears when it is complete, or not at all (*collective*).
+# -- a whole checkpoint
+
+
+def write_checkpoint(run: Run, callbacks: CallbackHandler) -> Path:
+    """Write ``checkpoint-{step}`` in `output_dir`, and delete those beyond `save_total_limit` (*collective*)."""
+    folder, state = Path(run.args.output_dir) / f"checkpoint-{run.state.global_step}", run.state
+    if state.best_global_step is not None:
+        best = folder.with_name(f"checkpoint-{state.best_global_step}")
+        if best == folder or best.is_dir():
+            state.best_model_checkpoint = str(best)
+    save_checkpoint(folder, run, callbacks)
+    if run.args.process_index == 0:
+        rotate_checkpoints(run.args.output_dir, run.args.save_total_limit, state.best_model_checkpoint)
+    barrier()  # no rank goes on to read, or to end, before all is there
+    return folder
+
+
+def save_checkpoint(folder: Path, run: Run, callbacks: CallbackHandler) -> None:
+    """Write all that a run needs to go on; the folder appears when it is complete, or not at all (*collective*).
 
     Rank 0 writes it, after it has collected what differs from rank to rank: generators, the place in the data, and the
     loss since the last entry of the log.
     """
-    resumable = not trainer.args.save_only_model
-    ranks = gather_objects(_rank_record(trainer)) if resumable else []
-    optimizer = trainer.optimizer.state_dict() if resumable else {}
-    if trainer.args.process_index != 0:
+    resumable = not run.args.save_only_model
+    ranks = gather_objects(_rank_record(run)) if resumable else []
+    optimizer = run.optimizer.state_dict() if resumable else {}
+    if run.args.process_index != 0:
         return
     with atomic_path(folder) as fresh:
         fresh.mkdir()
-        save_model(fresh, trainer.model, trainer.processing_class, trainer.args)
+        save_model(fresh, run.model, run.processing_class, run.args)
         if resumable:
             record = {
                 "optimizer": save_optimizer(fresh, optimizer),
-                "scheduler": trainer.lr_scheduler.state_dict(),
-                "scaler": trainer.scaler.state_dict(),
-                "epoch": trainer.epoch + 1 if trainer.epoch_ended else trainer.epoch,
+                "scheduler": run.lr_scheduler.state_dict(),
+                "scaler": run.scaler.state_dict(),
+                "epoch": run.epoch + 1 if run.epoch_ended else run.epoch,
                 "ranks": ranks,
-                "total_loss": trainer.total_loss,
-                "logged_step": trainer.logged_step,
-                "grad_norm": trainer.grad_norm.item(),
-                "learning_rate": trainer.learning_rate,
-                "callbacks": {type(callback).__name__: callback.state() for callback in trainer.callbacks},
+                "total_loss": run.total_loss,
+                "logged_step": run.logged_step,
+                "grad_norm": run.grad_norm.item(),
+                "learning_rate": run.learning_rate,
+                "callbacks": {type(callback).__name__: callback.state() for callback in callbacks.callbacks},
             }
             write_json(fresh / RESUME_FILE, record)
-        save_state(fresh, trainer.state, trainer.control)
+        save_state(fresh, run.state, run.control)
 
 
-def _rank_record(trainer: "Trainer") -> dict[str, Any]:
+def _rank_record(run: Run) -> dict[str, Any]:
     """What only this rank knows."""
     return {
-        "rng": rng_state_to_json(rng_state(trainer.data_collator)),
-        "position": None if trainer.epoch_ended else position_to_json(trainer.loader.position),
-        "running_loss": trainer.running_loss.item(),
+        "rng": rng_state_to_json(rng_state(run.data_collator)),
+        "position": None if run.epoch_ended else position_to_json(run.loader.position),
+        "running_loss": run.running_loss.item(),
     }
 
 
-def resume(folder: str | Path, trainer: "Trainer") -> tuple[int, dict[str, Any] | None]:
-    """Bring `trainer` to where the checkpoint was written. Every rank reads the folder.
+def resume(folder: str | Path, run: Run, callbacks: CallbackHandler) -> tuple[int, dict[str, Any] | None]:
+    """Bring a run to where the checkpoint was written. Every rank reads the folder.
 
     Returns:
         The epoch to go on with, and the place in it as `Loader.epoch` takes it (None: its beginning).
@@ -137,34 +157,33 @@ def resume(folder: str | Path, trainer: "Trainer") -> tuple[int, dict[str, Any] 
         ValueError: the checkpoint was written by another number of processes.
     """
     stored_state, record = read_resume(folder)
-    args = trainer.args
+    args = run.args
     if len(record["ranks"]) != args.world_size:
         raise ValueError(
             f"{folder} was written by {len(record['ranks'])} processes, and this run has {args.world_size}: a place in "
             "the data cannot be carried over"
         )
     own = record["ranks"][args.process_index]
-    load_weights(folder, trainer.model)
-    load_optimizer(Path(folder), trainer.optimizer, record["optimizer"])
-    trainer.lr_scheduler.load_state_dict(record["scheduler"])
-    trainer.scaler.load_state_dict(record["scaler"])
-    fresh, trainer.state = trainer.state, TrainerState.from_json(stored_state)
-    trainer.state.set_intervals(args, fresh.max_steps)  # the arguments may have changed in the meantime
-    trainer.state.num_train_epochs = fresh.num_train_epochs
-    trainer.state.is_world_process_zero = fresh.is_world_process_zero
-    trainer.state.is_local_process_zero = fresh.is_local_process_zero
-    trainer.running_loss += own["running_loss"]
-    trainer.total_loss, trainer.logged_step = record["total_loss"], record["logged_step"]
-    trainer.grad_norm, trainer.learning_rate = torch.tensor(record["grad_norm"]), record["learning_rate"]
-    for callback in trainer.callbacks:
+    load_weights(folder, run.model)
+    load_optimizer(Path(folder), run.optimizer, record["optimizer"])
+    run.lr_scheduler.load_state_dict(record["scheduler"])
+    run.scaler.load_state_dict(record["scaler"])
+    fresh, run.state = run.state, TrainerState.from_json(stored_state)
+    run.state.set_intervals(args, fresh.max_steps)  # the arguments may have changed in the meantime
+    for name in ("num_train_epochs", "is_world_process_zero", "is_local_process_zero"):
+        setattr(run.state, name, getattr(fresh, name))
+    run.running_loss += own["running_loss"]
+    run.total_loss, run.logged_step = record["total_loss"], record["logged_step"]
+    run.grad_norm, run.learning_rate = torch.tensor(record["grad_norm"]), record["learning_rate"]
+    for callback in callbacks.callbacks:
         callback.load_state(record["callbacks"].get(type(callback).__name__, {}))
-    set_rng_state(rng_state_from_json(own["rng"]), trainer.data_collator)
+    set_rng_state(rng_state_from_json(own["rng"]), run.data_collator)
     skip = own["position"] is not None and not args.ignore_data_skip
     return record["epoch"], position_from_json(own["position"]) if skip else None
 
 
 def read_resume(folder: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The trainer's state and the resume record of a checkpoint.
+    """Read the trainer's state and the resume record of a checkpoint.
 
     Raises:
         FileNotFoundError: it is no checkpoint, or one that cannot be resumed from (`save_only_model`, or written by
@@ -181,8 +200,11 @@ def read_resume(folder: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return read_json(folder / STATE_FILE), read_json(folder / RESUME_FILE)
 
 
+# -- the checkpoints of a folder
+
+
 def checkpoints(output_dir: str | Path) -> list[Path]:
-    """The complete checkpoints of a run, oldest first: ``checkpoint-N`` with its state file."""
+    """List the complete checkpoints of a run, oldest first: ``checkpoint-N`` with its state file."""
     found = [
         folder
         for folder in Path(output_dir).glob("checkpoint-*")
@@ -192,19 +214,20 @@ def checkpoints(output_dir: str | Path) -> list[Path]:
 
 
 def get_last_checkpoint(output_dir: str | Path) -> str | None:
-    """The newest complete checkpoint in a folder, or None."""
+    """Find the newest complete checkpoint in a folder; None if there is none."""
     found = checkpoints(output_dir)
     return str(found[-1]) if found else None
 
 
 def find_checkpoint(output_dir: str | Path) -> str | None:
-    """The newest complete checkpoint, for a run that is to be resumed (*collective*: all ranks get rank 0's answer).
+    """Find the newest complete checkpoint of a run to be resumed (*collective*: all ranks get rank 0's answer).
 
-    None, where there is none, for a run that torchrun starts anew when it fails: it fails before its first checkpoint,
-    too.
+    Returns:
+        None, where there is none, for a run that torchrun starts anew when it fails: it may fail before its first
+        checkpoint.
 
     Raises:
-        ValueError: there is none, and the run is another.
+        ValueError: there is none, and torchrun does not start the run anew.
     """
     found = broadcast_object(get_last_checkpoint(output_dir))
     if found is None and int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", 0)) == 0:

@@ -2,19 +2,18 @@
 
 import math
 import time
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from minift.distributed.exchange import gather_nests, sum_over_ranks
+from minift.distributed.exchange import gather_nests, sum_over_ranks, world
+from minift.fast.casts import keep_casts
 from minift.metrics.metrics import weighted_mean
+from minift.tensors import map_nest
+from minift.train.arguments import TrainingArguments
 from minift.train.loader import Loader
-from minift.train.setup import keep_casts
-
-if TYPE_CHECKING:
-    from minift.train.trainer import Trainer
 
 
 class EvalPrediction:
@@ -56,9 +55,16 @@ class EvalLoopOutput(NamedTuple):
 
 
 def evaluation_loop(
-    trainer: "Trainer", loader: Loader, prefix: str, loss_only: bool, keep_logits: bool = False
+    predict: Callable[[Any], dict[str, Any]],
+    loader: Loader,
+    args: TrainingArguments,
+    prefix: str,
+    loss_only: bool,
+    compute_metrics: Callable[..., dict[str, float]] | None = None,
+    keep_logits: bool = False,
+    after_batch: Callable[[], Any] = lambda: None,
 ) -> EvalLoopOutput:
-    """Run the model over every batch of `loader` (transformers' `Trainer.evaluation_loop`).
+    """Call `predict` on every batch of `loader` and add up what comes out (transformers' `Trainer.evaluation_loop`).
 
     Two losses are reported. ``{prefix}_loss`` is the library's: the loss of a batch counts once for each of its rows.
     ``{prefix}_weighted_loss`` counts it once for each of its labels, so that it does not depend on how rows were
@@ -70,43 +76,44 @@ def evaluation_loop(
     Several ranks share out the batches that one would have, and each sees the results of all in the order of one: every
     number is that of one rank, to the bit, however many rows and ranks there are.
 
+    Args:
+        predict: a batch -> its "rows" (a number), "loss" (a number or None), "num_labels", and "logits", "labels" and
+            "inputs" (arrays, tuples of arrays or None).
+        prefix: what the names of the metrics begin with, as in "eval_loss".
+        loss_only: compute no metrics.
+        compute_metrics: `EvalPrediction` to a dict of numbers.
+        after_batch: called after each batch of this rank.
+
     Raises:
         ValueError: there is no batch to evaluate.
+        TypeError: `compute_metrics` returned something else than a dict.
     """
-    args, compute_metrics = trainer.args, trainer.compute_metrics
     streaming = args.batch_eval_metrics and compute_metrics is not None
-    num_batches = int(sum_over_ranks(len(loader))[0])
+    num_batches, place = int(sum_over_ranks(len(loader))[0]), world()
     if num_batches == 0:
         raise ValueError(f"the data set to evaluate ({prefix}) is empty")
     start, metrics = time.time(), {}
-    losses, weights, logits, labels, inputs = [], [], [], [], []
-    trainer.model_in_use.eval()
+    losses, weights, kept = [], [], []
     with keep_casts():
-        for index, result in enumerate(in_turn(_results(trainer, loader, loss_only))):
+        for index, result in enumerate(in_turn(map(predict, loader))):
             if result["loss"] is not None:
                 losses.append(np.full(result["rows"], result["loss"], dtype=np.float32))
                 weights.append((result["loss"], result["num_labels"]))
             if not loss_only:
-                batch_losses = losses[-1] if "loss" in args.include_for_metrics and losses else None
                 if streaming and result["labels"] is not None:
-                    prediction = EvalPrediction(result["logits"], result["labels"], result["inputs"], batch_losses)
+                    prediction = make_prediction(result, losses[-1] if losses else None, args)
                     metrics = compute_metrics(prediction, compute_result=index + 1 == num_batches)
                 if keep_logits or not streaming:
-                    logits.append(result["logits"])
-                    labels.append(result["labels"])
-                    inputs.append(result["inputs"])
-            if index % args.world_size == args.process_index:
-                trainer.fire("on_prediction_step", eval_dataloader=loader)
+                    kept.append({name: result[name] for name in ("logits", "labels", "inputs")})
+            if index % place.size == place.rank:
+                after_batch()
 
     all_losses = np.concatenate(losses) if losses else None
-    logits, labels, inputs = (concatenate(parts) for parts in (logits, labels, inputs))
+    whole = concatenate(kept) if kept else {"logits": None, "labels": None}
     if args.eval_sort_by_length and isinstance(loader, Loader):  # a loader of the user's own keeps its order
-        order = loader.batches.rows()  # in which the rows were evaluated
-        all_losses, logits, labels, inputs = (put_back(part, order) for part in (all_losses, logits, labels, inputs))
-    if compute_metrics is not None and not streaming and logits is not None and labels is not None:
-        wants_loss = "loss" in args.include_for_metrics
-        prediction = EvalPrediction(logits, labels, inputs, all_losses if wants_loss else None)
-        metrics = compute_metrics(prediction)
+        all_losses, whole = put_back((all_losses, whole), loader.batches.rows())
+    if compute_metrics is not None and not streaming and whole["logits"] is not None and whole["labels"] is not None:
+        metrics = compute_metrics(make_prediction(whole, all_losses, args))
     if not isinstance(metrics, dict):
         raise TypeError(f"compute_metrics must return a dict of numbers, not {metrics!r}")
     metrics = {name: value.item() if hasattr(value, "item") else value for name, value in metrics.items()}
@@ -115,28 +122,17 @@ def evaluation_loop(
     prefixed = {name if name.startswith(f"{prefix}_") else f"{prefix}_{name}": value for name, value in metrics.items()}
     num_samples = len(loader.dataset)
     prefixed |= speed_metrics(prefix, start, num_samples, math.ceil(num_samples / args.per_device_eval_batch_size))
-    return EvalLoopOutput(logits, labels, prefixed, num_samples)
+    return EvalLoopOutput(whole["logits"], whole["labels"], prefixed, num_samples)
 
 
-def _results(trainer: "Trainer", loader: Loader, loss_only: bool) -> Iterator[dict[str, Any]]:
-    """What the evaluation looks at, batch by batch of this rank: numbers, and arrays on the CPU."""
-    for batch in loader:
-        loss, logits, labels = trainer.prediction_step(trainer.model_in_use, batch, loss_only)
-        if not loss_only and trainer.preprocess_logits_for_metrics is not None:
-            logits = trainer.preprocess_logits_for_metrics(logits, labels)
-        with_inputs = not loss_only and "inputs" in trainer.args.include_for_metrics
-        yield {
-            "rows": len(next(iter(batch.values()))),
-            "loss": None if loss is None else loss.item(),
-            "num_labels": count_labels(batch, trainer.label_names),
-            "logits": to_numpy(logits),
-            "labels": to_numpy(labels),
-            "inputs": to_numpy(batch["input_ids"]) if with_inputs else None,
-        }
+def make_prediction(result: dict[str, Any], losses: Any, args: TrainingArguments) -> EvalPrediction:
+    """Give `compute_metrics` what it asks for in ``include_for_metrics``."""
+    losses = losses if "loss" in args.include_for_metrics else None
+    return EvalPrediction(result["logits"], result["labels"], result["inputs"], losses)
 
 
 def in_turn(results: Iterator[Any]) -> Iterator[Any]:
-    """The results of all ranks, as if one rank had had all batches (*collective*); the last ones may lack one."""
+    """Yield the results of all ranks, as if one rank had had all batches (*collective*); the last ones may lack one."""
     while True:
         gathered = gather_nests(next(results, None))
         yield from (result for result in gathered if result is not None)
@@ -144,60 +140,47 @@ def in_turn(results: Iterator[Any]) -> Iterator[Any]:
             return
 
 
-def count_labels(batch: dict[str, torch.Tensor], label_names: list[str]) -> int:
-    """The labels in a batch that the loss averages over: all but -100. Rows, where there are no labels."""
-    found = [batch[name] for name in label_names if batch.get(name) is not None]
-    if not found:
-        return len(next(iter(batch.values())))
-    return int((found[0] != -100).sum())
+def to_numpy(nest: Any) -> Any:
+    """Turn the tensors of a nest into numpy arrays on the CPU; bfloat16, which numpy lacks, becomes float32."""
 
-
-def to_numpy(value: Any) -> Any:
-    """Tensors, in any nest of tuples, as numpy arrays on the CPU; bfloat16, which numpy lacks, as float32."""
-    if isinstance(value, tuple | list):
-        return tuple(to_numpy(item) for item in value)
-    if isinstance(value, torch.Tensor):
+    def convert(value: Any) -> Any:
+        if not isinstance(value, torch.Tensor):
+            return value
         value = value.detach()
         return (value.float() if value.dtype == torch.bfloat16 else value).cpu().numpy()
-    return value
+
+    return map_nest(convert, nest)
 
 
-def unpack_single(values: tuple | list) -> Any:
-    """The one value there is, or a tuple of all."""
-    return values[0] if len(values) == 1 else tuple(values)
+def concatenate(parts: Sequence[Any]) -> Any:
+    """Join batches, nests of arrays, along the rows; None, where the first one has None."""
+    return map_nest(lambda *arrays: None if arrays[0] is None else join(arrays), *parts)
 
 
-def concatenate(parts: list[Any]) -> Any:
-    """Join batches of arrays, or of tuples of arrays, along the rows.
+def join(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """Join arrays (B, …) along the rows.
 
     Batches may differ in their second axis (tokens); the shorter ones are filled up with -100 on the right.
     """
-    if not parts or parts[0] is None:
-        return None
-    if isinstance(parts[0], tuple):
-        return tuple(concatenate(list(column)) for column in zip(*parts, strict=True))
-    if parts[0].ndim < 2 or len({part.shape[1] for part in parts}) == 1:
-        return np.concatenate(parts)
-    rows, longest = sum(len(part) for part in parts), max(part.shape[1] for part in parts)
-    joined = np.full((rows, longest, *parts[0].shape[2:]), -100, dtype=parts[0].dtype)
+    if arrays[0].ndim < 2 or len({array.shape[1] for array in arrays}) == 1:
+        return np.concatenate(arrays)
+    rows, longest = sum(len(array) for array in arrays), max(array.shape[1] for array in arrays)
+    joined = np.full((rows, longest, *arrays[0].shape[2:]), -100, dtype=arrays[0].dtype)
     row = 0
-    for part in parts:
-        joined[row : row + len(part), : part.shape[1]] = part
-        row += len(part)
+    for array in arrays:
+        joined[row : row + len(array), : array.shape[1]] = array
+        row += len(array)
     return joined
 
 
-def put_back(values: Any, rows: Sequence[int]) -> Any:
-    """Undo an order: value i, or value i of each array in a tuple, belongs to row ``rows[i]`` of the data set."""
-    if values is None:
-        return None
-    if isinstance(values, tuple):
-        return tuple(put_back(value, rows) for value in values)
-    return values[np.argsort(rows)]
+def put_back(nest: Any, rows: Sequence[int]) -> Any:
+    """Undo an order: value i of each array in a nest belongs to row ``rows[i]`` of the data set."""
+    order = np.argsort(rows)
+    return map_nest(lambda array: None if array is None else array[order], nest)
 
 
 def speed_metrics(prefix: str, start: float, num_samples: float, num_steps: float) -> dict[str, float]:
-    """Seconds since `start` (a `time.time()`), and rows and steps per second, under the library's names."""
+    """Give the seconds since `start` (a `time.time()`), and rows and steps per second, the library's names."""
     runtime = time.time() - start
     return {
         f"{prefix}_runtime": round(runtime, 4),

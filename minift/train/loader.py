@@ -1,37 +1,38 @@
 """Batches for the loop: collated one ahead of the step that uses them, and resumable to the bit."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
 
 from minift.batches.arrow_columns import fetch_columns
+from minift.batches.look_ahead import look_ahead
 from minift.batches.sampler import BatchSampler
+from minift.tensors import map_nest
 from minift.train.seed import rng_state, rng_state_from_json, rng_state_to_json, set_rng_state
 
 
 def to_device(batch: Any, device: torch.device) -> Any:
     """Move every tensor in a nest of dicts, lists and tuples to `device`."""
-    if isinstance(batch, torch.Tensor):
-        return batch.to(device)
-    if isinstance(batch, Mapping):
-        return {name: to_device(value, device) for name, value in batch.items()}
-    if isinstance(batch, list | tuple):
-        return type(batch)(to_device(value, device) for value in batch)
-    return batch
+    return map_nest(lambda value: value.to(device) if isinstance(value, torch.Tensor) else value, batch)
 
 
 class Loader:
     """Runs torch's DataLoader one batch ahead, as accelerate's `DataLoaderShard` does.
 
-    The look-ahead is part of the arithmetic: batch k+1 is collated *before* the forward pass of batch k, so that a
-    collator that draws random masks and a model that draws dropout share the generator as mask 1, mask 2,
-    dropout 1, mask 3, dropout 2, …  It is also why resuming needs more than the state of the generators at the
-    checkpoint: the batch that waits was drawn earlier, and has to be drawn again from the state it was drawn from.
+    Because of the look-ahead, resuming needs more than the state of the generators at the checkpoint: the batch that
+    waits was drawn earlier, and has to be drawn again from the state that it was drawn from. `position` holds that:
+    the batches handed out, and the state of the generators (the global ones, and the collator's own if it has a
+    `state_dict`) when the epoch began and when the waiting batch was about to be collated.
 
-    `position` holds that: the batches handed out, and the state of the generators (the global ones, and the collator's
-    own if it has a `state_dict`) when the epoch began and when the waiting batch was about to be collated.
+    Args:
+        dataset: sized, indexable.
+        batches: which rows are in which batch.
+        collate: rows to a batch, a nest of tensors.
+        device: where the tensors go.
+        num_workers: processes that collate; 0 collates in this one.
+        options: further arguments of torch's DataLoader.
     """
 
     def __init__(
@@ -59,35 +60,33 @@ class Loader:
     def epoch(self, epoch: int = 0, resume: dict[str, Any] | None = None) -> Iterator[Any]:
         """Yield the batches of an epoch, or those that are left of it after `resume`, a former `position`."""
         done = resume["batches"] if resume else 0
-        now = rng_state(self.collate)
-        if resume:
-            set_rng_state(resume["epoch_rng"], self.collate)
         # Worker processes have generators of their own, which only collating every batch again brings forward.
         skipped = done if self.in_process else 0
+        # The batch that waited is drawn from the state that it was drawn from, the others go on from today's.
+        states = iter([resume["batch_rng"], rng_state(self.collate)] if resume else [])
+        if resume:
+            set_rng_state(resume["epoch_rng"], self.collate)
         self.batches.begin(epoch, first_batch=skipped)
         self.position = {"batches": done, "epoch_rng": rng_state(self.collate)}
         iterator = iter(self.loader)  # draws the base seed of the workers from torch's global generator
-        self.batches.rows()
-        if resume:
-            for _ in range(done - skipped):
-                next(iterator, None)
-            set_rng_state(resume["batch_rng"], self.collate)
-        waiting = self._collate_next(iterator)
-        if resume:
-            set_rng_state(now, self.collate)
-        while waiting is not None:
-            batch, waiting = waiting, self._collate_next(iterator)
-            self.position["batches"] += 1
-            yield batch
+        self.batches.rows()  # draws the order, if it comes from that generator, too
+        for _ in range(done - skipped):
+            next(iterator, None)
 
-    def _collate_next(self, iterator: Iterator[Any]) -> Any:
-        self.position["batch_rng"] = rng_state(self.collate)
-        batch = next(iterator, None)
-        return None if batch is None else to_device(batch, self.device)
+        def before_each() -> None:
+            state = next(states, None)
+            if state is not None:
+                set_rng_state(state, self.collate)
+            self.position["batch_rng"] = rng_state(self.collate)
+
+        for batch, _ in look_ahead(iterator, before_each):
+            self.position["batches"] += 1
+            yield to_device(batch, self.device)
+        before_each()  # if no batch was left, today's state is still to be taken
 
 
 def position_to_json(position: dict[str, Any]) -> dict[str, Any]:
-    """A `Loader.position` in numbers and lists."""
+    """Write a `Loader.position` in numbers and lists."""
     states = {name: rng_state_to_json(position[name]) for name in ("epoch_rng", "batch_rng")}
     return {"batches": position["batches"], **states}
 

@@ -1,109 +1,75 @@
-"""What the loop is given: batches of the columns that the model takes, optimizer and precision as arguments say."""
+"""What the loop is given: a model, batches, an optimizer and a precision, as the arguments say."""
 
 import contextlib
-import inspect
 import logging
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from minift.batches.sampler import BatchSampler, LengthGroupedOrder, LengthSortedOrder, RandomOrder, SequentialOrder
 from minift.distributed.exchange import broadcast_object, world
 from minift.distributed.sharded import ShardedOptimizer
+from minift.fast.adamw import AdamW
+from minift.fast.clipping import clipping_in_update
 from minift.fast.memory import keep_freed_memory
-from minift.optim.adamw import AdamW, parameter_groups
+from minift.fast.options import use_fast_path
+from minift.optim.adamw import parameter_groups
+from minift.optim.schedule import get_scheduler
 from minift.train.arguments import TrainingArguments
+from minift.train.columns import keep_used_columns
 from minift.train.loader import Loader
 
 logger = logging.getLogger(__name__)
 
 
-def forward_arguments(model: torch.nn.Module) -> list[str]:
-    """The argument names of a model's forward."""
-    return list(inspect.signature(model.forward).parameters)
-
-
-def find_label_names(model: torch.nn.Module) -> list[str]:
-    """Those of its forward's arguments that are labels (transformers' `find_labels`)."""
-    return [name for name in forward_arguments(model) if "label" in name]
-
-
-def keep_used_columns(dataset: Any, collate: Callable, model: torch.nn.Module) -> tuple[Any, Callable, list[str]]:
-    """Restrict rows to what the model's forward takes, plus the labels in any of their spellings.
-
-    Returns:
-        The data set, the collator (one of the two restricts the rows) and the names of the columns left out.
+def place_model(model: nn.Module, args: TrainingArguments) -> tuple[nn.Module, nn.Module]:
+    """Move a model to the device, with the fast path that the arguments name; returns it, and its compiled form.
 
     Raises:
-        ValueError: no column is left.
+        ValueError: the model is not one that the fast path is made for.
     """
-    used = {*forward_arguments(model), "label", "label_ids", *find_label_names(model)}
-    if not hasattr(dataset, "column_names"):
-        return dataset, _CollateUsed(collate, used), []
-    unused = [name for name in dataset.column_names if name not in used]
-    if len(unused) == len(dataset.column_names):
-        raise ValueError(
-            f"none of the columns {dataset.column_names} is an argument of {type(model).__name__}.forward, which "
-            f"takes {sorted(used)}; tokenise the data set first, or set remove_unused_columns=False"
-        )
-    return dataset.remove_columns(unused), collate, unused
-
-
-class _CollateUsed:
-    """A collator that sees only some of its rows' columns; in all else it is the one it wraps."""
-
-    def __init__(self, collate: Callable, used: set[str]):
-        self.collate, self.used = collate, used
-
-    def __call__(self, rows: list[Mapping[str, Any]]) -> Any:
-        return self.collate([{name: value for name, value in row.items() if name in self.used} for row in rows])
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.collate, name)
+    if args.keep_memory and args.device.type == "cpu":
+        keep_freed_memory()
+    model = use_fast_path(model, args.padding_free, args.sparse_mlm_head, args.fast_dropout).to(args.device)
+    return model, torch.compile(model) if args.torch_compile else model
 
 
 def make_loader(
     dataset: Any,
     collate: Callable,
-    model: torch.nn.Module,
+    model: nn.Module,
     args: TrainingArguments,
     description: str,
     training: bool,
 ) -> Loader:
-    """The `Loader` of a training or evaluation set; the columns it drops are named in the log.
+    """Make the `Loader` of a training or evaluation set; the columns that it drops are named in the log.
 
     Of several ranks, each gets its batches: when training, equally many full ones; when evaluating, those that one
     rank alone would have, of which a rank may get one less than another.
 
     Raises:
+        TypeError: the data set has no length, or cannot be indexed.
         ValueError: the data set is empty, or none of its columns fits the model.
     """
     if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
         raise TypeError(f"the {description} set needs a length and indexing; {type(dataset).__name__} lacks them")
     if len(dataset) == 0:
         raise ValueError(f"the {description} set is empty")
-    by_length = args.group_by_length if training else args.eval_sort_by_length
-    lengths = _lengths(dataset, args.length_column_name) if by_length else None
+    batch_size = args.per_device_train_batch_size if training else args.per_device_eval_batch_size
+    order = order_of_rows(dataset, args, batch_size, training)
     if args.remove_unused_columns:
         dataset, collate, unused = keep_used_columns(dataset, collate, model)
         if unused:
             logger.warning(
                 "Columns of the %s set that %s.forward does not take are left out: %s",
-                *(description, type(model).__name__, ", ".join(unused)),
+                description,
+                type(model).__name__,
+                ", ".join(unused),
             )
-    batch_size = args.per_device_train_batch_size if training else args.per_device_eval_batch_size
-    if lengths is not None and training:
-        order = OrderOfMain(LengthGroupedOrder(lengths, batch_size * args.gradient_accumulation_steps))
-    elif lengths is not None:
-        order = LengthSortedOrder(lengths)
-    elif training:
-        seed = args.data_seed if args.data_seed is not None else torch.initial_seed()
-        order = RandomOrder(len(dataset), seed)
-    else:
-        order = SequentialOrder(len(dataset))
-    place = world()
-    drop_last = args.dataloader_drop_last and training
+    drop_last, place = args.dataloader_drop_last and training, world()
     return Loader(
         dataset,
         BatchSampler(order, batch_size, drop_last, place.rank, place.size, even=training),
@@ -114,6 +80,18 @@ def make_loader(
         prefetch_factor=args.dataloader_prefetch_factor,
         persistent_workers=args.dataloader_persistent_workers,
     )
+
+
+def order_of_rows(dataset: Any, args: TrainingArguments, batch_size: int, training: bool) -> Any:
+    """Choose the order in which the rows are visited, as the classes of `batches.sampler` give it."""
+    if args.group_by_length if training else args.eval_sort_by_length:
+        lengths = _lengths(dataset, args.length_column_name)
+        if training:
+            return OrderOfMain(LengthGroupedOrder(lengths, batch_size * args.gradient_accumulation_steps))
+        return LengthSortedOrder(lengths)
+    if training:
+        return RandomOrder(len(dataset), args.data_seed if args.data_seed is not None else torch.initial_seed())
+    return SequentialOrder(len(dataset))
 
 
 class OrderOfMain:
@@ -137,11 +115,11 @@ def _lengths(dataset: Any, column: str) -> list[int]:
 
 
 def make_optimizer(
-    model: torch.nn.Module,
+    model: nn.Module,
     args: TrainingArguments,
     class_and_options: tuple[type[torch.optim.Optimizer], dict[str, Any]] | None = None,
 ) -> torch.optim.Optimizer:
-    """The optimizer over the model's parameters, in two groups: with weight decay, and biases and LayerNorm without."""
+    """Make the optimizer over the model's parameters, in two groups: one decays, biases and LayerNorms do not."""
     groups = parameter_groups(model, args.weight_decay)
     options = {"lr": args.learning_rate, "betas": (args.adam_beta1, args.adam_beta2), "eps": args.adam_epsilon}
     if class_and_options is not None:
@@ -156,39 +134,25 @@ def make_optimizer(
     return ShardedOptimizer(optimizer) if args.shard_optimizer and world().size > 1 else optimizer
 
 
-def set_fast_path(model: torch.nn.Module, args: TrainingArguments) -> torch.nn.Module:
-    """Switch on the options of the model's configuration, and of the process, that the arguments name.
-
-    Raises:
-        ValueError: the model has no such option.
-    """
-    if args.keep_memory and args.device.type == "cpu":
-        keep_freed_memory()
-    for name in ("padding_free", "sparse_mlm_head", "fast_dropout"):
-        if getattr(args, name):
-            if not hasattr(getattr(model, "config", None), name):
-                raise ValueError(f"{name}=True needs a model of minift, not {type(model).__name__}")
-            setattr(model.config, name, True)
-    return model
+def make_schedule(optimizer: torch.optim.Optimizer, args: TrainingArguments, num_training_steps: int) -> Any:
+    """Make the schedule that the arguments name."""
+    return get_scheduler(
+        args.lr_scheduler_type,
+        optimizer,
+        num_warmup_steps=args.get_warmup_steps(num_training_steps),
+        num_training_steps=num_training_steps,
+        scheduler_specific_kwargs=args.lr_scheduler_kwargs,
+    )
 
 
-@contextlib.contextmanager
-def keep_casts() -> Iterator[None]:
-    """Weights that `autocast` casts stay cast until the end, over several batches, instead of being cast for each.
-
-    They must not change meanwhile. Autocast keeps them until its outermost context ends (torch/amp/autocast_mode.py);
-    this is one more around it that switches nothing on.
-    """
-    torch.autocast_increment_nesting()
-    try:
-        yield
-    finally:
-        if torch.autocast_decrement_nesting() == 0:
-            torch.clear_autocast_cache()
+def make_clip(optimizer: torch.optim.Optimizer, args: TrainingArguments) -> Callable[[nn.Module], Tensor]:
+    """Make the function that clips a model's gradients and returns the norm that they had."""
+    clip = clipping_in_update(optimizer) if args.clip_in_update else nn.utils.clip_grad_norm_
+    return lambda model: clip(model.parameters(), args.max_grad_norm or math.inf)
 
 
 def autocast(args: TrainingArguments) -> contextlib.AbstractContextManager:
-    """Mixed precision as the arguments ask for it; otherwise nothing."""
+    """Compute what is in the `with` block in the precision that the arguments ask for."""
     if args.bf16:
         return torch.autocast(args.device.type, dtype=torch.bfloat16)
     if args.fp16 and args.device.type == "cuda":

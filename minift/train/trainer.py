@@ -1,45 +1,46 @@
-"""The training loop: forward, backward, clip, step, schedule, zero; with logging, evaluation and checkpoints."""
+"""The training loop, with everything around it: logging, evaluation, checkpoints, uploads."""
 
 import logging
 import math
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
-from functools import partial
 from itertools import islice
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
-from torch.nn import functional as F
+from torch import Tensor, nn
 
 from minift.batches.collate import DataCollatorWithPadding, default_data_collator
-from minift.distributed import exchange as distributed
+from minift.distributed.exchange import broadcast_module, mean_over_ranks
 from minift.distributed.gradients import make_averaging
-from minift.fast.clipping import clip_in_update
+from minift.hub import upload_folder
 from minift.model.checks import check_vocabulary
-from minift.optim.schedule import get_scheduler
-from minift.train import checkpoint as ckpt
-from minift.train import report
+from minift.train import checkpoint, report
 from minift.train.arguments import TrainingArguments
-from minift.train.callbacks import (
-    CallbackHandler,
-    DefaultFlowCallback,
-    PrinterCallback,
-    ProgressCallback,
-    TrainerCallback,
-    TrainerState,
-)
-from minift.train.evaluate import PredictionOutput, count_labels, evaluation_loop, speed_metrics, unpack_single
+from minift.train.callbacks import CallbackHandler, DefaultFlowCallback, TrainerCallback
+from minift.train.columns import count_labels, find_label_names
+from minift.train.evaluate import speed_metrics
+from minift.train.evaluator import Evaluator, of_run
 from minift.train.loader import Loader
-from minift.train.report import TrainOutput
-from minift.train.saving import Saving
+from minift.train.progress import PrinterCallback, ProgressCallback
+from minift.train.run import Run, new_state
 from minift.train.seed import set_seed
-from minift.train.setup import autocast, find_label_names, keep_casts, make_loader, make_optimizer, set_fast_path
+from minift.train.setup import autocast, make_clip, make_loader, make_optimizer, make_schedule, place_model
+from minift.train.step import update
 
 logger = logging.getLogger(__name__)
 
 
-class Trainer(Saving, CallbackHandler):
+class TrainOutput(NamedTuple):
+    """What `Trainer.train` returns."""
+
+    global_step: int
+    training_loss: float
+    metrics: dict[str, float]
+
+
+class Trainer(Evaluator):
     """Fine-tunes a model (transformers' `Trainer`, its arguments in its order).
 
     The order of random draws is the library's: seeds are set here, after the user's model exists; the rows of epoch e
@@ -60,18 +61,21 @@ class Trainer(Saving, CallbackHandler):
         compute_metrics: `EvalPrediction` to a dict of numbers.
         callbacks: instances or classes of `TrainerCallback`.
         optimizers: an optimizer and a schedule to use instead of the arguments' (either may be None).
+        optimizer_cls_and_kwargs: the class of the optimizer, and its arguments besides the parameters.
         preprocess_logits_for_metrics: ``(logits, labels) -> logits``, applied before logits are kept.
     """
 
+    optimizer, lr_scheduler = of_run("optimizer"), of_run("lr_scheduler")
+
     def __init__(
         self,
-        model: torch.nn.Module | None = None,
+        model: nn.Module | None = None,
         args: TrainingArguments | None = None,
         data_collator: Callable | None = None,
         train_dataset: Any = None,
         eval_dataset: Any = None,
         processing_class: Any = None,
-        model_init: Callable[[], torch.nn.Module] | None = None,
+        model_init: Callable[[], nn.Module] | None = None,
         compute_loss_func: Callable | None = None,
         compute_metrics: Callable | None = None,
         callbacks: list[TrainerCallback | type[TrainerCallback]] | None = None,
@@ -81,47 +85,34 @@ class Trainer(Saving, CallbackHandler):
         *,
         tokenizer: Any = None,
     ):
-        self.args = args if args is not None else TrainingArguments()
-        if not isinstance(self.args, TrainingArguments):
+        args = args if args is not None else TrainingArguments()
+        if not isinstance(args, TrainingArguments):
             raise TypeError(f"Trainer's args must be TrainingArguments, not {args!r}")
-        set_seed(self.args.seed, self.args.full_determinism)
+        set_seed(args.seed, args.full_determinism)
         if (model is None) == (model_init is None):
             raise ValueError("Trainer needs either a model or a model_init, not both and not neither")
-        self.model_init = model_init
-        self.place_model(model if model is not None else model_init())
-        self.processing_class = processing_class if processing_class is not None else tokenizer
-        if self.processing_class is not None and hasattr(self.model, "config"):
-            check_vocabulary(len(self.processing_class), self.model.config)
+        if args.eval_strategy != "no" and eval_dataset is None:
+            raise ValueError(f"eval_strategy={args.eval_strategy!r} needs an eval_dataset")
+        if args.fp16 and args.device.type == "cpu":
+            logger.warning("fp16 needs a GPU: training in float32 instead")
+        model, model_in_use = place_model(model if model is not None else model_init(), args)
+        tokenizer = processing_class if processing_class is not None else tokenizer
+        if tokenizer is not None and hasattr(model, "config"):
+            check_vocabulary(len(tokenizer), model.config)
         if data_collator is None:
-            padding = self.processing_class is not None
-            data_collator = DataCollatorWithPadding(self.processing_class) if padding else default_data_collator
-        self.data_collator, self.train_dataset, self.eval_dataset = data_collator, train_dataset, eval_dataset
-        self.compute_loss_func, self.compute_metrics = compute_loss_func, compute_metrics
-        self.preprocess_logits_for_metrics = preprocess_logits_for_metrics
+            data_collator = default_data_collator if tokenizer is None else DataCollatorWithPadding(tokenizer)
+        label_names = args.label_names or find_label_names(model)
+        run = Run(args, model, model_in_use, label_names, data_collator, tokenizer, new_state(args))
+        reporter = PrinterCallback if args.disable_tqdm else ProgressCallback
+        reporters = [reporter] if run.state.is_world_process_zero else []
+        handler = CallbackHandler([DefaultFlowCallback, *reporters, *(callbacks or [])])
+        super().__init__(run, handler, eval_dataset, compute_loss_func, compute_metrics, preprocess_logits_for_metrics)
+        self.train_dataset, self.model_init = train_dataset, model_init
         self.optimizer, self.lr_scheduler = self.given_optimizers = optimizers
         self.optimizer_cls_and_kwargs = optimizer_cls_and_kwargs
-        if self.args.eval_strategy != "no" and eval_dataset is None:
-            raise ValueError(f"eval_strategy={self.args.eval_strategy!r} needs an eval_dataset")
-        if self.args.fp16 and self.args.device.type == "cpu":
-            logger.warning("fp16 needs a GPU: training in float32 instead")
-        self.state = self._new_state()
-        reporter = PrinterCallback if self.args.disable_tqdm else ProgressCallback
-        reporters = [reporter] if self.is_world_process_zero() else []
-        super().__init__([DefaultFlowCallback, *reporters, *(callbacks or [])])
-        self.fire("on_init_end")
+        handler.on_init_end(run)
 
-    def place_model(self, model: torch.nn.Module) -> None:
-        """Move a model to the device and make it the one to train; compiled, if the arguments say so."""
-        self.model = set_fast_path(model, self.args).to(self.args.device)
-        self.model_in_use = torch.compile(self.model) if self.args.torch_compile else self.model
-        self.label_names = self.args.label_names or find_label_names(self.model)
-        self.counts_flops = hasattr(self.model, "floating_point_ops")
-
-    def _new_state(self, **fields: Any) -> TrainerState:
-        here = dict(
-            is_world_process_zero=self.is_world_process_zero(), is_local_process_zero=self.is_local_process_zero()
-        )
-        return TrainerState(**here, **fields)
+    # -- training -----------------------------------------------------------------------------------------------
 
     def train(self, resume_from_checkpoint: str | bool | None = None) -> TrainOutput:
         """Train, from the start or from a checkpoint (a folder, or True for the newest in `output_dir`).
@@ -133,99 +124,63 @@ class Trainer(Saving, CallbackHandler):
             ValueError: there is no training set, it is empty, a loss is NaN or infinite, or there is no checkpoint.
             FileNotFoundError: the checkpoint is not complete.
         """
-        args = self.args
+        args, run, callbacks = self.args, self.run, self.callback_handler
+        if resume_from_checkpoint is True:
+            resume_from_checkpoint = checkpoint.find_checkpoint(args.output_dir)
+        self.start()
+        epoch, position = 0, None
+        if resume_from_checkpoint:
+            epoch, position = checkpoint.resume(resume_from_checkpoint, run, callbacks)
+        first_step, start = self.state.global_step, time.time()
+        report.announce(run)
+
+        callbacks.on_train_begin(run)
+        if args.eval_on_start and not resume_from_checkpoint:
+            self.evaluate()
+        while epoch < self.state.num_train_epochs and not self.control.should_training_stop:
+            callbacks.on_epoch_begin(run)
+            run.epoch, run.epoch_ended = epoch, False
+            batches = run.loader.epoch(epoch, position)
+            while group := list(islice(batches, args.gradient_accumulation_steps)):
+                callbacks.on_step_begin(run)
+                update(run, group, self.training_step, callbacks)
+                self.state.global_step += 1
+                self.state.epoch = epoch + run.loader.position["batches"] / len(run.loader)
+                callbacks.on_step_end(run)
+                self.log_evaluate_save()
+                if self.control.should_epoch_stop or self.control.should_training_stop:
+                    break
+            epoch, position = epoch + 1, None
+            run.epoch_ended = run.loader.position["batches"] == len(run.loader)
+            callbacks.on_epoch_end(run)
+            self.log_evaluate_save()
+        return self.finish(start, self.state.global_step - first_step)
+
+    def start(self) -> None:
+        """Make what a run needs: batches, optimizer and schedule, the averaging over ranks, a fresh state."""
+        args, run = self.args, self.run
         if self.train_dataset is None:
             raise ValueError("Trainer.train needs a train_dataset")
         if self.model_init is not None:
             set_seed(args.seed, args.full_determinism)
-            self.place_model(self.model_init())
-        if resume_from_checkpoint is True:
-            resume_from_checkpoint = ckpt.find_checkpoint(args.output_dir)
-        self.loader = loader = self.get_train_dataloader()
-        steps_per_epoch = math.ceil(len(loader) / args.gradient_accumulation_steps)
+            run.model, run.model_in_use = place_model(self.model_init(), args)
+        run.loader = self.get_train_dataloader()
+        steps_per_epoch = math.ceil(len(run.loader) / args.gradient_accumulation_steps)
         if steps_per_epoch == 0:
             raise ValueError("dataloader_drop_last leaves no training batch: the set is smaller than a batch")
         max_steps = args.max_steps if args.max_steps > 0 else math.ceil(args.num_train_epochs * steps_per_epoch)
-        num_epochs = math.ceil(max_steps / steps_per_epoch)
-        distributed.broadcast_module(self.model)
-        self.averaging = make_averaging(self.model, args.ddp_averaging, args.ddp_bucket_cap_mb)
+        broadcast_module(run.model)
+        run.averaging = make_averaging(run.model, args.ddp_averaging, args.ddp_bucket_cap_mb)
         self.create_optimizer_and_scheduler(max_steps)
-        self.scaler = torch.amp.GradScaler(enabled=args.fp16 and args.device.type == "cuda")
+        run.clip = make_clip(run.optimizer, args)
+        run.scaler = torch.amp.GradScaler(enabled=args.fp16 and args.device.type == "cuda")
+        run.state = new_state(args)
+        run.state.train_batch_size = args.per_device_train_batch_size
+        run.state.num_train_epochs = math.ceil(max_steps / steps_per_epoch)
+        run.state.set_intervals(args, max_steps)
+        run.running_loss, run.total_loss, run.logged_step = torch.zeros((), device=args.device), 0.0, 0
 
-        self.state = self._new_state(train_batch_size=args.per_device_train_batch_size, num_train_epochs=num_epochs)
-        self.state.set_intervals(args, max_steps)
-        self.running_loss = torch.zeros((), device=args.device)  # since the last entry of the log
-        self.total_loss, self.logged_step = 0.0, 0
-        first_epoch, position = ckpt.resume(resume_from_checkpoint, self) if resume_from_checkpoint else (0, None)
-        first_step, start = self.state.global_step, time.time()
-        report.announce_training(self, len(loader.dataset))
-
-        self.fire("on_train_begin")
-        if args.eval_on_start and not resume_from_checkpoint:
-            self.evaluate()
-        for epoch in range(first_epoch, num_epochs):
-            self.fire("on_epoch_begin")
-            self.epoch, self.epoch_ended = epoch, False
-            batches = loader.epoch(epoch, position)
-            while group := list(islice(batches, args.gradient_accumulation_steps)):
-                self.fire("on_step_begin")
-                self.update(group)
-                self.state.global_step += 1
-                self.state.epoch = epoch + loader.position["batches"] / len(loader)
-                self.fire("on_step_end")
-                self._log_evaluate_save()
-                if self.control.should_epoch_stop or self.control.should_training_stop:
-                    break
-            position, self.epoch_ended = None, loader.position["batches"] == len(loader)
-            self.fire("on_epoch_end")
-            self._log_evaluate_save()
-            if self.control.should_training_stop:
-                break
-        return self._finish(start, self.state.global_step - first_step)
-
-    def update(self, group: list[dict[str, Any]]) -> None:
-        """One optimizer step on one batch, or on several whose gradients add up to those of their union."""
-        args, model = self.args, self.model_in_use
-        model.train()
-        num_items = sum(count_labels(batch, self.label_names) for batch in group)
-        flops = float(sum(self.model.floating_point_ops(batch) for batch in group)) if self.counts_flops else 0.0
-        all_items, all_flops = distributed.sum_over_ranks(num_items, flops)
-        self.state.total_flos += all_flops
-        if args.average_tokens_across_devices:
-            num_items = int(all_items)
-        with keep_casts():
-            for batch in group:
-                # Only the last batch's backward pass sends gradients: what the others add waits for it.
-                with nullcontext() if batch is group[-1] else self.averaging.no_sync():
-                    loss = self.training_step(model, batch, num_items)
-                if torch.isfinite(loss):
-                    self.running_loss += loss
-                elif args.logging_nan_inf_filter:
-                    self.running_loss += self.running_loss / (1 + self.state.global_step - self.logged_step)
-                else:
-                    step = self.state.global_step + 1
-                    raise ValueError(
-                        f"the loss is {loss.item()} at step {step}: lower the learning rate, check the labels"
-                    )
-        self.averaging.finish()
-        self.scaler.unscale_(self.optimizer)
-        clip = partial(clip_in_update, self.optimizer) if args.clip_in_update else torch.nn.utils.clip_grad_norm_
-        self.grad_norm = clip(self.model.parameters(), args.max_grad_norm or math.inf)
-        self.fire("on_pre_optimizer_step")
-        scale = self.scaler.get_scale()
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        if args.clip_in_update:
-            self.optimizer.grad_scale = None
-        self.fire("on_optimizer_step")
-        self.learning_rate = self.lr_scheduler.get_last_lr()[0]
-        if self.scaler.get_scale() >= scale:  # it falls when float16 gradients overflowed and the step was left out
-            self.lr_scheduler.step()
-        self.model.zero_grad()
-
-    def training_step(
-        self, model: torch.nn.Module, inputs: dict[str, Any], num_items_in_batch: int | None = None
-    ) -> torch.Tensor:
+    def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: int | None = None) -> Tensor:
         """Forward and backward of one batch; returns its share of the step's loss, detached.
 
         The loss of a batch is a mean over its labels. Weighting it by its share of `num_items_in_batch`, the labels
@@ -242,40 +197,8 @@ class Trainer(Saving, CallbackHandler):
             return torch.zeros_like(loss)
         if weight != 1.0:
             loss = loss * weight
-        self.scaler.scale(loss).backward()
+        self.run.scaler.scale(loss).backward()
         return loss.detach()
-
-    def compute_loss(
-        self,
-        model: torch.nn.Module,
-        inputs: dict[str, Any],
-        return_outputs: bool = False,
-        num_items_in_batch: int | None = None,
-    ) -> Any:
-        """The loss of a batch, a mean over its labels, and on request the model's output; made to be overridden.
-
-        Raises:
-            ValueError: the output has no loss, as when the batch has no labels.
-        """
-        labels = None
-        if (self.args.label_smoothing_factor or self.compute_loss_func) and "labels" in inputs:
-            labels = inputs["labels"]
-            inputs = {name: value for name, value in inputs.items() if name != "labels"}
-        outputs = model(**inputs)
-        if self.compute_loss_func is not None:
-            loss = self.compute_loss_func(outputs, labels, num_items_in_batch=num_items_in_batch)
-        elif labels is not None:
-            logits = outputs["logits"]
-            loss = F.cross_entropy(
-                logits.view(-1, logits.shape[-1]), labels.view(-1), label_smoothing=self.args.label_smoothing_factor
-            )
-        elif isinstance(outputs, tuple):
-            loss = outputs[0]
-        elif outputs.get("loss") is None:
-            raise ValueError(f"the model gave no loss for a batch of {sorted(inputs)}: are there labels in it?")
-        else:
-            loss = outputs["loss"]
-        return (loss, outputs) if return_outputs else loss
 
     def create_optimizer_and_scheduler(self, num_training_steps: int) -> None:
         """Make the optimizer and the schedule that the arguments name, unless the user gave them."""
@@ -286,111 +209,87 @@ class Trainer(Saving, CallbackHandler):
         if self.optimizer is None:
             self.optimizer = make_optimizer(self.model, args, self.optimizer_cls_and_kwargs)
         if self.lr_scheduler is None:
-            self.lr_scheduler = get_scheduler(
-                args.lr_scheduler_type,
-                self.optimizer,
-                num_warmup_steps=args.get_warmup_steps(num_training_steps),
-                num_training_steps=num_training_steps,
-                scheduler_specific_kwargs=args.lr_scheduler_kwargs,
-            )
+            self.lr_scheduler = make_schedule(self.optimizer, args, num_training_steps)
 
-    def _log_evaluate_save(self) -> None:
+    def log_evaluate_save(self) -> None:
         """Do what the callbacks have switched on at this step."""
-        if self.control.should_log and self.state.global_step > self.logged_step:
-            loss = distributed.mean_over_ranks(self.running_loss).item()
-            steps = self.state.global_step - self.logged_step
-            self.running_loss.zero_()
-            self.total_loss += loss
-            self.logged_step = self.state.global_step
-            self.log({"loss": loss / steps, "grad_norm": self.grad_norm.item(), "learning_rate": self.learning_rate})
+        run, state, control = self.run, self.state, self.control
+        if control.should_log and state.global_step > run.logged_step:
+            loss, steps = mean_over_ranks(run.running_loss).item(), state.global_step - run.logged_step
+            run.running_loss.zero_()
+            run.total_loss += loss
+            run.logged_step = state.global_step
+            self.log({"loss": loss / steps, "grad_norm": run.grad_norm.item(), "learning_rate": run.learning_rate})
         if self.control.should_evaluate:
-            is_best = self.state.note_best(self.args, self.evaluate())
+            is_best = state.note_best(self.args, self.evaluate())
             if self.args.save_strategy == "best":
                 self.control.should_save = is_best
         if self.control.should_save:
-            self.save_checkpoint()
-            self.fire("on_save")
+            folder = checkpoint.write_checkpoint(run, self.callback_handler)
+            if self.args.push_to_hub and self.args.hub_strategy == "every_save":
+                try:
+                    self.push_to_hub(f"Training in progress, step {state.global_step}", folder)
+                except OSError as error:  # the checkpoint is on the disk, and the next save uploads again
+                    logger.warning("%s", error)
+            self.callback_handler.on_save(run)
 
-    def _finish(self, start: float, steps: int) -> TrainOutput:
-        """The summary, the best weights if asked for, and the upload."""
-        args, state = self.args, self.state
-        self.averaging.remove()
-        running_loss = distributed.mean_over_ranks(self.running_loss).item()
-        train_loss = (self.total_loss + running_loss) / max(state.global_step, 1)
-        by_steps = args.max_steps > 0
+    def finish(self, start: float, steps: int) -> TrainOutput:
+        """Log the summary, go back to the best weights if asked for, and upload."""
+        args, run, state = self.args, self.run, self.state
+        run.averaging.remove()
+        train_loss = (run.total_loss + mean_over_ranks(run.running_loss).item()) / max(state.global_step, 1)
         step_rows = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
-        rows = state.max_steps * step_rows
-        samples = (rows if by_steps else len(self.train_dataset) * args.num_train_epochs) * steps / state.max_steps
-        metrics = speed_metrics("train", start, samples, steps)
+        rows = state.max_steps * step_rows if args.max_steps > 0 else len(self.train_dataset) * args.num_train_epochs
+        metrics = speed_metrics("train", start, rows * steps / state.max_steps, steps)
         metrics |= {"total_flos": state.total_flos, "train_loss": train_loss}
         self.log(metrics)
         if args.load_best_model_at_end and state.best_model_checkpoint is not None:
-            ckpt.load_weights(state.best_model_checkpoint, self.model)
-        self.fire("on_train_end")
+            checkpoint.load_weights(state.best_model_checkpoint, self.model)
+        self.callback_handler.on_train_end(run)
         if args.push_to_hub:
             self.push_to_hub()
         return TrainOutput(state.global_step, train_loss, metrics)
 
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add an entry to the log, with the epoch and the step, and tell the callbacks."""
-        logs["epoch"] = self.state.epoch
-        self.state.log_history.append({**logs, "step": self.state.global_step})
-        self.fire("on_log", logs=logs)
-
-    def evaluate(self, eval_dataset: Any = None, metric_key_prefix: str = "eval") -> dict[str, float]:
-        """Losses and metrics on `eval_dataset` (None: the Trainer's), each under ``{prefix}_name``.
-
-        For a dict of data sets, each is evaluated in turn under ``{prefix}_{key}_name``.
-        """
-        dataset = eval_dataset if eval_dataset is not None else self.eval_dataset
-        if dataset is None:
-            raise ValueError("Trainer.evaluate needs an eval_dataset")
-        if isinstance(dataset, dict):
-            parts = [self.evaluate(part, f"{metric_key_prefix}_{name}") for name, part in dataset.items()]
-            return {name: value for part in parts for name, value in part.items()}
-        loss_only = self.compute_metrics is None or self.args.prediction_loss_only
-        loader = self.get_eval_dataloader(dataset)
-        metrics = evaluation_loop(self, loader, metric_key_prefix, loss_only).metrics
-        self.log(metrics)
-        self.fire("on_evaluate", metrics=metrics)
-        return metrics
-
-    def predict(self, test_dataset: Any, metric_key_prefix: str = "test") -> PredictionOutput:
-        """Logits for every row of `test_dataset`, in its order; labels and metrics too, where there are labels."""
-        loader = self.get_test_dataloader(test_dataset)
-        output = evaluation_loop(self, loader, metric_key_prefix, loss_only=False, keep_logits=True)
-        self.fire("on_predict", metrics=output.metrics)
-        return PredictionOutput(output.predictions, output.label_ids, output.metrics)
-
-    @torch.no_grad()
-    def prediction_step(
-        self, model: torch.nn.Module, inputs: dict[str, Any], prediction_loss_only: bool
-    ) -> tuple[torch.Tensor | None, Any, Any]:
-        """Loss, logits and labels of a batch; what is absent, or not asked for, is None."""
-        labels = [inputs.get(name) for name in self.label_names]
-        has_labels = bool(labels) and all(label is not None for label in labels)
-        with autocast(self.args):
-            loss, outputs = self.compute_loss(model, inputs, True) if has_labels else (None, model(**inputs))
-        if prediction_loss_only:
-            return loss, None, None
-        if isinstance(outputs, dict):
-            logits = tuple(value for name, value in outputs.items() if name != "loss")
-        else:
-            logits = outputs[1:] if has_labels else outputs
-        return loss, unpack_single(logits), unpack_single(labels) if has_labels else None
-
     def get_train_dataloader(self) -> Loader:
         return make_loader(self.train_dataset, self.data_collator, self.model, self.args, "training", training=True)
 
-    def get_eval_dataloader(self, eval_dataset: Any = None) -> Loader:
-        dataset = eval_dataset if eval_dataset is not None else self.eval_dataset
-        return make_loader(dataset, self.data_collator, self.model, self.args, "evaluation", training=False)
+    # -- files, which the first of several processes writes -------------------------------------------------------
 
-    def get_test_dataloader(self, test_dataset: Any) -> Loader:
-        return make_loader(test_dataset, self.data_collator, self.model, self.args, "test", training=False)
+    def save_model(self, output_dir: str | None = None) -> None:
+        """Write the model, the tokenizer and the arguments, so that minift and transformers can load them."""
+        if self.is_world_process_zero():
+            checkpoint.save_model(output_dir or self.args.output_dir, self.model, self.processing_class, self.args)
 
-    def is_world_process_zero(self) -> bool:
-        return self.args.process_index == 0
+    def save_state(self) -> None:
+        """Write ``trainer_state.json``."""
+        if self.is_world_process_zero():
+            checkpoint.save_state(self.args.output_dir, self.state, self.control)
 
-    def is_local_process_zero(self) -> bool:
-        return self.args.local_process_index == 0
+    def log_metrics(self, split: str, metrics: dict[str, float]) -> None:
+        """Print the metrics of a split in a block."""
+        if self.is_world_process_zero():
+            report.log_metrics(split, metrics)
+
+    def save_metrics(self, split: str, metrics: dict[str, float], combined: bool = True) -> None:
+        """Write ``{split}_results.json``, and (`combined`) add the metrics to ``all_results.json``."""
+        if self.is_world_process_zero():
+            report.save_metrics(split, metrics, self.args.output_dir, combined)
+
+    def push_to_hub(self, commit_message: str = "End of training", folder: str | Path | None = None) -> str | None:
+        """Upload the model (or a checkpoint's folder) to the Hub; returns the address of the commit.
+
+        Of several processes only the first uploads; the others return None at once.
+        """
+        if not self.is_world_process_zero():
+            return None
+        if folder is None:
+            folder = self.args.output_dir
+            self.save_model()
+        return upload_folder(
+            folder,
+            self.args.hub_model_id or Path(self.args.output_dir).resolve().name,
+            token=self.args.hub_token,
+            private=self.args.hub_private_repo,
+            commit_message=commit_message,
+            ignore_patterns=checkpoint.NOT_UPLOADED,
+        )

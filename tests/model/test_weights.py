@@ -275,7 +275,7 @@ def test_arguments_that_are_refused(saved, tmp_path):
         model.save_pretrained(folder / "config.json")
     with pytest.raises(ValueError, match="'bert' model, not a 'distilbert' one"):
         CLASSES[DISTILBERT].from_pretrained(folder)
-    with pytest.raises(TypeError, match="takes a BertConfig, not DistilBertConfig"):
+    with pytest.raises(TypeError, match="takes a BertConfig, not a DistilBertConfig"):
         BertModel(DistilBertConfig())
     with pytest.raises(TypeError, match="from_pretrained"):
         AutoModel()

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from minift import Trainer, TrainingArguments
+from minift import Trainer, TrainerCallback, TrainingArguments
 from minift.batches.sampler import RandomOrder
 from minift.distributed import exchange as distributed
 from minift.distributed import gradients
@@ -57,13 +57,20 @@ class Gradients(Trainer):
     def __init__(self, *args, **options):
         self.kept = {}
         super().__init__(*args, **options)
+        self.add_callback(KeepGradients(self.kept))
 
-    def fire(self, event, **objects):
-        if event == "on_pre_optimizer_step":
-            for name, parameter in self.model.named_parameters():
-                if parameter.grad is not None:
-                    self.kept[f"{self.state.global_step}.{name}"] = parameter.grad.clone()
-        super().fire(event, **objects)
+
+class KeepGradients(TrainerCallback):
+    def __init__(self, kept):
+        self.kept = kept
+
+    def state(self):
+        return {}
+
+    def on_pre_optimizer_step(self, args, state, control, model=None, **objects):
+        for name, parameter in model.named_parameters():
+            if parameter.grad is not None:
+                self.kept[f"{state.global_step}.{name}"] = parameter.grad.clone()
 
 
 def train(folder, model=None, rows=None, collator=None, kind=Gradients, **options):

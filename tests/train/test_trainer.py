@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from minift import EvalPrediction, Trainer, TrainerCallback, TrainingArguments
-from minift.train.report import EpochTable, format_table
+from minift.train.progress import EpochTable, format_table
 from tests.tiny import PadRows, tiny_model, tiny_rows
 
 

@@ -1,0 +1,96 @@
+"""One optimizer step: forward and backward for each batch; average, clip, optimizer, schedule, zero."""
+
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+
+import torch
+from torch import Tensor
+
+from minift.distributed.exchange import sum_over_ranks
+from minift.fast.casts import keep_casts
+from minift.train.callbacks import CallbackHandler
+from minift.train.columns import count_labels
+from minift.train.run import Run
+
+Batch = Mapping[str, Tensor]
+TrainingStep = Callable[[torch.nn.Module, Batch, int], Tensor]
+
+
+def update(run: Run, batches: list[Batch], training_step: TrainingStep, callbacks: CallbackHandler) -> None:
+    """Take one optimizer step on one batch, or on several whose gradients add up to those of their union.
+
+    Args:
+        training_step: `Trainer.training_step`: the forward and the backward pass of a batch.
+    """
+    run.model_in_use.train()
+    num_items = count_work(run, batches)
+    with keep_casts():
+        for batch in batches:
+            forward_and_backward(run, batch, num_items, training_step, is_last=batch is batches[-1])
+    average(run)
+    clip(run)
+    callbacks.on_pre_optimizer_step(run)
+    is_taken = step_optimizer(run)
+    callbacks.on_optimizer_step(run)
+    step_schedule(run, is_taken)
+    zero(run)
+
+
+def count_work(run: Run, batches: list[Batch]) -> int:
+    """Add the step's operations to the run's, and return the number of labels that its loss is a mean over."""
+    num_items = sum(count_labels(batch, run.label_names) for batch in batches)
+    flops = 0.0
+    if hasattr(run.model, "floating_point_ops"):
+        flops = float(sum(run.model.floating_point_ops(batch) for batch in batches))
+    all_items, all_flops = sum_over_ranks(num_items, flops)
+    run.state.total_flos += all_flops
+    return int(all_items) if run.args.average_tokens_across_devices else num_items
+
+
+def forward_and_backward(run: Run, batch: Batch, num_items: int, training_step: TrainingStep, is_last: bool) -> None:
+    """Add a batch's gradients to those of the step, and its loss to the running loss.
+
+    Raises:
+        ValueError: the loss is NaN or infinite, unless `logging_nan_inf_filter` says to go on.
+    """
+    # Only the last batch's backward pass sends gradients to the other ranks: what the others add waits for it.
+    with nullcontext() if is_last else run.averaging.no_sync():
+        loss = training_step(run.model_in_use, batch, num_items)
+    if torch.isfinite(loss):
+        run.running_loss += loss
+    elif run.args.logging_nan_inf_filter:  # the mean of the losses so far stands in for it, as in transformers
+        run.running_loss += run.running_loss / (1 + run.state.global_step - run.logged_step)
+    else:
+        step = run.state.global_step + 1
+        raise ValueError(f"the loss is {loss.item()} at step {step}: lower the learning rate, check the labels")
+
+
+def average(run: Run) -> None:
+    """Make every gradient the mean over all ranks, and take the scale of float16 off it."""
+    run.averaging.finish()
+    run.scaler.unscale_(run.optimizer)
+
+
+def clip(run: Run) -> None:
+    """Scale the gradients down so that their common norm is at most `max_grad_norm`; keep the norm they had."""
+    run.grad_norm = run.clip(run.model)
+
+
+def step_optimizer(run: Run) -> bool:
+    """Update the weights, unless float16 gradients overflowed; return whether they were updated."""
+    scale = run.scaler.get_scale()
+    run.scaler.step(run.optimizer)
+    run.scaler.update()
+    return run.scaler.get_scale() >= scale  # it falls when they overflowed
+
+
+def step_schedule(run: Run, is_taken: bool) -> None:
+    """Note the learning rate of this step and, if it was taken, set that of the next one."""
+    run.learning_rate = run.lr_scheduler.get_last_lr()[0]
+    if is_taken:
+        run.lr_scheduler.step()
+
+
+def zero(run: Run) -> None:
+    """Forget the gradients."""
+    run.model.zero_grad()
