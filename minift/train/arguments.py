@@ -1,35 +1,21 @@
 """The settings of a training run: one documented, validated dataclass."""
 
 import dataclasses
-import enum
 import json
 import math
-import numbers
 import os
-import types
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Any
 
-from minift.optim.schedule import SchedulerType
+from minift.train.argument_checks import check_combinations, check_types, check_values
 
 if TYPE_CHECKING:
     import torch
 
     from minift.distributed.exchange import World
-
-# setting -> the values it may take
-CHOICES = {
-    "eval_strategy": ("no", "steps", "epoch"),
-    "logging_strategy": ("no", "steps", "epoch"),
-    "save_strategy": ("no", "steps", "epoch", "best"),
-    "hub_strategy": ("end", "every_save"),
-    "lr_scheduler_type": tuple(kind.value for kind in SchedulerType),
-    "optim": ("adamw_torch", "adamw_torch_fused", "adamw_compiled", "sgd"),
-    "ddp_averaging": ("overlapped", "bucketed", "naive"),
-}
 
 
 @dataclass
@@ -218,15 +204,14 @@ class TrainingArguments:
     """Kept for scripts that set it: files of the same name in `output_dir` are replaced either way."""
 
     def __post_init__(self) -> None:
-        self._check_types()
+        check_types(self)
         for former, name in (("evaluation_strategy", "eval_strategy"), ("no_cuda", "use_cpu")):
             if getattr(self, former) is not None:
                 setattr(self, name, getattr(self, former))
         if self.warmup_ratio and not self.warmup_steps:
             self.warmup_steps = self.warmup_ratio
         self.output_dir = os.path.expanduser(self.output_dir)
-        self._check_choices()
-        self._check_ranges()
+        check_values(self)
         if self.eval_strategy != "no":
             self.do_eval = True
             self.eval_steps = self.eval_steps or self.logging_steps
@@ -234,73 +219,7 @@ class TrainingArguments:
             self.metric_for_best_model = "loss"
         if self.greater_is_better is None and self.metric_for_best_model is not None:
             self.greater_is_better = not self.metric_for_best_model.endswith("loss")
-        self._check_combinations()
-
-    def _check_types(self) -> None:
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, enum.Enum):  # such as IntervalStrategy.EPOCH
-                value = value.value
-                setattr(self, field.name, value)
-            union = get_args(field.type) if isinstance(field.type, types.UnionType) else [field.type]
-            kinds = [get_origin(kind) or kind for kind in union]
-            kinds += [numbers.Real] if float in kinds else [numbers.Integral] if int in kinds else []
-            if not isinstance(value, tuple(kinds)) or (isinstance(value, bool) and bool not in kinds):
-                expected = getattr(field.type, "__name__", field.type)
-                raise TypeError(f"{field.name} must be {expected}, not {value!r}")
-
-    def _check_choices(self) -> None:
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise ValueError(f"{name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}")
-        if self.report_to not in (None, "none", [], ["none"]):
-            raise ValueError(f"report_to={self.report_to!r}: minift reports to no service; use 'none'")
-        if unknown := set(self.include_for_metrics) - {"inputs", "loss"}:
-            raise ValueError(f"include_for_metrics may hold 'inputs' and 'loss', not {sorted(unknown)}")
-
-    def _check_ranges(self) -> None:
-        at_least = {
-            1: ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps"),
-            0: (
-                *("learning_rate", "weight_decay", "adam_epsilon", "max_grad_norm", "warmup_steps", "eval_delay"),
-                *("dataloader_num_workers", "label_smoothing_factor", "seed"),
-            ),
-        }
-        for least, names in at_least.items():
-            for name in names:
-                if not getattr(self, name) >= least:
-                    raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)!r}")
-        for name in ("num_train_epochs", "logging_steps", "save_steps", "save_total_limit", "ddp_bucket_cap_mb"):
-            if getattr(self, name) is not None and not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be above 0, not {getattr(self, name)!r}")
-        for name in ("logging_steps", "save_steps", "eval_steps"):
-            value = getattr(self, name)
-            if value is not None and value > 1 and value != int(value):
-                raise ValueError(f"{name} must be a whole number of steps or a share below 1, not {value}")
-        for name in ("adam_beta1", "adam_beta2", "label_smoothing_factor"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} must be in [0, 1), not {getattr(self, name)!r}")
-        if self.max_steps == 0 or self.max_steps < -1:
-            raise ValueError(f"max_steps must be positive, or -1 for num_train_epochs, not {self.max_steps}")
-
-    def _check_combinations(self) -> None:
-        if self.fp16 and self.bf16:
-            raise ValueError("fp16 and bf16 exclude each other")
-        if self.clip_in_update and (self.fp16 or self.shard_optimizer):
-            raise ValueError("clip_in_update excludes fp16 and shard_optimizer")
-        if self.load_best_model_at_end and self.save_strategy != "best":
-            if self.eval_strategy == "no" or self.eval_strategy != self.save_strategy:
-                raise ValueError(
-                    "load_best_model_at_end needs save_strategy='best', or equal eval and save strategies, not "
-                    f"eval_strategy={self.eval_strategy!r} with save_strategy={self.save_strategy!r}"
-                )
-            if self.eval_strategy == "steps" and self.save_steps % self.eval_steps:
-                raise ValueError(
-                    f"load_best_model_at_end needs save_steps ({self.save_steps}) to be a multiple of eval_steps "
-                    f"({self.eval_steps})"
-                )
-        if self.save_strategy == "best" and self.eval_strategy == "no":
-            raise ValueError("save_strategy='best' needs an eval_strategy other than 'no'")
+        check_combinations(self)
 
     @cached_property
     def device(self) -> "torch.device":
