@@ -7,13 +7,13 @@ import tensorflow as tf
 from tensorflow import Tensor
 
 from minift.model.config import PretrainedConfig
-from minift.model.outputs import EncoderOutput
+from minift.model.outputs import EncoderOutput, choose
 
 
 def attention(
     q: Tensor, k: Tensor, v: Tensor, padding: Tensor | None, dropout: keras.layers.Dropout
 ) -> tuple[Tensor, Tensor]:
-    """softmax(q kᵀ / √D) v, every step written out.
+    """Compute softmax(q kᵀ / √D) v, every step written out.
 
     Args:
         q, k, v: (B, H, T, D).
@@ -21,7 +21,7 @@ def attention(
         dropout: drops probabilities; does nothing outside training.
 
     Returns:
-        The attended values (B, H, T, D) and the probabilities (B, H, T, T), rows of the latter summing to 1.
+        The attended values (B, H, T, D), and the probabilities (B, H, T, T), whose rows sum to 1.
     """
     scores = tf.matmul(q * q.shape[-1] ** -0.5, k, transpose_b=True)  # (B, H, T, T)
     if padding is not None:
@@ -41,7 +41,7 @@ def merge_heads(x: Tensor) -> Tensor:
 
 
 def padding_scores(attention_mask: Tensor | None, x: Tensor) -> Tensor | None:
-    """What to add to the scores of each key: attention_mask (B, T), embeddings x (B, T, E) -> (B, 1, 1, T)."""
+    """Make what is added to the scores of each key: attention_mask (B, T), embeddings x (B, T, E) -> (B, 1, 1, T)."""
     if attention_mask is None:
         return None
     return (1.0 - tf.cast(attention_mask, x.dtype)[:, None, None, :]) * x.dtype.min  # (B, 1, 1, T)
@@ -55,17 +55,17 @@ def run_layers(
     output_attentions: bool | None,
     output_hidden_states: bool | None,
 ) -> EncoderOutput:
-    """Send the embeddings (B, T, E) through the layers; the options None take the configuration's value."""
-    output_attentions = config.output_attentions if output_attentions is None else output_attentions
-    output_hidden_states = config.output_hidden_states if output_hidden_states is None else output_hidden_states
+    """Send the embeddings x (B, T, E) through the layers; an option that is None takes the configuration's value."""
     padding = padding_scores(attention_mask, x)  # (B, 1, 1, T) or None
     hidden_states, attentions = [x], []
     for layer in layers:
         x, probabilities = layer(x, padding)  # (B, T, E), (B, H, T, T)
         hidden_states.append(x)
         attentions.append(probabilities)
+    wants_states = choose(output_hidden_states, config.output_hidden_states)
+    wants_attentions = choose(output_attentions, config.output_attentions)
     return EncoderOutput(
         last_hidden_state=x,
-        hidden_states=tuple(hidden_states) if output_hidden_states else None,
-        attentions=tuple(attentions) if output_attentions else None,
+        hidden_states=tuple(hidden_states) if wants_states else None,
+        attentions=tuple(attentions) if wants_attentions else None,
     )

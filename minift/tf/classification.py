@@ -4,7 +4,7 @@ import tensorflow as tf
 from tensorflow import Tensor
 
 from minift.model.config import BertConfig, DistilBertConfig, PretrainedConfig
-from minift.model.outputs import EncoderOutput, SequenceClassifierOutput, finish
+from minift.model.outputs import SequenceClassifierOutput, finish, of_layers
 from minift.tf.bert import TFBertModel
 from minift.tf.checks import check_labels
 from minift.tf.distilbert import TFDistilBertModel, TFDistilBertPreTrainedModel
@@ -41,20 +41,19 @@ class TFBertForSequenceClassification(TFPreTrainedModel):
     ) -> SequenceClassifierOutput | tuple[Tensor, ...]:
         """Classify a batch; inputs as for `TFBertModel.call`, `labels` and the loss as for `classification_loss`."""
         encoded = self.bert(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            token_type_ids=token_type_ids,
-            position_ids=position_ids,
-            inputs_embeds=inputs_embeds,
-            output_attentions=output_attentions,
-            output_hidden_states=output_hidden_states,
+            input_ids,
+            attention_mask,
+            token_type_ids,
+            position_ids,
+            inputs_embeds,
+            output_attentions,
+            output_hidden_states,
             return_dict=True,
         )
         logits = tf.cast(self.classifier(self.dropout(encoded.pooler_output)), tf.float32)  # (B, num_labels)
         loss = None if labels is None else self.own_loss(logits, labels)
-        return finish(
-            SequenceClassifierOutput(loss=loss, logits=logits, **layer_outputs(encoded)), self.config, return_dict
-        )
+        output = SequenceClassifierOutput(loss=loss, logits=logits, **of_layers(encoded))
+        return finish(output, self.config, return_dict)
 
     def own_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         return classification_loss(logits, labels, self.config)
@@ -86,21 +85,20 @@ class TFDistilBertForSequenceClassification(TFDistilBertPreTrainedModel):
     ) -> SequenceClassifierOutput | tuple[Tensor, ...]:
         """Classify a batch; inputs as for `TFDistilBertModel.call`, `labels` as for `classification_loss`."""
         encoded = self.distilbert(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            inputs_embeds=inputs_embeds,
-            position_ids=position_ids,
-            output_attentions=output_attentions,
-            output_hidden_states=output_hidden_states,
+            input_ids,
+            attention_mask,
+            inputs_embeds,
+            position_ids,
+            output_attentions,
+            output_hidden_states,
             return_dict=True,
         )
         first = encoded.last_hidden_state[:, 0]  # (B, E)
         pooled = tf.nn.relu(self.pre_classifier(first))  # (B, E)
         logits = tf.cast(self.classifier(self.dropout(pooled)), tf.float32)  # (B, num_labels)
         loss = None if labels is None else self.own_loss(logits, labels)
-        return finish(
-            SequenceClassifierOutput(loss=loss, logits=logits, **layer_outputs(encoded)), self.config, return_dict
-        )
+        output = SequenceClassifierOutput(loss=loss, logits=logits, **of_layers(encoded))
+        return finish(output, self.config, return_dict)
 
     def own_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         return classification_loss(logits, labels, self.config)
@@ -144,8 +142,3 @@ def infer_problem_type(labels: Tensor, classes: int) -> str:
     if classes == 1:
         return "regression"
     return "single_label_classification" if labels.dtype.is_integer else "multi_label_classification"
-
-
-def layer_outputs(encoded: EncoderOutput) -> dict[str, tuple[Tensor, ...] | None]:
-    """What a head passes on from its encoder."""
-    return {"hidden_states": encoded.hidden_states, "attentions": encoded.attentions}

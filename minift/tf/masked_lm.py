@@ -6,10 +6,9 @@ from tensorflow import Tensor
 
 from minift.batches.mask import IGNORED
 from minift.model.config import BertConfig, DistilBertConfig
-from minift.model.outputs import MaskedLMOutput, finish
+from minift.model.outputs import MaskedLMOutput, finish, of_layers
 from minift.tf.bert import TFBertModel
 from minift.tf.checks import check_labels
-from minift.tf.classification import layer_outputs
 from minift.tf.distilbert import EPS, TFDistilBertModel, TFDistilBertPreTrainedModel
 from minift.tf.layers import ACTIVATION, Embedding, LayerNorm, Linear
 from minift.tf.pretrained import TFPreTrainedModel
@@ -78,18 +77,18 @@ class TFBertForMaskedLM(TFPreTrainedModel):
     ) -> MaskedLMOutput | tuple[Tensor, ...]:
         """Predict tokens; inputs as for `TFBertModel.call`, `labels` and the loss as for `masked_lm_loss`."""
         encoded = self.bert(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            token_type_ids=token_type_ids,
-            position_ids=position_ids,
-            inputs_embeds=inputs_embeds,
-            output_attentions=output_attentions,
-            output_hidden_states=output_hidden_states,
+            input_ids,
+            attention_mask,
+            token_type_ids,
+            position_ids,
+            inputs_embeds,
+            output_attentions,
+            output_hidden_states,
             return_dict=True,
         )
         logits = tf.cast(self.cls["predictions"](encoded.last_hidden_state), tf.float32)  # (B, T, V)
         loss = None if labels is None else self.own_loss(logits, labels)
-        return finish(MaskedLMOutput(loss=loss, logits=logits, **layer_outputs(encoded)), self.config, return_dict)
+        return finish(MaskedLMOutput(loss=loss, logits=logits, **of_layers(encoded)), self.config, return_dict)
 
     def own_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         return masked_lm_loss(logits, labels)
@@ -123,18 +122,18 @@ class TFDistilBertForMaskedLM(TFDistilBertPreTrainedModel):
     ) -> MaskedLMOutput | tuple[Tensor, ...]:
         """Predict tokens; inputs as for `TFDistilBertModel.call`, `labels` as for `masked_lm_loss`."""
         encoded = self.distilbert(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            inputs_embeds=inputs_embeds,
-            position_ids=position_ids,
-            output_attentions=output_attentions,
-            output_hidden_states=output_hidden_states,
+            input_ids,
+            attention_mask,
+            inputs_embeds,
+            position_ids,
+            output_attentions,
+            output_hidden_states,
             return_dict=True,
         )
         x = self.activation(self.vocab_transform(encoded.last_hidden_state))  # (B, T, E)
         logits = tf.cast(self.vocab_projector(self.vocab_layer_norm(x)), tf.float32)  # (B, T, V)
         loss = None if labels is None else self.own_loss(logits, labels)
-        return finish(MaskedLMOutput(loss=loss, logits=logits, **layer_outputs(encoded)), self.config, return_dict)
+        return finish(MaskedLMOutput(loss=loss, logits=logits, **of_layers(encoded)), self.config, return_dict)
 
     def own_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         return masked_lm_loss(logits, labels)

@@ -1,55 +1,50 @@
-"""What every Keras model can do besides computing: initialise, load, save, and take inputs in each of their forms."""
+"""What every Keras model can do besides computing: draw, load and save weights, take inputs in each of their forms."""
 
-import os
+import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, ClassVar, Self
+from contextvars import ContextVar
+from typing import Any, Self
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from minift.data.dataset import Dataset
-from minift.hub import PushToHubMixin, snapshot
-from minift.model.config import HUB_ARGUMENTS, PretrainedConfig
-from minift.model.files.folder import announce, check_destination, loading_info, read_checkpoint, write_checkpoint
-from minift.model.files.names import TIED, LoadingReport
+from minift.hub import PushToHubMixin
+from minift.model.config import PretrainedConfig
+from minift.model.files.folder import Stored
+from minift.model.files.names import LoadingReport
+from minift.model.files.stored_model import StoredModel
 from minift.model.outputs import ModelOutput
 from minift.tf.batches import prepare_tf_dataset
 from minift.tf.checks import check_batch
 from minift.tf.keras_model import KerasTraining
-from minift.tf.weights import Parameter, choose_dtype, load_weights, map_file, named_parameters, save
+from minift.tf.variables import Parameter, choose_dtype, load_weights, map_file, named_parameters, save
 from minift.tokenizer.tokenizer import Tokenizer
 
 TENSORS = ("input_ids", "attention_mask", "token_type_ids", "position_ids", "inputs_embeds", "labels")
-_drawing = True
+DRAWING: ContextVar[bool] = ContextVar("DRAWING", default=True)  # False in the block of `skeleton`
 
 
 @contextmanager
 def skeleton() -> Iterator[None]:
     """Models built inside are not initialised: nothing is drawn for weights that a file will replace."""
-    global _drawing
-    _drawing = False
+    before = DRAWING.set(False)
     try:
         yield
     finally:
-        _drawing = True
+        DRAWING.reset(before)
 
 
-class TFPreTrainedModel(KerasTraining, PushToHubMixin):
+class TFPreTrainedModel(KerasTraining, StoredModel, PushToHubMixin):
     """A Keras model with a configuration, whose files are those of the torch path.
 
     Re-implements the parts of transformers 4's modeling_tf_utils.py that BERT and DistilBERT need.
     """
 
-    config_class: ClassVar[type[PretrainedConfig]]
-    main_input_name: ClassVar[str] = "input_ids"
-    loading_report: LoadingReport | None = None
-    """What `from_pretrained` loaded; None for a model built from a configuration."""
-
     def __init__(self, config: PretrainedConfig) -> None:
-        if not isinstance(config, self.config_class):
-            raise TypeError(f"{type(self).__name__} takes a {self.config_class.__name__}, not {type(config).__name__}")
+        self.check_config(config)
         super().__init__(autocast=False)  # labels that are fractions keep their precision
         self.config = config
 
@@ -57,7 +52,7 @@ class TFPreTrainedModel(KerasTraining, PushToHubMixin):
 
     def post_init(self) -> None:
         """Draw the new parameters: the last line of each constructor, when all variables are there."""
-        if _drawing:
+        if DRAWING.get():
             inner = f"{self.config.model_type}."  # a head's encoder drew its own at the end of its own constructor
             names = [name for name, _ in self.named_parameters() if not name.startswith(inner)]
             self.init_weights([name for name in names if name not in self.tied])
@@ -88,31 +83,17 @@ class TFPreTrainedModel(KerasTraining, PushToHubMixin):
         """Torch's name and shape of each parameter, and the variable; see `weights.named_parameters`."""
         return named_parameters(self)
 
-    @property
-    def tied(self) -> dict[str, str]:
-        """Name of each parameter of this model that is the same variable as another -> the name of that one."""
-        if not self.config.tie_word_embeddings:
-            return {}
-        names = {name for name, _ in self.named_parameters()}
-        return {copy: source for copy, source in TIED[self.config.model_type].items() if copy in names}
-
-    @property
-    def base_model(self) -> "TFPreTrainedModel":
-        """The encoder: the model itself, or the part that a head is put on."""
-        return getattr(self, self.config.model_type, self)
-
     # -- inputs -------------------------------------------------------------------------------------------------
 
-    def __call__(self, input_ids: Any = None, attention_mask: Any = None, **options: Any) -> ModelOutput | tuple:
-        """Compute; the arguments are those of `call`.
+    def __call__(self, *args: Any, **options: Any) -> ModelOutput | tuple:
+        """Compute; the arguments are those of `call`, in its order.
 
         The tensors also come as one dictionary (what `fit` passes, or a tokenizer returns), and as numpy arrays or
         lists. They are checked in the encoder, where all of them arrive.
         """
-        given = input_ids if isinstance(input_ids, Mapping) else {"input_ids": input_ids}
-        inputs = {**given, **options}
-        if attention_mask is not None:
-            inputs["attention_mask"] = attention_mask
+        inputs = dict(zip(inspect.signature(self.call).parameters, args, strict=False)) | options
+        if isinstance(inputs.get("input_ids"), Mapping):
+            inputs = {**inputs.pop("input_ids"), **inputs}
         for name in TENSORS:
             value = inputs.get(name)
             if value is not None and not isinstance(value, keras.KerasTensor):
@@ -143,88 +124,29 @@ class TFPreTrainedModel(KerasTraining, PushToHubMixin):
         served = dict(shuffle=shuffle, drop_remainder=drop_remainder, prefetch=prefetch, seed=seed)
         return prepare_tf_dataset(self, dataset, batch_size, **collated, **served)
 
-    # -- files --------------------------------------------------------------------------------------------------
+    # -- files: see StoredModel ---------------------------------------------------------------------------------
+
+    def parameter_names(self) -> list[str]:
+        return [name for name, _ in self.named_parameters()]
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        return {name: parameter.numpy() for name, parameter in self.named_parameters() if name not in self.tied}
+
+    def stored_dtype(self) -> str:
+        return self.variable_dtype
+
+    map_file = staticmethod(map_file)
+    write_file = staticmethod(save)
 
     @classmethod
-    def from_config(cls, config: PretrainedConfig) -> Self:
-        """A new model with random weights."""
-        return cls(config)
-
-    @classmethod
-    def from_pretrained(
-        cls,
-        name_or_path: str | os.PathLike,
-        *,
-        config: PretrainedConfig | None = None,
-        dtype: str | tf.DType | None = None,
-        torch_dtype: str | tf.DType | None = None,
-        strict: bool = False,
-        ignore_mismatched_sizes: bool = False,
-        output_loading_info: bool = False,
-        **overrides: Any,
-    ) -> Self | tuple[Self, dict[str, Any]]:
-        """Build the model of a folder or a Hub repository and load its weights, the files of the torch path.
-
-        Args:
-            name_or_path: a folder, or a repository's name.
-            config: use this configuration instead of the stored one.
-            dtype: None: Keras' global policy, whatever type is stored; "auto": the type that the configuration names,
-                else the type that is stored; "float32", tf.bfloat16, "mixed_bfloat16", …: that one.
-            torch_dtype: the earlier name of `dtype`.
-            strict: raise when a parameter is missing in the file or a stored tensor is not used.
-            ignore_mismatched_sizes: draw a parameter anew when the stored one has another shape.
-            output_loading_info: return (model, dictionary of missing, unexpected and mismatched names).
-            **overrides: fields of the configuration (`num_labels`, `id2label`, `label2id`, `problem_type`, …) and the
-                Hub arguments of `PretrainedConfig.from_pretrained`.
-
-        Raises:
-            FileNotFoundError: no such folder, repository or weights.
-            ValueError: a damaged or unsuitable file; the message names the file and the tensor.
-            TypeError: an unknown argument.
-        """
-        hub = {name: overrides.pop(name) for name in HUB_ARGUMENTS if name in overrides}
-        if config is None:
-            config = cls.config_class.from_pretrained(name_or_path, **hub, **overrides)
-        else:
-            config = config.changed(**overrides)
-        folder = snapshot(str(name_or_path), allow_patterns=["config.json", "model*.safetensors*"], **hub)
-        stored = read_checkpoint(folder, map_file)
-        policy = choose_dtype(torch_dtype if dtype is None else dtype, config.dtype, stored)
+    def build_and_load(
+        cls, config: PretrainedConfig, stored: dict[str, Stored], dtype: Any, ignore_mismatched_sizes: bool
+    ) -> tuple[Self, LoadingReport]:
         before = keras.config.dtype_policy()
-        keras.config.set_dtype_policy(policy)
+        keras.config.set_dtype_policy(choose_dtype(dtype, config.dtype, stored))
         try:
             with skeleton():
                 model = cls(config)
         finally:
             keras.config.set_dtype_policy(before)
-        report = load_weights(model, stored, ignore_mismatched_sizes)
-        report.where = str(name_or_path)
-        announce(report, strict)
-        model.loading_report = report
-        config.dtype = policy.variable_dtype
-        return (model, loading_info(report)) if output_loading_info else model
-
-    def save_pretrained(
-        self,
-        save_directory: str | os.PathLike,
-        max_shard_size: int | str = "50GB",
-        safe_serialization: bool = True,
-        is_main_process: bool = True,
-    ) -> None:
-        """Write config.json and model.safetensors (or its shards), which the torch path and transformers read.
-
-        Args:
-            save_directory: created when it is missing; other files in it stay.
-            max_shard_size: bytes, or "500MB", "5GB".
-            safe_serialization: only True: other formats can run code when they are loaded.
-            is_main_process: False writes nothing, so that of several processes only one does.
-        """
-        check_destination(save_directory, safe_serialization)
-        if not is_main_process:
-            return
-        tied = self.tied
-        stored = {name: parameter.numpy() for name, parameter in self.named_parameters() if name not in tied}
-        self.config.architectures = [type(self).__name__.removeprefix("TF")]
-        self.config.dtype = self.variable_dtype
-        write_checkpoint(stored, save_directory, max_shard_size, save)
-        self.config.save_pretrained(save_directory)
+        return model, load_weights(model, stored, ignore_mismatched_sizes)

@@ -11,8 +11,10 @@ import torch
 from minift.model.auto import AutoModel
 from minift.model.config import BertConfig, DistilBertConfig
 from minift.model.distilbert import sinusoids
-from minift.model.heads.classification import classification_loss
-from minift.tf import attention, bert, distilbert, heads, layers, mlm
+from minift.model.heads.losses import classification_loss
+from minift.tf import attention, bert, distilbert, layers
+from minift.tf import classification as heads
+from minift.tf import masked_lm as mlm
 from minift.tf.auto import TFAutoModel, TFAutoModelForMaskedLM, TFAutoModelForSequenceClassification
 from minift.tf.bert import TFBertModel
 from tests.hub import MINILM, needs_hub

@@ -16,7 +16,7 @@ from minift.model.auto import AutoModelForSequenceClassification
 from minift.model.config import BertConfig
 from minift.model.files.names import TIED
 from minift.tf.auto import TFAutoModel, TFAutoModelForSequenceClassification
-from minift.tf.weights import map_file
+from minift.tf.variables import map_file
 from tests.model import small
 from tests.model.small import NAMES, values
 from tests.tf.small import CLASSES, batch, build
