@@ -85,15 +85,15 @@ class TFPreTrainedModel(KerasTraining, StoredModel, PushToHubMixin):
 
     # -- inputs -------------------------------------------------------------------------------------------------
 
-    def __call__(self, *args: Any, **options: Any) -> ModelOutput | tuple:
+    def __call__(self, input_ids: Any = None, *others: Any, **options: Any) -> ModelOutput | tuple:
         """Compute; the arguments are those of `call`, in its order.
 
         The tensors also come as one dictionary (what `fit` passes, or a tokenizer returns), and as numpy arrays or
         lists. They are checked in the encoder, where all of them arrive.
         """
-        inputs = dict(zip(inspect.signature(self.call).parameters, args, strict=False)) | options
-        if isinstance(inputs.get("input_ids"), Mapping):
-            inputs = {**inputs.pop("input_ids"), **inputs}
+        given = input_ids if isinstance(input_ids, Mapping) else {"input_ids": input_ids}
+        names = list(inspect.signature(self.call).parameters)[1:]
+        inputs = {**given, **dict(zip(names, others, strict=False)), **options}
         for name in TENSORS:
             value = inputs.get(name)
             if value is not None and not isinstance(value, keras.KerasTensor):

@@ -291,7 +291,7 @@ def test_arguments_that_are_refused():
         model(input_ids=[[1]], token_type_ids=[[0]])
     with pytest.raises(ValueError, match="class labels must be integers, not float32"):
         heads.classification_loss(tf.zeros((1, 3)), tf.zeros(1), BertConfig(problem_type="single_label_classification"))
-    with pytest.raises(TypeError, match="takes a BertConfig, not DistilBertConfig"):
+    with pytest.raises(TypeError, match="takes a BertConfig, not a DistilBertConfig"):
         TFBertModel(DistilBertConfig())
     with pytest.raises(TypeError, match="from_pretrained"):
         TFAutoModel()
