@@ -18,7 +18,7 @@ from minift.optim.schedule import SchedulerType
 if TYPE_CHECKING:
     import torch
 
-    from minift.distributed.exchange import World
+    from minift.distributed.world import World
 
 # setting -> the values it may take
 CHOICES = {
@@ -309,7 +309,7 @@ class TrainingArguments:
 
     @property
     def _world(self) -> "World":
-        from minift.distributed.exchange import world  # here, since the TensorFlow path reads these arguments, too
+        from minift.distributed.world import world  # here, since the TensorFlow path reads these arguments, too
 
         return world()
 
@@ -334,7 +334,7 @@ class TrainingArguments:
 
         `desc` is for transformers' scripts, which say in it what is done.
         """
-        from minift.distributed.exchange import main_process_first
+        from minift.distributed.main_first import main_process_first
 
         with main_process_first(local):
             yield

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 
 from minift.batches.sampler import BatchSampler, LengthGroupedOrder, LengthSortedOrder, RandomOrder, SequentialOrder
-from minift.distributed.exchange import broadcast_object, world
+from minift.distributed.exchange import broadcast_object
 from minift.distributed.sharded import ShardedOptimizer
+from minift.distributed.world import world
 from minift.fast.memory import keep_freed_memory
 from minift.optim.adamw import AdamW, parameter_groups
 from minift.train.arguments import TrainingArguments

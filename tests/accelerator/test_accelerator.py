@@ -7,7 +7,9 @@ import torch
 from safetensors.torch import load_file
 from torch.utils.data import DataLoader
 
-from minift.accelerator.accelerator import Accelerator, PreparedLoader, PreparedOptimizer
+from minift.accelerator.accelerator import Accelerator
+from minift.accelerator.loader import PreparedLoader
+from minift.accelerator.prepared import PreparedOptimizer
 from minift.distributed.launch import notebook_launcher
 from minift.optim.adamw import AdamW
 from minift.optim.schedule import get_scheduler
@@ -67,7 +69,7 @@ def test_an_evaluation_inside_an_epoch_does_not_end_an_update():
             break  # the inner epoch is left early
         list(inner)
     assert synced == [False, True, False, True]
-    assert accelerator._running == []
+    assert accelerator.prepared.running == []
 
 
 def test_batches_keep_their_kind():
