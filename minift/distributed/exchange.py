@@ -97,9 +97,7 @@ def barrier() -> None:
 def gather(tensor: Tensor, shapes: Sequence[Sequence[int]] | None = None) -> list[Tensor]:
     """Return the tensors of all ranks, in the order of the ranks. Their shapes may differ, their dtypes may not.
 
-    Args:
-        tensor: the tensor of this rank.
-        shapes: the shapes of all ranks' tensors, if every rank knows them. Otherwise two more messages ask for them.
+    If every rank knows the `shapes` of all, it can pass them. Otherwise two more messages ask for them.
 
     Raises:
         ValueError: the dtypes differ.
@@ -120,11 +118,11 @@ def gather(tensor: Tensor, shapes: Sequence[Sequence[int]] | None = None) -> lis
     return [part[:size].view(shape) for part, size, shape in zip(parts, sizes, shapes, strict=True)]
 
 
-def broadcast(tensor: Tensor, source: int = 0) -> Tensor:
-    """Fill `tensor` with the tensor of the rank `source`, and return it."""
+def broadcast(tensor: Tensor) -> Tensor:
+    """Fill `tensor` with the tensor of rank 0, and return it."""
     if world().size > 1:
         with lost_peers():
-            dist.broadcast(tensor, source)
+            dist.broadcast(tensor, 0)
     return tensor
 
 
@@ -139,8 +137,8 @@ def broadcast_module(module: nn.Module) -> None:
         return
     tensors = [*module.named_parameters(), *module.named_buffers()]
     described = gather_objects([[name, list(tensor.shape), str(tensor.dtype)] for name, tensor in tensors])
-    for rank, other in enumerate(described):
-        for first, its in zip_longest(described[0], other):
+    for rank, others in enumerate(described):
+        for first, its in zip_longest(described[0], others):
             if its != first:
                 raise ValueError(f"the model of rank {rank} is not that of rank 0: {its} instead of {first}")
     for _, tensor in tensors:

@@ -208,7 +208,15 @@ def exchanges(folder, results):
     nests = exchange.gather_nests({"a": (np.full((rank, 2), rank), None, 1.5), "rank": rank})
     assert [nest["a"][0].tolist() for nest in nests] == [[[r, r]] * r for r in range(size)]
     assert [nest["a"][1:] for nest in nests] == [(None, 1.5)] * size
+    first, *others = exchange.gather_nests({"a": ((np.arange(rank), [rank]), {"b": float("nan")})} if rank else None)
+    assert first is None
+    for r, nest in enumerate(others, 1):
+        (array, numbers), nan = nest["a"]
+        assert (array.tolist(), numbers, nan["b"] != nan["b"], type(nest["a"][0])) == ([*range(r)], [r], True, tuple)
     assert exchange.broadcast_object([rank]) == [0]
+    if size > 1:
+        with pytest.raises(ValueError, match="gather needs one dtype on all ranks, not torch.float32, torch.float64"):
+            exchange.gather(torch.ones(1, dtype=torch.float64 if rank else torch.float32))
     calls = []
 
     def note(row):
@@ -224,6 +232,11 @@ def exchanges(folder, results):
     if size > 1:
         with pytest.raises(ValueError, match=f"the model of rank {size - 1} is not that of rank 0"):
             exchange.broadcast_module(model)
+        linear = torch.nn.Linear(2, 1)
+        gradients.make_averaging(linear, "overlapped", 25)
+        linear(torch.ones(2)).sum().backward()
+        with pytest.raises(RuntimeError, match="a second backward pass has changed a gradient that is on its way"):
+            linear(torch.ones(2)).sum().backward()
 
 
 def average_parameters_instead(self):
