@@ -119,11 +119,11 @@ def measure(options: argparse.Namespace) -> None:
     """What each rank does; rank 0 writes the times of every round, and its peak of resident memory."""
     import torch
 
-    from minift.distributed.gradients import Bucket
-    from minift.train import distributed
+    from minift.distributed.buckets import Bucket
+    from minift.distributed.world import world
 
     torch.set_num_threads(1)
-    place = distributed.world()
+    place = world()
     times: dict[str, list[float]] = {run: [] for run in options.runs}
     found: dict[str, Any] = {"times": times}
     with tempfile.TemporaryDirectory() as folder:

@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _is_to_report(error: Exception) -> bool:
-    from minift.distributed.exchange import report_failure
+    from minift.distributed.failure import report_failure
 
     return report_failure(error)
 

@@ -4,28 +4,28 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
-from minift.distributed.exchange import gather, peers, world
-from minift.distributed.gradients import into_buckets
+from minift.distributed.buckets import into_buckets
+from minift.distributed.exchange import gather
+from minift.distributed.world import world
 
-EXCHANGE_MB = 25  # weights that are exchanged at a time
+EXCHANGE_MB = 25  # MiB of weights that are exchanged at a time
 
 
 class ShardedOptimizer(torch.optim.Optimizer):
     """Wraps an elementwise optimizer (AdamW, SGD) so that each rank runs it on a slice of every parameter.
 
-    After the step the slices are gathered, and all ranks hold all weights again: to the bit those of the optimizer
-    alone, for 1/N of its state's memory. This is the first stage of ZeRO (Rajbhandari et al., 2019,
-    https://arxiv.org/abs/1910.02054); cutting every parameter, not the list of them, makes the slices equal however
-    large the embeddings are.
+    After the step the ranks exchange their slices, and every rank holds all weights again. They are those of the
+    optimizer alone, to the bit, for 1/N of the memory of its state. This is the first stage of ZeRO (Rajbhandari et
+    al., 2019, https://arxiv.org/abs/1910.02054). Every parameter is cut, not the list of parameters, so that the slices
+    are equal however large the embeddings are.
 
-    Its `state_dict` is that of the optimizer alone, whole, so that a checkpoint can be resumed from by any number of
-    ranks, sharded or not.
+    Its `state_dict` is that of the optimizer alone, whole, so that any number of ranks can resume from a checkpoint,
+    sharded or not.
 
     Args:
-        optimizer: has not stepped yet. It must treat every element on its own, and its parameters must be contiguous.
+        optimizer: has not stepped yet, treats every element on its own, and has contiguous parameters.
 
     Raises:
         ValueError: it has stepped, or a parameter is not contiguous.
@@ -34,15 +34,14 @@ class ShardedOptimizer(torch.optim.Optimizer):
     def __init__(self, optimizer: torch.optim.Optimizer):
         if optimizer.state:
             raise ValueError("shard_optimizer needs an optimizer that has not stepped yet")
-        whole = [dict(group) for group in optimizer.param_groups]
-        super().__init__(whole, optimizer.defaults)
+        super().__init__([dict(group) for group in optimizer.param_groups], optimizer.defaults)
         self.optimizer = optimizer
-        self.slices: dict[Tensor, Tensor] = {}  # parameter -> this rank's part of it, which shares its memory
+        self.slices: dict[Tensor, Tensor] = {}  # parameter -> this rank's slice of it, which shares its memory
         for group, own in zip(self.param_groups, optimizer.param_groups, strict=True):
             for parameter in group["params"]:
                 if not parameter.is_contiguous():
                     raise ValueError(f"shard_optimizer needs contiguous parameters, not one of {parameter.shape}")
-                self.slices[parameter] = slice_of(parameter.detach())
+                self.slices[parameter] = own_slice(parameter.detach())
             own["params"] = [self.slices[parameter] for parameter in group["params"]]
 
     @torch.no_grad()
@@ -52,72 +51,67 @@ class ShardedOptimizer(torch.optim.Optimizer):
             raise ValueError("a sharded optimizer takes no closure")
         self._pass_on_settings()
         for parameter, part in self.slices.items():
-            part.grad = None if parameter.grad is None else slice_of(parameter.grad)
+            part.grad = None if parameter.grad is None else own_slice(parameter.grad)
         self.optimizer.step()
         updated = [parameter for parameter in self.slices if parameter.grad is not None]
         for bucket in into_buckets(updated, EXCHANGE_MB):
             exchange_slices(bucket)
 
     def _pass_on_settings(self) -> None:
-        """Give the inner groups what may have changed in these, such as the learning rate by a schedule."""
+        """Copy the settings of these groups, such as a learning rate that a schedule has changed, to the inner ones."""
         for group, own in zip(self.param_groups, self.optimizer.param_groups, strict=True):
             own.update({name: value for name, value in group.items() if name != "params"})
 
     def state_dict(self) -> dict[str, Any]:
-        """The whole state (*collective*): on rank 0 as the optimizer alone would give it, elsewhere without tensors."""
+        """Return the whole state on rank 0, as the optimizer alone gives it; no tensors elsewhere (*collective*)."""
         self._pass_on_settings()
         state = self.optimizer.state_dict()
-        whole = {}
-        for number, parameter in enumerate(self.slices):
+        whole: dict[int, dict[str, Any]] = {}
+        for number, (parameter, part) in enumerate(self.slices.items()):
             for name, value in state["state"].get(number, {}).items():
-                if is_slice(value, self.slices[parameter]):
-                    parts = gather(value)
-                    value = torch.cat(parts).view(parameter.shape) if world().is_main else None
+                if has_shape(value, part):  # a moment, not a count of steps
+                    shapes = [(cut.stop - cut.start,) for cut in slices(parameter.numel())]
+                    value = torch.cat(gather(value, shapes)).view(parameter.shape)
                 if world().is_main:
                     whole.setdefault(number, {})[name] = value
         return {"state": whole, "param_groups": state["param_groups"]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take this rank's slices of a whole state."""
-        own = {}
+        own: dict[int, dict[str, Any]] = {}
         for number, parameter in enumerate(self.slices):
             for name, value in state_dict["state"].get(number, {}).items():
-                cut = isinstance(value, Tensor) and value.shape == parameter.shape and value.dim() > 0
-                own.setdefault(number, {})[name] = slice_of(value).clone() if cut else value
+                cut = has_shape(value, parameter)
+                own.setdefault(number, {})[name] = own_slice(value).clone() if cut else value
         self.optimizer.load_state_dict({"state": own, "param_groups": state_dict["param_groups"]})
         for group, loaded in zip(self.param_groups, self.optimizer.param_groups, strict=True):
             group.update({name: value for name, value in loaded.items() if name != "params"})
 
 
-def bounds(length: int, rank: int, size: int) -> tuple[int, int]:
-    """Where the slice of a rank begins and ends: N slices of equal length, the last ones shorter, or empty."""
-    each = -(-length // size)
-    return min(rank * each, length), min((rank + 1) * each, length)
+def slices(length: int) -> list[slice]:
+    """Cut a length into one slice for each rank: all equal, but the last ones may be shorter, or empty."""
+    each = -(-length // world().size)
+    return [slice(min(rank * each, length), min((rank + 1) * each, length)) for rank in range(world().size)]
 
 
-def slice_of(tensor: Tensor) -> Tensor:
-    """This rank's slice of a tensor's elements, flat; it shares the tensor's memory if that is contiguous."""
-    begin, end = bounds(tensor.numel(), world().rank, world().size)
-    return tensor.reshape(-1)[begin:end]
+def own_slice(tensor: Tensor) -> Tensor:
+    """Return this rank's slice of a tensor's elements, flat; it shares the tensor's memory if that is contiguous."""
+    return tensor.reshape(-1)[slices(tensor.numel())[world().rank]]
 
 
-def is_slice(value: Any, part: Tensor) -> bool:
-    """Whether a value of the state belongs to the elements of a slice, as moments do and step counts do not."""
-    return isinstance(value, Tensor) and value.dim() > 0 and value.shape == part.shape
+def has_shape(value: Any, like: Tensor) -> bool:
+    """Tell whether a value of the state is a tensor with axes, in the shape of another tensor."""
+    return isinstance(value, Tensor) and value.dim() > 0 and value.shape == like.shape
 
 
 def exchange_slices(parameters: list[Tensor]) -> None:
-    """Replace the slices of other ranks, in parameters of one dtype, by what those ranks have (*collective*)."""
-    size = world().size
-    each = [-(-parameter.numel() // size) for parameter in parameters]  # elements of a slice, unless it is the last
-    mine = parameters[0].new_zeros(sum(each))
-    for place, parameter in zip(mine.split(each), parameters, strict=True):
-        own = slice_of(parameter)
+    """Replace the other ranks' slices of parameters, of one dtype, by what those ranks have (*collective*)."""
+    cuts = [slices(parameter.numel()) for parameter in parameters]
+    lengths = [first.stop for first, *_ in cuts]  # the first slice is the longest
+    mine = parameters[0].new_zeros(sum(lengths))
+    for place, parameter in zip(mine.split(lengths), parameters, strict=True):
+        own = own_slice(parameter)
         place[: own.numel()] = own
-    parts = [torch.empty_like(mine) for _ in range(size)]
-    with peers():
-        dist.all_gather(parts, mine)
-    for rank, part in enumerate(parts):
-        for place, parameter in zip(part.split(each), parameters, strict=True):
-            begin, end = bounds(parameter.numel(), rank, size)
-            parameter.view(-1)[begin:end] = place[: end - begin]
+    for rank, part in enumerate(gather(mine, [mine.shape] * world().size)):
+        for place, parameter, cut in zip(part.split(lengths), parameters, cuts, strict=True):
+            parameter.view(-1)[cut[rank]] = place[: cut[rank].stop - cut[rank].start]

@@ -165,7 +165,7 @@ def run(script: str, argv: Sequence[str] = ()) -> int:
     if not os.path.isfile(script):
         raise FileNotFoundError(f"{script}: no such script")
     if "WORLD_SIZE" in os.environ:
-        from minift.distributed.exchange import report_uncaught
+        from minift.distributed.failure import report_uncaught
 
         sys.excepthook = report_uncaught
     argv_before, path_before = sys.argv, sys.path[:]

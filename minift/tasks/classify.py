@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from minift.batches.collate import DataCollatorWithPadding
-from minift.distributed.exchange import main_process_first
+from minift.distributed.main_first import main_process_first
 from minift.files import check_writable
 from minift.model.auto import AutoModelForSequenceClassification
 from minift.tasks.task import load_task, metrics_of, tokenize_for

@@ -6,7 +6,7 @@ from typing import Any
 
 from minift.batches.collate import default_data_collator
 from minift.batches.mask import DataCollatorForLanguageModeling, DataCollatorForWholeWordMask, freeze_masks
-from minift.distributed.exchange import main_process_first
+from minift.distributed.main_first import main_process_first
 from minift.metrics.metrics import perplexity
 from minift.model.auto import AutoModelForMaskedLM
 from minift.tasks.blocks import load_blocks

@@ -15,7 +15,7 @@ from minift.train.argument_checks import check_combinations, check_types, check_
 if TYPE_CHECKING:
     import torch
 
-    from minift.distributed.exchange import World
+    from minift.distributed.world import World
 
 
 @dataclass
@@ -228,7 +228,7 @@ class TrainingArguments:
 
     @property
     def _world(self) -> "World":
-        from minift.distributed.exchange import world  # here, since the TensorFlow path reads these arguments, too
+        from minift.distributed.world import world  # here, since the TensorFlow path reads these arguments, too
 
         return world()
 
@@ -253,7 +253,7 @@ class TrainingArguments:
 
         `desc` is for transformers' scripts, which say in it what is done.
         """
-        from minift.distributed.exchange import main_process_first
+        from minift.distributed.main_first import main_process_first
 
         with main_process_first(local):
             yield

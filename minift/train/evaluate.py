@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from minift.distributed.exchange import gather_nests, sum_over_ranks, world
+from minift.distributed.exchange import gather_nests, sum_over_ranks
+from minift.distributed.world import world
 from minift.fast.casts import keep_casts
 from minift.metrics.metrics import weighted_mean
 from minift.tensors import map_nest

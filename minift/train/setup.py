@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from minift.batches.sampler import BatchSampler, LengthGroupedOrder, LengthSortedOrder, RandomOrder, SequentialOrder
-from minift.distributed.exchange import broadcast_object, world
+from minift.distributed.exchange import broadcast_object
 from minift.distributed.sharded import ShardedOptimizer
+from minift.distributed.world import world
 from minift.fast.adamw import AdamW
 from minift.fast.clipping import clipping_in_update
 from minift.fast.memory import keep_freed_memory

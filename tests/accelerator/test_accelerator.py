@@ -7,7 +7,9 @@ import torch
 from safetensors.torch import load_file
 from torch.utils.data import DataLoader
 
-from minift.accelerator.accelerator import Accelerator, PreparedLoader, PreparedOptimizer
+from minift.accelerator.accelerator import Accelerator
+from minift.accelerator.loader import PreparedLoader
+from minift.accelerator.prepared import PreparedOptimizer
 from minift.distributed.launch import notebook_launcher
 from minift.optim.adamw import AdamW
 from minift.optim.schedule import get_scheduler
@@ -67,7 +69,7 @@ def test_an_evaluation_inside_an_epoch_does_not_end_an_update():
             break  # the inner epoch is left early
         list(inner)
     assert synced == [False, True, False, True]
-    assert accelerator._running == []
+    assert accelerator.prepared.running == []
 
 
 def test_batches_keep_their_kind():
@@ -107,6 +109,8 @@ def test_one_process_gathers_itself(capsys):
     tensor = torch.arange(3)
     for collect in (accelerator.gather, accelerator.gather_for_metrics, accelerator.reduce):
         assert torch.equal(collect(tensor), tensor)
+    with pytest.raises(ValueError, match="must be 'sum', 'mean' or 'none', not 'max'"):
+        accelerator.reduce(tensor, "max")
     assert (accelerator.is_main_process, accelerator.is_local_main_process) == (True, True)
     assert (accelerator.num_processes, accelerator.process_index, accelerator.device) == (1, 0, torch.device("cpu"))
     accelerator.wait_for_everyone()
@@ -120,6 +124,21 @@ def test_save_writes_safetensors(tmp_path):
     stored = load_file(tmp_path / "model.safetensors")
     assert stored.keys() == model.state_dict().keys()
     assert all(torch.equal(stored[name], tensor) for name, tensor in model.state_dict().items())
+
+
+def test_a_state_is_for_the_parts_that_wrote_it(tmp_path):
+    accelerator = Accelerator(cpu=True)
+    model = accelerator.prepare(tiny_model())
+    with pytest.raises(FileNotFoundError, match="was not written by save_state: it has no state.json"):
+        accelerator.load_state(tmp_path)
+    assert accelerator.save_state(tmp_path / "state") == str(tmp_path / "state")
+    other = Accelerator(cpu=True)
+    other.prepare(torch.nn.Linear(2, 2))
+    with pytest.raises(ValueError, match="does not hold the weights of this Linear"):
+        other.load_state(tmp_path / "state")
+    accelerator.prepare(AdamW(model.parameters()))
+    with pytest.raises(ValueError, match="holds 0 optimizers; 1 have been prepared"):
+        accelerator.load_state(tmp_path / "state")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from minift.distributed import gradients
+from minift.distributed.buckets import TABLE_ROWS
 from tests.ranks import numbers
 from tests.ranks.launch import launch
 
@@ -78,7 +78,7 @@ def test_of_an_embedding_table_only_the_rows_in_use_travel(written, ranks):
     for rank in range(ranks):
         sent = found[rank, ranks]["rows sent"]["numbers"]
         assert 0 < sent.max() <= 48
-    assert gradients.TABLE_ROWS <= 28996  # BERT's smallest vocabulary
+    assert TABLE_ROWS <= 28996  # BERT's smallest vocabulary
 
 
 @pytest.mark.parametrize("ranks", [2, 4])

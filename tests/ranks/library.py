@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import DataLoader
 
 import minift
-from minift.distributed.exchange import world
+from minift.distributed.world import world
 from tests.hub import MINILM, MRPC
 from tests.tiny import CONFIG, NoisyRows, tiny_rows
 

@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from minift import Accelerator, AdamW
-from minift.distributed.exchange import world
+from minift.distributed.world import world
 from tests.tiny import NoisyRows, tiny_model, tiny_rows
 
 

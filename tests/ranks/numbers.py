@@ -11,9 +11,9 @@ from safetensors.torch import save_file
 
 from minift import Trainer, TrainerCallback, TrainingArguments
 from minift.batches.sampler import RandomOrder
-from minift.distributed import exchange as distributed
-from minift.distributed import gradients
-from minift.distributed.exchange import world
+from minift.distributed import buckets, exchange, gradients
+from minift.distributed.main_first import main_process_first
+from minift.distributed.world import world
 from tests.tiny import NoisyRows, PadRows, tiny_model, tiny_rows
 
 WITHOUT_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
@@ -120,11 +120,11 @@ def tables(folder, results):
 
     def note(tensor, shapes):
         sent.append(len(tensor))
-        return distributed.gather(tensor, shapes)
+        return exchange.gather(tensor, shapes)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gradients, "TABLE_ROWS", 30)
-        patch.setattr(gradients, "gather", note)
+        patch.setattr(buckets, "TABLE_ROWS", 30)
+        patch.setattr(buckets, "gather", note)
         for kind in ("naive", "bucketed", "overlapped"):
             for steps in (1, 2):
                 options = dict(ddp_averaging=kind, gradient_accumulation_steps=steps, per_device_train_batch_size=2)
@@ -209,20 +209,28 @@ def exchanges(folder, results):
 
     rank, size = world().rank, world().size
     for dtype in (torch.float32, torch.bfloat16, torch.bool, torch.int64):
-        parts = distributed.gather((torch.arange(rank * 6).reshape(rank * 2, 3) % 2).to(dtype))
+        parts = exchange.gather((torch.arange(rank * 6).reshape(rank * 2, 3) % 2).to(dtype))
         assert [list(part.shape) for part in parts] == [[2 * r, 3] for r in range(size)]
         assert all(torch.equal(p, (torch.arange(r * 6).reshape(r * 2, 3) % 2).to(dtype)) for r, p in enumerate(parts))
-    nests = distributed.gather_nests({"a": (np.full((rank, 2), rank), None, 1.5), "rank": rank})
+    nests = exchange.gather_nests({"a": (np.full((rank, 2), rank), None, 1.5), "rank": rank})
     assert [nest["a"][0].tolist() for nest in nests] == [[[r, r]] * r for r in range(size)]
     assert [nest["a"][1:] for nest in nests] == [(None, 1.5)] * size
-    assert distributed.broadcast_object([rank]) == [0]
+    first, *others = exchange.gather_nests({"a": ((np.arange(rank), [rank]), {"b": float("nan")})} if rank else None)
+    assert first is None
+    for r, nest in enumerate(others, 1):
+        (array, numbers), nan = nest["a"]
+        assert (array.tolist(), numbers, nan["b"] != nan["b"], type(nest["a"][0])) == ([*range(r)], [r], True, tuple)
+    assert exchange.broadcast_object([rank]) == [0]
+    if size > 1:
+        with pytest.raises(ValueError, match="gather needs one dtype on all ranks, not torch.float32, torch.float64"):
+            exchange.gather(torch.ones(1, dtype=torch.float64 if rank else torch.float32))
     calls = []
 
     def note(row):
         calls.append(row["x"])
         return {"y": row["x"] + 1}
 
-    with distributed.main_process_first():
+    with main_process_first():
         mapped = Dataset.from_dict({"x": [1, 2, 3]}).map(note)
         again = mapped.map(lambda row: {"z": row["y"] * 2})
     assert calls == ([1, 2, 3] if rank == 0 else []), calls
@@ -230,19 +238,24 @@ def exchanges(folder, results):
     model = torch.nn.Linear(2, 3 + (rank == size - 1 and size > 1))
     if size > 1:
         with pytest.raises(ValueError, match=f"the model of rank {size - 1} is not that of rank 0"):
-            distributed.broadcast_module(model)
+            exchange.broadcast_module(model)
+        linear = torch.nn.Linear(2, 1)
+        gradients.make_averaging(linear, "overlapped", 25)
+        linear(torch.ones(2)).sum().backward()
+        with pytest.raises(RuntimeError, match="a second backward pass has changed a gradient that is on its way"):
+            linear(torch.ones(2)).sum().backward()
 
 
 def average_parameters_instead(self):
     for parameter in self.parameters:
-        distributed.all_reduce(parameter.data)
+        exchange.all_reduce(parameter.data)
         parameter.data.div_(world().size)
 
 
 def forget_the_division(self):
     for parameter in self.parameters:
         if parameter.grad is not None:
-            distributed.all_reduce(parameter.grad)
+            exchange.all_reduce(parameter.grad)
 
 
 def forget_parameters_without_gradient(self):
@@ -250,24 +263,24 @@ def forget_parameters_without_gradient(self):
     for parameter in self.parameters[::-1]:
         if parameter.grad is not None and parameter.grad.shape != (2,):
             parameter.grad.div_(world().size)
-            distributed.all_reduce(parameter.grad)
+            exchange.all_reduce(parameter.grad)
 
 
 def mutations(folder, results):
     """What a wrong averaging gives, for the same 16 rows a step."""
-    correct = gradients.NaiveAveraging.finish
+    correct = gradients.NaiveAveraging.average
     options = dict(per_device_train_batch_size=16 // world().size, ddp_averaging="naive")
     try:
         for wrong in (average_parameters_instead, forget_the_division):
-            gradients.NaiveAveraging.finish = wrong
+            gradients.NaiveAveraging.average = wrong
             results[wrong.__name__] = tensors(train(folder, **options))
-        gradients.NaiveAveraging.finish = forget_parameters_without_gradient
+        gradients.NaiveAveraging.average = forget_parameters_without_gradient
         options = dict(per_device_train_batch_size=4, ddp_averaging="naive")
         results["forget_parameters_without_gradient"] = tensors(
             train(folder, Unused(), collator=NoisyRows(), **options)
         )
     finally:
-        gradients.NaiveAveraging.finish = correct
+        gradients.NaiveAveraging.average = correct
 
 
 def main(output: str, *parts: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from minift import Trainer, TrainingArguments
-from minift.distributed.exchange import world
+from minift.distributed.world import world
 from minift.train.callbacks import TrainerCallback
 from tests.tiny import NoisyRows, tiny_model, tiny_rows
 

@@ -1,0 +1,13 @@
+"""What torchrun tells each of its processes through environment variables; needs no torch."""
+
+import os
+
+
+def process_count() -> int:
+    """Return how many processes torchrun has started on all machines; 1 without torchrun."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def is_main_process() -> bool:
+    """Tell whether this is the first of the processes that torchrun started, or the only process."""
+    return os.environ.get("RANK", "0") == "0"

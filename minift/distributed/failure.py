@@ -1,0 +1,54 @@
+"""What a process does when it fails, or when another one fails while it waits for it."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+
+from minift.distributed.environment import is_main_process, process_count
+
+LAUNCHER_SECONDS = 5  # in which a launcher stops the other processes on its machine after one has failed
+EXIT_SECONDS = 10  # in which a failed process must end
+
+
+class PeerLostError(RuntimeError):
+    """Another process ended while this one was waiting for it. The message of that process says why."""
+
+
+@contextmanager
+def lost_peers() -> Iterator[None]:
+    """Turn the error of a broken connection into a `PeerLostError`, around every exchange and every wait for one."""
+    try:
+        yield
+    except RuntimeError as error:  # gloo and nccl raise subclasses of it, and sometimes RuntimeError itself
+        raise PeerLostError(f"rank {os.environ['RANK']} lost the connection to another rank: {error}") from error
+
+
+def report_failure(error: BaseException) -> bool:
+    """Tell whether this process should print `error`, so that only one prints when several fail together.
+
+    Rank 0 prints at once. The others first wait until their launcher would have stopped them if rank 0 had failed too.
+    A process that has lost a peer prints one line instead, and only if nobody stops it: this happens when the peer ran
+    on another machine, under another launcher.
+    """
+    if process_count() == 1:
+        return True
+    # A connection that waits for a dead peer can block the exit of this process: the system then ends it.
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(LAUNCHER_SECONDS + EXIT_SECONDS)
+    lost = isinstance(error, PeerLostError)
+    if lost or not is_main_process():
+        time.sleep(LAUNCHER_SECONDS)
+    if lost:
+        rank = os.environ["RANK"]
+        print(f"rank {rank}: stopped, because another rank ended; its message says why", file=sys.stderr)
+    return not lost
+
+
+def report_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print an error that nothing has caught, unless another process prints it: the `sys.excepthook` of a run."""
+    if not issubclass(kind, Exception) or report_failure(error):
+        sys.__excepthook__(kind, error, trace)
