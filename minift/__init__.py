@@ -52,7 +52,7 @@ _PUBLIC = {
     "accelerator.accelerator": ["Accelerator", "DataLoaderConfiguration"],
     "distributed.launch": ["notebook_launcher"],
     "train.evaluate": ["EvalPrediction", "PredictionOutput"],
-    "metrics.metrics": ["load_metric"],
+    "metrics.metric": ["load_metric"],
     "pipelines.pipelines": ["pipeline"],
     "tf.pretrained": ["TFPreTrainedModel"],
     "tf.bert": ["TFBertModel"],

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from minift.distributed.exchange import gather_nests, sum_over_ranks
-from minift.metrics.metrics import weighted_mean
+from minift.metrics.losses import weighted_mean
 from minift.train.loader import Loader
 from minift.train.setup import keep_casts
 
