@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from minift.hub import PushToHubMixin, snapshot
+from minift.hub import push_to_hub, snapshot
 from minift.model.config import HUB_ARGUMENTS, PretrainedConfig
 from minift.model.files.folder import announce, check_destination, loading_info, read_checkpoint
 from minift.model.files.names import TIED, VOCABULARY_SIZED, LoadingReport
@@ -35,7 +35,7 @@ def skeleton() -> Iterator[None]:
             layer.reset_parameters = reset
 
 
-class PreTrainedModel(nn.Module, PushToHubMixin):
+class PreTrainedModel(nn.Module):
     """A model with a configuration. Names, order and random draws of its parameters are those of transformers.
 
     Re-implements the parts of transformers/modeling_utils.py that BERT and DistilBERT need.
@@ -236,3 +236,7 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         self.config.dtype = str(self.dtype).removeprefix("torch.")
         save_weights(stored, save_directory, max_shard_size, save_function)
         self.config.save_pretrained(save_directory)
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> str:
+        """Upload what `save_pretrained` writes; see `minift.hub.push_to_hub`."""
+        return push_to_hub(self, repo_id, **options)

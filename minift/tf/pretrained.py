@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from minift.data.dataset import Dataset
-from minift.hub import PushToHubMixin, snapshot
+from minift.hub import push_to_hub, snapshot
 from minift.model.config import HUB_ARGUMENTS, PretrainedConfig
 from minift.model.files.folder import announce, check_destination, loading_info, read_checkpoint, write_checkpoint
 from minift.model.files.names import TIED, LoadingReport
@@ -36,7 +36,7 @@ def skeleton() -> Iterator[None]:
         _drawing = True
 
 
-class TFPreTrainedModel(KerasTraining, PushToHubMixin):
+class TFPreTrainedModel(KerasTraining):
     """A Keras model with a configuration, whose files are those of the torch path.
 
     Re-implements the parts of transformers 4's modeling_tf_utils.py that BERT and DistilBERT need.
@@ -228,3 +228,7 @@ class TFPreTrainedModel(KerasTraining, PushToHubMixin):
         self.config.dtype = self.variable_dtype
         write_checkpoint(stored, save_directory, max_shard_size, save)
         self.config.save_pretrained(save_directory)
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> str:
+        """Upload what `save_pretrained` writes; see `minift.hub.push_to_hub`."""
+        return push_to_hub(self, repo_id, **options)
