@@ -53,7 +53,7 @@ _PUBLIC = {
     "distributed.launch": ["notebook_launcher"],
     "train.evaluate": ["EvalPrediction", "PredictionOutput"],
     "metrics.metric": ["load_metric"],
-    "pipelines.pipelines": ["pipeline"],
+    "pipelines.pipeline": ["pipeline"],
     "tf.pretrained": ["TFPreTrainedModel"],
     "tf.bert": ["TFBertModel"],
     "tf.distilbert": ["TFDistilBertModel"],

@@ -106,7 +106,7 @@ def _add_predict(commands: argparse._SubParsersAction) -> None:
 
 
 def _predict(options: argparse.Namespace) -> None:
-    from minift.pipelines.pipelines import pipeline
+    from minift.pipelines.pipeline import pipeline
 
     if options.file is not None and options.text_pair is not None:
         raise ValueError('--text_pair goes with --text; in a file, a pair is {"text": …, "text_pair": …}')
@@ -180,7 +180,7 @@ def _add_fill_mask(commands: argparse._SubParsersAction) -> None:
 
 
 def _fill_mask(options: argparse.Namespace) -> None:
-    from minift.pipelines.pipelines import pipeline
+    from minift.pipelines.pipeline import pipeline
 
     answers = pipeline("fill-mask", model=options.model)(options.text, top_k=options.top_k)
     masks = answers if isinstance(answers[0], list) else [answers]

@@ -5,7 +5,7 @@ from typing import Any
 
 from minift.model.config import BertConfig
 from minift.model.heads.masked_lm import BertForMaskedLM
-from minift.pipelines.pipelines import pipeline
+from minift.pipelines.pipeline import pipeline
 from minift.tasks.classify import finetune
 from minift.tasks.mlm import mlm
 from minift.train.arguments import TrainingArguments

@@ -10,8 +10,16 @@ from typing import Any
 
 ANY = "any value"
 
-# function -> keyword -> the values at which it is taken
-WITHOUT_EFFECT: dict[str, dict[str, tuple[Any, ...] | str]] = {}
+# function -> keyword -> the values at which it is taken; rooms in the order of the README, functions by name
+WITHOUT_EFFECT: dict[str, dict[str, tuple[Any, ...] | str]] = {
+    # pipelines
+    "pipeline": {
+        "device_map": (None, "auto"),  # "auto" is what device=None does; another device is given as device=
+        "framework": (None, "pt"),
+        "trust_remote_code": (None, False),
+        "use_fast": (None, True),
+    },
+}
 
 
 def drops_keywords(function: Callable) -> Callable:
