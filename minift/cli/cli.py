@@ -224,7 +224,7 @@ def _add_run(commands: argparse._SubParsersAction) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from minift.libraries.standin import run
+    from minift.libraries.run import run
 
     return run(options.script, options.args)
 

@@ -19,7 +19,7 @@ from minift.model.config import BertConfig
 from minift.model.heads.classification import BertForSequenceClassification
 from minift.model.heads.masked_lm import BertForMaskedLM
 from minift.tokenizer.tokenizer import AutoTokenizer
-from tests.libraries.test_standin import SCRIPTS
+from tests.libraries.test_run import SCRIPTS
 from tests.loopback_hub import LoopbackHub
 
 FEW = [*("--max_train_samples", "30"), *("--max_eval_samples", "20"), *("--num_train_epochs", "2"), "--disable_tqdm"]
@@ -189,9 +189,9 @@ def test_the_keras_script_runs_unmodified(tiny_hub, tmp_path):
     work.mkdir()
     code = f"""
 import os, sys
-from minift.libraries import standin
+from minift.libraries.run import run
 os.chdir({str(work)!r})
-code = standin.run({str(SCRIPTS / "keras_fit.py")!r})
+code = run({str(SCRIPTS / "keras_fit.py")!r})
 print("torch" in sys.modules)
 sys.exit(code)
 """
