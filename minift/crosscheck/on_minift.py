@@ -7,7 +7,7 @@ from minift.batches.chunk import chunk_dataset
 from minift.batches.collate import DataCollatorWithPadding
 from minift.batches.mask import DataCollatorForLanguageModeling
 from minift.crosscheck.job import BLOCK_SIZE, MLM_PROBABILITY, Job, metric_names
-from minift.crosscheck.observe import Recording, observe, table
+from minift.crosscheck.observe import observe, table
 from minift.data.dataset_dict import DatasetDict
 from minift.data.load import load_dataset
 from minift.model.auto import AutoModelForMaskedLM, AutoModelForSequenceClassification
@@ -15,25 +15,17 @@ from minift.model.checks import check_vocabulary
 from minift.tasks.blocks import MAP_ROWS, find_text_column
 from minift.tasks.blocks import tokenize as tokenize_texts
 from minift.tasks.mlm import MaskedLMTrainer
+from minift.tasks.rows import tokenize as tokenize_rows
 from minift.tasks.task import Task, find_task, metrics_of
-from minift.tasks.task import tokenize as tokenize_rows
-from minift.tokenizer.tokenizer import AutoTokenizer, Tokenizer
+from minift.tokenizer.tokenizer import AutoTokenizer
 from minift.train.arguments import TrainingArguments
 from minift.train.callbacks import PrinterCallback
 from minift.train.seed import set_seed
 from minift.train.trainer import Trainer
 
 
-class RecordingTrainer(Recording, Trainer):
-    """minift's Trainer, watched."""
-
-
-class RecordingMaskedLMTrainer(Recording, MaskedLMTrainer):
-    """The one that reports perplexities, watched."""
-
-
 def run_minift(job: Job, folder: str) -> tuple[Task, dict[str, Any]]:
-    """Run the job; whatever is kept on the disk goes to `folder`.
+    """Run the job; files that it needs on the way go to `folder`.
 
     Returns:
         The task that was found in the data, so that the other side does the same, and what each stage compares.
@@ -42,45 +34,57 @@ def run_minift(job: Job, folder: str) -> tuple[Task, dict[str, Any]]:
         ValueError, KeyError, FileNotFoundError: no such model, weights, data set or task, as `tasks.classify.finetune`
             and `tasks.mlm.mlm` raise them.
     """
+    is_mlm = job.task == "mlm"
     data = load_dataset(job.dataset, job.config, cache_dir=folder)
-    task, numbered = find_text_task(data) if job.task == "mlm" else find_task(data, job.config)
+    task, labelled = find_text_task(data) if is_mlm else find_task(data, job.config)
     tokenizer = AutoTokenizer.from_pretrained(job.model)
     set_seed(job.seed)
-    load = {"dtype": "float32", "output_loading_info": True}
-    if job.task == "mlm":
-        model, loading = AutoModelForMaskedLM.from_pretrained(job.model, **load)
-    else:
-        load |= {"num_labels": task.num_labels, "problem_type": task.problem_type}
-        model, loading = AutoModelForSequenceClassification.from_pretrained(job.model, **load)
+    auto, head = AutoModelForMaskedLM, {}
+    if not is_mlm:
+        auto = AutoModelForSequenceClassification
+        head = {"num_labels": task.num_labels, "problem_type": task.problem_type}
+    model, loading = auto.from_pretrained(job.model, dtype="float32", output_loading_info=True, **head)
     check_vocabulary(len(tokenizer), model.config)
-    tokenizer.model_max_length = min(tokenizer.model_max_length, model.config.max_position_embeddings)
+    longest = model.config.max_position_embeddings
+    tokenizer.model_max_length = min(tokenizer.model_max_length, longest)
 
     seen: dict[str, Any] = {"rows and features": {use: table(rows) for use, rows in choose(data, task, job).items()}}
-    rows = choose(numbered, task, job)
-    if job.task == "mlm":
+    rows = choose(labelled, task, job)
+    if is_mlm:
         tokenised = {use: tokenize_texts(texts, tokenizer, task.text_columns[0]) for use, texts in rows.items()}
-        size = min(BLOCK_SIZE, model.config.max_position_embeddings)
+        size = min(BLOCK_SIZE, longest)
         rows = {use: chunk_dataset(texts, size, batch_size=MAP_ROWS) for use, texts in tokenised.items()}
         rows["evaluation"] = rows["evaluation"].take(job.max_eval_rows)
         seen["blocks"] = {use: blocks[:] for use, blocks in rows.items()}
+        collator = DataCollatorForLanguageModeling(tokenizer, mlm_probability=MLM_PROBABILITY)
     else:
         rows = tokenised = tokenize_rows(rows, task, tokenizer)
+        collator = DataCollatorWithPadding(tokenizer)
     seen["token ids"] = {use: part[:] for use, part in tokenised.items()}
 
-    trainer = make_trainer(job, task, model, tokenizer, rows, folder)
-    seen |= observe(trainer, loading["missing_keys"], lambda loader: loader.batches, metric_names(job.task, task))
-    return task, seen
+    trainer = (MaskedLMTrainer if is_mlm else Trainer)(
+        model,
+        TrainingArguments(**job.training_arguments(folder), batch_eval_metrics=not is_mlm),
+        collator,
+        train_dataset=rows["train"],
+        eval_dataset=rows["evaluation"],
+        compute_metrics=None if is_mlm else metrics_of(replace(task, glue=None)),
+    )
+    trainer.remove_callback(PrinterCallback)
+    return task, seen | observe(
+        trainer, loading["missing_keys"], lambda loader: loader.batches, metric_names(job.task, task)
+    )
 
 
 def find_text_task(data: DatasetDict) -> tuple[Task, DatasetDict]:
-    """Masked language modelling on a data set: one column of texts, no labels."""
+    """Return the task of masked language modelling on a data set: one column of texts, no labels."""
     column = find_text_column(data["train"].features)
     eval_split = next((split for split in ("validation", "test") if split in data), None)
     return Task([column], label_column="", label_names=[], eval_split=eval_split, glue=None), data
 
 
 def choose(data: DatasetDict, task: Task, job: Job) -> DatasetDict:
-    """The rows to train and to evaluate on; without an evaluation split, both are training rows."""
+    """Return the rows to train and to evaluate on; without an evaluation split, both are training rows."""
     uses = {"train": ("train", job.max_rows), "evaluation": (task.eval_split or "train", job.max_eval_rows)}
     return DatasetDict(
         {
@@ -88,20 +92,3 @@ def choose(data: DatasetDict, task: Task, job: Job) -> DatasetDict:
             for use, (split, limit) in uses.items()
         }
     )
-
-
-def make_trainer(
-    job: Job, task: Task, model: Any, tokenizer: Tokenizer, rows: DatasetDict, folder: str
-) -> RecordingTrainer | RecordingMaskedLMTrainer:
-    """The Trainer as `finetune` and `mlm` make it."""
-    args = TrainingArguments(**job.training_arguments(folder))
-    if job.task == "mlm":
-        make, options = RecordingMaskedLMTrainer, {}
-        collator = DataCollatorForLanguageModeling(tokenizer, mlm_probability=MLM_PROBABILITY)
-    else:
-        args = replace(args, batch_eval_metrics=True)
-        make, options = RecordingTrainer, {"compute_metrics": metrics_of(replace(task, glue=None))}
-        collator = DataCollatorWithPadding(tokenizer)
-    trainer = make(model, args, collator, train_dataset=rows["train"], eval_dataset=rows["evaluation"], **options)
-    trainer.remove_callback(PrinterCallback)
-    return trainer
