@@ -1,27 +1,12 @@
 """The table: which module of the libraries takes which names of minift."""
 
-from minift import __all__ as public
+from minift import PUBLIC
+from minift.libraries import verbosity
 
-DATASETS = [
-    "ClassLabel",
-    "Dataset",
-    "DatasetDict",
-    "Features",
-    "List",
-    "Sequence",
-    "Value",
-    "concatenate_datasets",
-    "load_dataset",
-    "load_from_disk",
-    "load_metric",
-]
-ACCELERATE = [
-    "Accelerator",
-    "DataLoaderConfiguration",
-    "notebook_launcher",
-]
-# public names of minift that `transformers` does not have, at least not at its top level
-NOT_IN_TRANSFORMERS = [
+DATASETS = [*(name for module, names in PUBLIC.items() if module.startswith("data.") for name in names), "load_metric"]
+ACCELERATE = ["Accelerator", "DataLoaderConfiguration", "notebook_launcher"]
+# public names that `transformers` does not have, at least not at its top level
+OTHERS = [
     *DATASETS,
     *ACCELERATE,
     "Chunker",
@@ -32,26 +17,13 @@ NOT_IN_TRANSFORMERS = [
     "chunk_dataset",
     "freeze_masks",
 ]
-COLLATORS = [
-    "DataCollatorForLanguageModeling",
-    "DataCollatorForWholeWordMask",
-    "DataCollatorWithPadding",
-    "DefaultDataCollator",
-    "default_data_collator",
-]
-LOGGING = [
-    "get_logger",
-    "get_verbosity",
-    "set_verbosity",
-    "set_verbosity_debug",
-    "set_verbosity_error",
-    "set_verbosity_info",
-    "set_verbosity_warning",
-]
+TRANSFORMERS = [name for names in PUBLIC.values() for name in names if name not in OTHERS]
+COLLATORS = [name for name in TRANSFORMERS if "ollator" in name]
+LOGGING = [name for name in vars(verbosity) if name == "get_logger" or "verbosity" in name]
 
 # module of the libraries -> where its names are defined, and the names
 MODULES: dict[str, tuple[str, list[str]]] = {
-    "transformers": ("minift", [name for name in public if name not in NOT_IN_TRANSFORMERS]),
+    "transformers": ("minift", TRANSFORMERS),
     "transformers.data": ("minift", []),
     "transformers.data.data_collator": ("minift", COLLATORS),
     "transformers.keras_callbacks": ("minift", ["PushToHubCallback"]),

@@ -1,6 +1,7 @@
-"""`transformers.logging` and `datasets.logging`: the verbosity of minift's own messages."""
+"""`transformers.logging`, `datasets.logging`, `evaluate.logging`: the verbosity of minift's own messages."""
 
 import logging
+from functools import partial
 
 
 def get_logger(name: str | None = None) -> logging.Logger:
@@ -15,17 +16,7 @@ def set_verbosity(verbosity: int) -> None:
     get_logger().setLevel(verbosity)
 
 
-def set_verbosity_debug() -> None:
-    set_verbosity(logging.DEBUG)
-
-
-def set_verbosity_info() -> None:
-    set_verbosity(logging.INFO)
-
-
-def set_verbosity_warning() -> None:
-    set_verbosity(logging.WARNING)
-
-
-def set_verbosity_error() -> None:
-    set_verbosity(logging.ERROR)
+set_verbosity_debug = partial(set_verbosity, logging.DEBUG)
+set_verbosity_info = partial(set_verbosity, logging.INFO)
+set_verbosity_warning = partial(set_verbosity, logging.WARNING)
+set_verbosity_error = partial(set_verbosity, logging.ERROR)

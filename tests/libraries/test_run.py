@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from minift.libraries.modules import MODULES, NOT_IN_TRANSFORMERS
+from minift.libraries.modules import MODULES, OTHERS
 from minift.libraries.run import run as run_script
 from minift.libraries.stand_ins import RefuseTheRest, StandIn, stand_ins
 from tests.hub import needs_hub
@@ -95,7 +95,7 @@ def test_minifts_own_names_of_the_four_libraries_are_all_in_the_tables():
     own = {"Chunker", "Tokenizer", "chunk_dataset", "freeze_masks", "ModelOutput", "PolynomialDecay"}
     listed = {name for source, names in MODULES.values() if source == "minift" for name in names}
     assert set(minift.__all__) - own == listed
-    assert set(NOT_IN_TRANSFORMERS) <= set(minift.__all__)
+    assert set(OTHERS) <= set(minift.__all__)
 
 
 @pytest.mark.parametrize(
