@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from minift.crosscheck.job import Job
+from minift.tasks.task import Task
 from minift.train.seed import rng_state, set_rng_state
 
 
@@ -76,6 +78,18 @@ def logits_of(model: torch.nn.Module, batch: Mapping[str, np.ndarray]) -> np.nda
 def arrays(tensors: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
     """Return copies of tensors: training changes weights in place."""
     return {name: tensor.detach().cpu().numpy().copy() for name, tensor in tensors.items()}
+
+
+def choose(data: Any, task: Task, job: Job) -> dict[str, Any]:
+    """Return the rows to train and to evaluate on, of a data set of either library.
+
+    Without an evaluation split, both are training rows.
+    """
+    train, evaluation = data["train"], data[task.eval_split or "train"]
+    return {
+        use: rows if len(rows) <= limit else rows.shuffle(seed=job.seed).select(range(limit))
+        for use, rows, limit in (("train", train, job.max_rows), ("evaluation", evaluation, job.max_eval_rows))
+    }
 
 
 def table(rows: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import transformers
 from transformers.trainer_callback import PrinterCallback
 
 from minift.crosscheck.job import BLOCK_SIZE, LEARNING_RATE, MLM_PROBABILITY, Job, metric_names
-from minift.crosscheck.observe import observe, table
+from minift.crosscheck.observe import choose, observe, table
 from minift.tasks.blocks import MAP_ROWS
 from minift.tasks.task import Task
 
@@ -73,15 +73,6 @@ def run_libraries(job: Job, task: Task, folder: str) -> dict[str, Any]:
     if is_mlm:  # which the course computes from the loss
         seen["metrics"] = {"perplexity": math.exp(seen["evaluation loss"])}
     return seen
-
-
-def choose(data: datasets.DatasetDict, task: Task, job: Job) -> dict[str, datasets.Dataset]:
-    """Return the rows to train and to evaluate on."""
-    uses = {"train": ("train", job.max_rows), "evaluation": (task.eval_split or "train", job.max_eval_rows)}
-    return {
-        use: data[split] if len(data[split]) <= limit else data[split].shuffle(seed=job.seed).select(range(limit))
-        for use, (split, limit) in uses.items()
-    }
 
 
 def tokenize_rows(

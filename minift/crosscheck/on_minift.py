@@ -7,8 +7,7 @@ from minift.batches.chunk import chunk_dataset
 from minift.batches.collate import DataCollatorWithPadding
 from minift.batches.mask import DataCollatorForLanguageModeling
 from minift.crosscheck.job import BLOCK_SIZE, MLM_PROBABILITY, Job, metric_names
-from minift.crosscheck.observe import observe, table
-from minift.data.dataset_dict import DatasetDict
+from minift.crosscheck.observe import choose, observe, table
 from minift.data.load import load_dataset
 from minift.model.auto import AutoModelForMaskedLM, AutoModelForSequenceClassification
 from minift.model.checks import check_vocabulary
@@ -36,7 +35,12 @@ def run_minift(job: Job, folder: str) -> tuple[Task, dict[str, Any]]:
     """
     is_mlm = job.task == "mlm"
     data = load_dataset(job.dataset, job.config, cache_dir=folder)
-    task, labelled = find_text_task(data) if is_mlm else find_task(data, job.config)
+    if is_mlm:  # one column of texts, no labels
+        eval_split = next((split for split in ("validation", "test") if split in data), None)
+        task = Task([find_text_column(data["train"].features)], "", [], eval_split, None)
+        labelled = data
+    else:
+        task, labelled = find_task(data, job.config)
     tokenizer = AutoTokenizer.from_pretrained(job.model)
     set_seed(job.seed)
     auto, head = AutoModelForMaskedLM, {}
@@ -73,22 +77,4 @@ def run_minift(job: Job, folder: str) -> tuple[Task, dict[str, Any]]:
     trainer.remove_callback(PrinterCallback)
     return task, seen | observe(
         trainer, loading["missing_keys"], lambda loader: loader.batches, metric_names(job.task, task)
-    )
-
-
-def find_text_task(data: DatasetDict) -> tuple[Task, DatasetDict]:
-    """Return the task of masked language modelling on a data set: one column of texts, no labels."""
-    column = find_text_column(data["train"].features)
-    eval_split = next((split for split in ("validation", "test") if split in data), None)
-    return Task([column], label_column="", label_names=[], eval_split=eval_split, glue=None), data
-
-
-def choose(data: DatasetDict, task: Task, job: Job) -> DatasetDict:
-    """Return the rows to train and to evaluate on; without an evaluation split, both are training rows."""
-    uses = {"train": ("train", job.max_rows), "evaluation": (task.eval_split or "train", job.max_eval_rows)}
-    return DatasetDict(
-        {
-            use: data[split] if len(data[split]) <= limit else data[split].shuffle(seed=job.seed).take(limit)
-            for use, (split, limit) in uses.items()
-        }
     )

@@ -112,19 +112,10 @@ def describe(result: Comparison) -> str:
 
 def to_json(job: Job, results: list[tuple[Stage, Comparison]]) -> dict[str, Any]:
     """Return the table and its header for programs; a difference that cannot be measured is null."""
-    rows = [
-        {
-            "stage": stage.name,
-            "compared": stage.what,
-            "values": result.values,
-            "equal": result.equal,
-            "max_abs": result.max_abs if math.isfinite(result.max_abs) else None,
-            "max_rel": result.max_rel if math.isfinite(result.max_rel) else None,
-            "first": result.first,
-            "tolerance": stage.tolerance,
-            "ok": is_within(stage, result),
-        }
-        for stage, result in results
-    ]
+    rows = []
+    for stage, result in results:
+        found = {name: None if value == math.inf else value for name, value in dataclasses.asdict(result).items()}
+        rows.append({"stage": stage.name, "compared": stage.what, **found})
+        rows[-1] |= {"tolerance": stage.tolerance, "ok": is_within(stage, result)}
     header = {"versions": versions(), **dataclasses.asdict(job)}
     return {"header": header, "stages": rows, "ok": all(row["ok"] for row in rows)}

@@ -9,6 +9,7 @@ from minift.batches.collate import DataCollatorWithPadding
 from minift.batches.mask import DataCollatorForLanguageModeling
 from minift.data.load import load_dataset
 from minift.demo.corpus import train_vocabulary, write_corpus, write_model
+from minift.tensors import import_tensorflow
 from minift.tokenizer.tokenizer import AutoTokenizer
 from minift.train.arguments import TrainingArguments
 
@@ -36,6 +37,8 @@ def demo(
     Returns:
         The accuracy on the validation split, after fine-tuning from random and from pre-trained weights.
     """
+    if framework == "tf":
+        import_tensorflow()  # or an error that says how to install it
     run = import_module("minift.demo.in_keras" if framework == "tf" else "minift.demo.in_torch")
     folder = Path(output_dir)
     start, adapted = folder / "start", folder / "pretrained"

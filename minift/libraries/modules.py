@@ -16,6 +16,7 @@ OTHERS = [
     "Tokenizer",
     "chunk_dataset",
     "freeze_masks",
+    "use_fast_path",
 ]
 TRANSFORMERS = [name for names in PUBLIC.values() for name in names if name not in OTHERS]
 COLLATORS = [name for name in TRANSFORMERS if "ollator" in name]

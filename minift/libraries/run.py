@@ -11,8 +11,8 @@ from minift.libraries.stand_ins import stand_ins
 def run(script: str, argv: Sequence[str] = ()) -> int:
     """Run the file `script` as ``python SCRIPT ARGS`` would, with minift in place of the libraries.
 
-    `sys.argv`, `__main__`, `sys.path[0]` and the working directory are those that Python would set. An exception
-    that the script does not catch is printed with the script's own frames only.
+    `sys.argv`, `__main__`, `sys.path[0]` and the working directory are those that Python would set. The traceback of
+    an exception that the script does not catch begins in the script.
 
     Returns:
         The exit code: 0, or 1 after an exception. `SystemExit` passes through.
