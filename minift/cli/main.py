@@ -39,8 +39,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return module_of(options.command).run(options) or 0
     except (ValueError, KeyError, TypeError, ImportError, OSError) as error:
-        if "WORLD_SIZE" in os.environ and not report_for_all(error):
-            return 2
+        if "WORLD_SIZE" in os.environ:  # one of several processes: the others must end, too
+            from minift.distributed.exchange import report_failure
+
+            if not report_failure(error):
+                return 2
         message = error.args[0] if isinstance(error, KeyError) else error
         print(f"minift {options.command}: {message}", file=sys.stderr)
         return 2
@@ -49,10 +52,3 @@ def main(argv: Sequence[str] | None = None) -> int:
 def module_of(command: str) -> ModuleType:
     """Import the file of a command."""
     return import_module(f"minift.cli.{command.replace('-', '_')}")
-
-
-def report_for_all(error: Exception) -> bool:
-    """Tell the other processes of the run; return whether this one prints the error."""
-    from minift.distributed.exchange import report_failure
-
-    return report_failure(error)

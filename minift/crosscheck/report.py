@@ -16,7 +16,6 @@ from minift.crosscheck.compare import Comparison, compare
 from minift.crosscheck.job import BATCH_SIZE, LEARNING_RATE, MAX_GRAD_NORM, WEIGHT_DECAY, Job, Stage, stages
 from minift.crosscheck.on_minift import run_minift
 from minift.files import write_json
-from minift.tasks.task import Task
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +43,12 @@ def crosscheck(job: Job, json_file: str | Path | None = None) -> bool:
     threads = torch.get_num_threads()
     torch.set_num_threads(job.threads)
     try:
-        task, ours, theirs = run_both(job)
+        with tempfile.TemporaryDirectory(prefix="minift-crosscheck-") as folder:
+            logger.info("minift")
+            task, ours = run_minift(job, f"{folder}/minift")
+            logger.info("the libraries")
+            # imported here: minift itself never needs them
+            theirs = import_module("minift.crosscheck.on_libraries").run_libraries(job, task, f"{folder}/libraries")
     finally:
         torch.set_num_threads(threads)
     results = [(stage, compare(ours[stage.name], theirs[stage.name], stage.axes)) for stage in stages(job.task, task)]
@@ -53,17 +57,6 @@ def crosscheck(job: Job, json_file: str | Path | None = None) -> bool:
     if json_file is not None:
         write_json(json_file, to_json(job, results))
     return all(is_within(stage, result) for stage, result in results)
-
-
-def run_both(job: Job) -> tuple[Task, dict[str, Any], dict[str, Any]]:
-    """Return the task in the data, and what minift and the libraries have for each stage."""
-    with tempfile.TemporaryDirectory(prefix="minift-crosscheck-") as folder:
-        logger.info("minift")
-        task, ours = run_minift(job, f"{folder}/minift")
-        logger.info("the libraries")
-        # imported here: minift itself never needs them
-        theirs = import_module("minift.crosscheck.on_libraries").run_libraries(job, task, f"{folder}/libraries")
-    return task, ours, theirs
 
 
 def is_within(stage: Stage, result: Comparison) -> bool:

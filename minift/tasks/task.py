@@ -1,7 +1,7 @@
 """What a data set asks of a classifier: which texts, which labels, which metrics."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow.compute as pc
 
@@ -10,9 +10,6 @@ from minift.data.dataset_dict import DatasetDict
 from minift.data.features import ClassLabel, Feature, Features
 from minift.metrics.glue import GLUE
 from minift.metrics.metric import load
-
-if TYPE_CHECKING:
-    from minift.train.evaluate import EvalPrediction
 
 
 @dataclass
@@ -106,7 +103,7 @@ def metrics_of(task: Task) -> Any:
     else:
         metrics = [(load("mse"), {}), (load("pearsonr"), {})]
 
-    def compute(prediction: "EvalPrediction", compute_result: bool) -> dict[str, float]:
+    def compute(prediction: tuple[Any, Any], compute_result: bool) -> dict[str, float]:
         logits, labels = prediction
         guesses = logits.argmax(-1) if task.label_names else logits[:, 0]
         for metric, _ in metrics:
