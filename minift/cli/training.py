@@ -7,6 +7,7 @@ from typing import Any
 
 from minift.cli.flags import add_flags, read_flags
 from minift.data.shared_files import is_main_process
+from minift.tensors import import_tensorflow
 from minift.train.report import log_metrics
 
 
@@ -20,7 +21,10 @@ def train(options: argparse.Namespace, load: Callable, task: str) -> None:
     """Call the function `task` ("file.function") of `minift.tasks` or `minift.tf`, and print its summary."""
     given = read_flags(load, options)
     module, _, function = task.partition(".")
-    room = "tf" if options.framework == "tf" else "tasks"
+    room = "tasks"
+    if options.framework == "tf":
+        import_tensorflow()  # or an error that says how to install it
+        room = "tf"
     _, summary = getattr(import_module(f"minift.{room}.{module}"), function)(**given)
     if is_main_process():
         is_keras = isinstance(summary, dict)
