@@ -7,7 +7,7 @@ imports neither torch nor tensorflow: the TensorFlow path shares everything befo
 from importlib import import_module
 
 # module -> the public names it defines, in the order in which a batch meets them
-_PUBLIC = {
+PUBLIC = {
     "data.features": ["ClassLabel", "Features", "List", "Sequence", "Value"],
     "data.dataset": ["Dataset", "concatenate_datasets"],
     "data.dataset_dict": ["DatasetDict"],
@@ -54,8 +54,8 @@ _PUBLIC = {
     "accelerator.accelerator": ["Accelerator", "DataLoaderConfiguration"],
     "distributed.launch": ["notebook_launcher"],
     "train.evaluate": ["EvalPrediction", "PredictionOutput"],
-    "metrics.metrics": ["load_metric"],
-    "pipelines.pipelines": ["pipeline"],
+    "metrics.metric": ["load_metric"],
+    "pipelines.pipeline": ["pipeline"],
     "tf.pretrained": ["TFPreTrainedModel"],
     "tf.bert": ["TFBertModel"],
     "tf.distilbert": ["TFDistilBertModel"],
@@ -65,7 +65,7 @@ _PUBLIC = {
     "tf.optim": ["PolynomialDecay", "WarmUp", "create_optimizer"],
     "tf.callbacks": ["PushToHubCallback"],
 }
-_MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names}
+_MODULE_OF = {name: module for module, names in PUBLIC.items() for name in names}
 
 __version__ = "0.1.0"
 __all__ = sorted(_MODULE_OF)

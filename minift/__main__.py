@@ -2,7 +2,7 @@
 
 import sys
 
-from minift.cli.cli import main
+from minift.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""Small files, safely: JSON read with errors that name the file, and writes that happen whole or not at all."""
+"""Write files whole or not at all, and read JSON with errors that name the file."""
 
 import json
 import os
@@ -12,13 +12,13 @@ from typing import Any
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """A temporary sibling of `path`, to be filled as a file or a folder; it takes `path`'s place when the block ends.
+    """Give a temporary path beside `path` for a new file or folder, which replaces `path` when the block ends.
 
-    A crash, a full disk or an exception leaves what was at `path` before as it was. Files are flushed to the disk
-    before they are renamed, so that the new name never shows an empty file after a power cut.
+    A crash, a full disk or an exception leaves `path` as it was before. Files are flushed to the disk before they are
+    renamed, so that the new name never shows an empty file after a power cut.
 
     Raises:
-        IsADirectoryError: a file was made, and at `path` is a folder, which would be lost.
+        IsADirectoryError: the block made a file, and `path` is a folder, which would be lost.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -30,7 +30,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             if file.is_file():
                 _flush(file)
         if path.is_dir() and not fresh.is_dir():
-            raise IsADirectoryError(f"{path} is a folder: no file is put in its place")
+            raise IsADirectoryError(f"{path} is a folder: it is not replaced by a file")
         if path.is_dir():  # os.replace cannot take the place of a folder that is not empty
             path.rename(workplace / "replaced")
         os.replace(fresh, path)
@@ -42,8 +42,8 @@ def read_json(path: str | Path) -> Any:
     """Parse a JSON file.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is not JSON (truncated, binary, …); the message names the file and the place.
+        FileNotFoundError: no such file.
+        ValueError: not JSON (truncated, binary, …); the message names the file and the place.
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
@@ -52,13 +52,13 @@ def read_json(path: str | Path) -> Any:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write `value` as indented, sorted JSON in one step, as transformers writes its configuration files."""
+    """Write `value` as indented, sorted JSON, as transformers writes its configuration files; see `atomic_path`."""
     with atomic_path(path) as fresh:
         fresh.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def check_writable(folder: str | Path) -> None:
-    """Make the folder where there is none, and raise an OSError if no file can be written to it."""
+    """Make the folder if it does not exist, and raise an OSError if no file can be written to it."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     tempfile.TemporaryFile(dir=folder).close()
 

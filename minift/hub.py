@@ -1,15 +1,15 @@
-"""A Hub name or a folder -> a local folder; and a folder -> the Hub."""
+"""From a Hub name or a folder to local files, and from a folder to the Hub."""
 
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import huggingface_hub
 from huggingface_hub.errors import (
     EntryNotFoundError,
     HfHubHTTPError,
     HFValidationError,
-    HTTPError,  # of the client's HTTP library, the base of the Hub's own: no answer came
+    HTTPError,  # of the client's HTTP library, the base of the Hub's own: there was no answer
     LocalTokenNotFoundError,
     OfflineModeIsEnabled,
 )
@@ -24,23 +24,23 @@ def snapshot(
     cache_dir: str | Path | None = None,
     local_files_only: bool = False,
 ) -> Path:
-    """The folder that holds a repository's files.
+    """Return a folder that holds a repository's files.
 
-    An existing folder is returned as it is. Anything else is a name on the Hub, whose files are downloaded to the
-    cache that all of Hugging Face's libraries share, or found there when there is no network. Names without an
-    organisation (``bert-base-uncased``) work through the Hub's redirects.
+    An existing folder is returned as it is. Anything else is a name on the Hub: its files are downloaded to the cache
+    that all of Hugging Face's libraries share, or found there when there is no network. Names without an organisation
+    (``bert-base-uncased``) work through the Hub's redirects.
 
     Args:
         name_or_path: a folder, or a name such as ``google-bert/bert-base-uncased``.
         repo_type: ``model`` or ``dataset``.
         revision: branch, tag or commit.
-        allow_patterns: the files to download, as patterns; all by default.
-        token: for private repositories; by default the one that `huggingface_hub` has stored.
+        allow_patterns: patterns of the files to download; None downloads all.
+        token: for private repositories; None takes the one that `huggingface_hub` has stored.
         cache_dir: another cache folder.
         local_files_only: use the cache and no network.
 
     Raises:
-        FileNotFoundError: it is neither a folder nor a repository that can be reached or is in the cache.
+        FileNotFoundError: neither a folder, nor a repository that can be reached or is in the cache.
     """
     if not name_or_path:
         raise ValueError(f"expected a folder or a name on the Hub, not {name_or_path!r}")
@@ -71,6 +71,24 @@ def snapshot(
         ) from error
 
 
+class Savable(Protocol):
+    """A model or a tokenizer: it can write its files to a folder."""
+
+    def save_pretrained(self, folder: str) -> Any: ...
+
+
+def push_to_hub(savable: Savable, repo_id: str, **options: Any) -> str:
+    """Save a model or a tokenizer to a temporary folder and upload that; return the address of the commit.
+
+    Args:
+        repo_id: the repository, see `upload_folder`.
+        options: ``commit_message``, ``private``, ``token``, see `upload_folder`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        savable.save_pretrained(folder)
+        return upload_folder(folder, repo_id, **options)
+
+
 def upload_folder(
     folder: str | Path,
     repo_id: str,
@@ -81,21 +99,18 @@ def upload_folder(
     token: str | bool | None = None,
     ignore_patterns: str | list[str] | None = None,
 ) -> str:
-    """Create the repository where there is none, and upload a folder's files to it.
+    """Upload a folder's files to a repository, which is created if it does not exist; return the commit's address.
 
     Args:
         folder: its files are added to the repository, or replace those of the same name.
         repo_id: ``organisation/name``, or ``name`` for a repository of the token's owner.
         repo_type: ``model`` or ``dataset``.
         private: whether a new repository is private.
-        token: by default the one that `huggingface_hub` has stored.
+        token: None takes the one that `huggingface_hub` has stored.
         ignore_patterns: the files to leave out, such as ``checkpoint-*``; ``*`` also matches ``/``.
 
-    Returns:
-        the address of the commit.
-
     Raises:
-        FileNotFoundError: there is no such folder.
+        FileNotFoundError: no such folder.
         PermissionError: no token, one that the Hub does not know, or one that may not write to the repository.
         ConnectionError: the Hub cannot be reached.
         OSError: the Hub refuses for another reason, which the message gives.
@@ -107,7 +122,7 @@ def upload_folder(
         url = huggingface_hub.create_repo(repo_id, repo_type=repo_type, private=private, token=token, exist_ok=True)
         commit = huggingface_hub.upload_folder(
             folder_path=folder,
-            repo_id=url.repo_id,  # a mere name has got its owner's in front
+            repo_id=url.repo_id,  # with the owner in front, also where repo_id has none
             repo_type=repo_type,
             commit_message=commit_message,
             token=token,
@@ -119,7 +134,7 @@ def upload_folder(
 
 
 def _upload_error(error: Exception, what: str) -> OSError:
-    """The built-in exception that fits what went wrong, saying what to do about it."""
+    """Return the built-in exception that fits the error, with a message that says what to do."""
     reason = getattr(error, "server_message", None) or (str(error).strip() or repr(error)).splitlines()[-1]
     status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
     if status == 401 or isinstance(error, LocalTokenNotFoundError):
@@ -131,18 +146,3 @@ def _upload_error(error: Exception, what: str) -> OSError:
     if status is None:
         return ConnectionError(f"{what}: the Hub cannot be reached; upload again when it can ({reason})")
     return OSError(f"{what}: the Hub answered {status} ({reason})")
-
-
-class PushToHubMixin:
-    """Gives what has `save_pretrained` (models, tokenizers) the method that uploads what it writes."""
-
-    def push_to_hub(self, repo_id: str, **options: Any) -> str:
-        """Save to a temporary folder and upload that; returns the commit's address.
-
-        Args:
-            repo_id: the repository, see `upload_folder`.
-            **options: ``commit_message``, ``private``, ``token``: see `upload_folder`.
-        """
-        with tempfile.TemporaryDirectory() as folder:
-            self.save_pretrained(folder)
-            return upload_folder(folder, repo_id, **options)

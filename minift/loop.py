@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from minift.batches.collate import DataCollatorWithPadding
 from minift.data.load import load_dataset
-from minift.metrics.metrics import load_metric
+from minift.metrics.metric import load_metric
 from minift.model.auto import AutoModelForSequenceClassification
 from minift.optim.adamw import AdamW, parameter_groups
 from minift.optim.schedule import get_linear_schedule_with_warmup

@@ -7,7 +7,8 @@ import numpy as np
 from benchmarks.checks import close
 from benchmarks.harness import Case, Side
 from benchmarks.settings import Settings
-from minift.metrics import metrics
+from minift.metrics.classes import Confusion
+from minift.metrics.numbers import Moments, Values
 
 BATCH = 64
 
@@ -25,7 +26,7 @@ def cases(settings: Settings) -> Iterator[Case]:
             return {"accuracy": accuracy_score(r, p), "f1": f1_score(r, p), "matthews": matthews_corrcoef(r, p)}
 
         def ours(p=predictions, r=references) -> dict:
-            counts = metrics.Confusion(2).update(p, r)
+            counts = Confusion(2).update(p, r)
             return {"accuracy": counts.accuracy(), "f1": counts.f1(), "matthews": counts.matthews()}
 
         yield Case(
@@ -40,7 +41,7 @@ def cases(settings: Settings) -> Iterator[Case]:
             return {"pearson": pearsonr(p, r).statistic, "spearman": spearmanr(p, r).statistic}
 
         def ours(p=values, r=scores) -> dict:
-            return {"pearson": metrics.pearson(p, r), "spearman": metrics.spearman(p, r)}
+            return {"pearson": Moments().update(p, r).pearson(), "spearman": Values().update(p, r).spearman()}
 
         yield Case(
             f"Pearson and Spearman of {rows:,} rows",

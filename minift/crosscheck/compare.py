@@ -1,4 +1,4 @@
-"""Compare two nests of values: equal to the bit, or how far apart, and where they first part.
+"""Compare two nests of values: equal to the bit, or how far apart, and where they first differ.
 
 Nothing here knows of models or data sets: dicts, lists, arrays, numbers and texts go in, a `Comparison` comes out.
 """
@@ -15,7 +15,7 @@ SHOWN = 24  # characters of a text that a message shows
 
 @dataclass
 class Comparison:
-    """What two nests have in common.
+    """How two nests compare.
 
     A difference that cannot be measured is infinite: another number of values, another shape, a key that one side
     lacks, another text, NaN or infinity against a number.
@@ -30,9 +30,9 @@ class Comparison:
     max_rel: float = 0.0
     """The largest |ours - theirs| / max(|ours|, |theirs|), at most 2 for finite numbers."""
     first: str | None = None
-    """The first place where they part, and what is there on both sides."""
+    """The first place where they differ, and what is there on both sides."""
 
-    def part(self, place: str, what: str, absolute: float = math.inf, relative: float = math.inf) -> None:
+    def differ(self, place: str, what: str, absolute: float = math.inf, relative: float = math.inf) -> None:
         """Note a difference."""
         self.equal = False
         self.max_abs, self.max_rel = max(self.max_abs, absolute), max(self.max_rel, relative)
@@ -43,10 +43,10 @@ def compare(ours: Any, theirs: Any, axes: Sequence[str] = ()) -> Comparison:
     """Walk through both nests at once, in the order of `ours`.
 
     Args:
-        ours, theirs: mappings, lists, tuples, numpy arrays, numbers, texts or None, nested as they like. A list of
-            numbers counts as an array: int64, float64 or bool.
-        axes: what to call the places of lists and arrays, outermost first: with ("row", "token") the message reads
-            "train, input_ids, row 17, token 3"; axes without a name are numbered in brackets, "weight[3, 5]".
+        ours, theirs: nests of mappings, lists, tuples, numpy arrays, numbers, texts and None. A list of numbers counts
+            as an array: int64, float64 or bool.
+        axes: names for the axes of lists and arrays, outermost first: with ("row", "token") the message reads "train,
+            input_ids, row 17, token 3"; axes without a name are numbered in brackets, "weight[3, 5]".
     """
     result = Comparison()
     _walk(ours, theirs, "", tuple(axes), result)
@@ -57,7 +57,7 @@ def _walk(ours: Any, theirs: Any, place: str, axes: tuple[str, ...], result: Com
     ours, theirs = _as_array(ours), _as_array(theirs)
     if isinstance(ours, np.ndarray) and isinstance(theirs, np.ndarray):
         return _compare_arrays(ours, theirs, place, axes, result)
-    # a list that is no array, such as [1, None], against one that is
+    # a list that is not an array, such as [1, None], may stand against one that is
     ours, theirs = (side.tolist() if isinstance(side, np.ndarray) else side for side in (ours, theirs))
     if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
         for key in dict.fromkeys([*ours, *theirs]):
@@ -65,16 +65,16 @@ def _walk(ours: Any, theirs: Any, place: str, axes: tuple[str, ...], result: Com
             if key in ours and key in theirs:
                 _walk(ours[key], theirs[key], inner, axes, result)
             else:
-                result.part(inner, "only minift has it" if key in ours else "only the libraries have it")
+                result.differ(inner, "only minift has it" if key in ours else "only the libraries have it")
     elif isinstance(ours, list | tuple) and isinstance(theirs, list | tuple):
         for index, (one, other) in enumerate(zip(ours, theirs, strict=False)):
             _walk(one, other, _at(place, axes, (index,)), axes[1:], result)
         if len(ours) != len(theirs):
-            result.part(place, f"{len(ours)} values against {len(theirs)}")
+            result.differ(place, f"{len(ours)} values against {len(theirs)}")
     else:
         result.values += 1
         if type(ours) is not type(theirs) or ours != theirs:
-            result.part(place, _unlike(ours, theirs))
+            result.differ(place, _unlike(ours, theirs))
 
 
 def _compare_arrays(
@@ -84,7 +84,7 @@ def _compare_arrays(
     same_shape, same_type = ours.shape == theirs.shape, ours.dtype == theirs.dtype
     if same_shape and same_type and ours.tobytes() == theirs.tobytes():
         return
-    if ours.ndim == theirs.ndim:  # where the shapes differ, look at the part that both have
+    if ours.ndim == theirs.ndim:  # where the shapes differ, compare the part that both have
         shape = tuple(map(min, ours.shape, theirs.shape))
         box = tuple(map(slice, shape))
         x, y = ours[box].reshape(-1), theirs[box].reshape(-1)
@@ -96,11 +96,11 @@ def _compare_arrays(
             largest = np.maximum(np.abs(x.astype(np.float64)), np.abs(y.astype(np.float64)))
             relative = np.divide(gaps, largest, out=np.zeros_like(gaps), where=np.isfinite(gaps) & (largest > 0))
             relative[np.isinf(gaps)] = math.inf
-            result.part(where, f"{x[index]} against {y[index]}", float(gaps.max()), float(relative.max()))
+            result.differ(where, f"{x[index]} against {y[index]}", float(gaps.max()), float(relative.max()))
     if not same_shape:
-        result.part(place, f"shape {ours.shape} against {theirs.shape}")
+        result.differ(place, f"shape {ours.shape} against {theirs.shape}")
     elif not same_type and ours.size:
-        result.part(place, f"{ours.dtype} against {theirs.dtype}", 0.0, 0.0)
+        result.differ(place, f"{ours.dtype} against {theirs.dtype}", 0.0, 0.0)
 
 
 def _gaps(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -133,7 +133,7 @@ def _join(place: str, part: str) -> str:
 
 
 def _at(place: str, axes: tuple[str, ...], index: tuple[int, ...]) -> str:
-    """A place inside of `place`: the first numbers of `index` with the names of `axes`, the others in brackets."""
+    """A place inside `place`: the first numbers of `index` with the names of `axes`, the others in brackets."""
     for axis, number in zip(axes, index, strict=False):
         place = _join(place, f"{axis} {number}")
     rest = index[len(axes) :]
@@ -141,7 +141,7 @@ def _at(place: str, axes: tuple[str, ...], index: tuple[int, ...]) -> str:
 
 
 def _unlike(ours: Any, theirs: Any) -> str:
-    """Two texts from the character where they part; other values as Python writes them."""
+    """Two texts from the character where they differ; other values as Python writes them."""
     if isinstance(ours, str) and isinstance(theirs, str):
         pairs = zip(ours, theirs, strict=False)
         same = next((i for i, (one, other) in enumerate(pairs) if one != other), min(len(ours), len(theirs)))

@@ -1,7 +1,7 @@
 """What both sides are told to do, and the stages that are compared afterwards."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from minift.tasks.task import Task
 
@@ -11,32 +11,39 @@ WEIGHT_DECAY = 0.01
 MAX_GRAD_NORM = 1.0
 BLOCK_SIZE = 128  # tokens in a block, for masked language modelling
 MLM_PROBABILITY = 0.15
-TASKS = ("classification", "mlm")
+Kind = Literal["classification", "mlm"]
 
 
 @dataclass(frozen=True)
 class Job:
-    """A short training run, small enough to compare every number of it.
+    """A short training run, small enough to compare every number of it. Its fields are the flags of the command.
 
     Raises:
         ValueError: an unknown task, or a count below 1; the message names it.
     """
 
     model: str
+    """folder or Hub name of the checkpoint to start from"""
     dataset: str
+    """folder or Hub name of the data set"""
     config: str | None = None
-    task: str = "classification"
+    """configuration of the data set, such as mrpc"""
+    task: Kind = "classification"
+    """what to train"""
     steps: int = 10
+    """training steps, of 8 rows each"""
     threads: int = 1
+    """threads of torch; equality to the bit is promised for 1"""
     seed: int = 42
+    """seed of the new head, the order, the masks, the dropout"""
     max_rows: int = 4000
-    """Rows of the training split that are used, drawn with `seed` from a longer one; for mlm these are texts."""
+    """rows of the training split to use (for mlm, texts), drawn at random from a longer one"""
     max_eval_rows: int = 512
-    """Rows, or blocks, that are evaluated."""
+    """rows, or blocks of 128 tokens, to evaluate on after training"""
 
     def __post_init__(self) -> None:
-        if self.task not in TASKS:
-            raise ValueError(f"task must be one of {', '.join(TASKS)}, not {self.task!r}")
+        if self.task not in get_args(Kind):
+            raise ValueError(f"task must be one of {', '.join(get_args(Kind))}, not {self.task!r}")
         for name in ("steps", "threads", "max_rows", "max_eval_rows"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
@@ -61,15 +68,8 @@ class Job:
             save_strategy="no",
             report_to="none",
             disable_tqdm=True,
-            use_cpu=True,  # parity to the bit is a promise about the CPU
+            use_cpu=True,  # equality to the bit is a promise about the CPU
         )
-
-
-def metric_names(kind: str, task: Task) -> list[str]:
-    """What is evaluated besides the loss: the same for every data set, so that a plain formula can check it."""
-    if kind == "mlm":
-        return ["perplexity"]
-    return ["accuracy", "f1"] if task.label_names else ["mse", "pearsonr"]
 
 
 @dataclass(frozen=True)
@@ -79,38 +79,49 @@ class Stage:
     name: str
     what: str
     axes: tuple[str, ...] = ()
-    """What the places of its lists and arrays are called, as `compare` takes them."""
+    """Names of the axes of its lists and arrays, for `compare`."""
     tolerance: float = 0.0
-    """The largest absolute difference that is allowed; 0: every bit has to be the same."""
+    """The largest absolute difference that is allowed; 0: every bit must be the same."""
 
 
-def stages(kind: str, task: Task) -> list[Stage]:
-    """The stages of a job, in the order in which a text meets them; nothing is given a tolerance without a reason."""
-    batch = ("row", "token")
+def metric_names(kind: Kind, task: Task) -> list[str]:
+    """Return what is evaluated besides the loss: the same for every data set, so that a plain formula can check it."""
+    if kind == "mlm":
+        return ["perplexity"]
+    return ["accuracy", "f1"] if task.label_names else ["mse", "pearsonr"]
+
+
+def stages(kind: Kind, task: Task) -> list[Stage]:
+    """Return the stages of a job, in the order in which a text meets them; no tolerance without a reason."""
     is_mlm = kind == "mlm"
-    blocks = Stage("blocks", "the tokens of the texts, joined and cut into blocks", ("block", "token"))
-    padding = Stage("padding", "the tensors of every batch of the first epoch", batch)
-    masks = Stage("masks", "the tensors of every batch of the first epoch: tokens hidden, labels", batch)
+    tokens = ("row", "token")
+    if is_mlm:
+        blocks = [Stage("blocks", "the tokens of the texts, joined and cut into blocks", ("block", "token"))]
+        batches = Stage("masks", "the tensors of every batch of the first epoch: tokens hidden, labels", tokens)
+    else:
+        blocks = []
+        batches = Stage("padding", "the tensors of every batch of the first epoch", tokens)
+    metrics = Stage(
+        "metrics",
+        "accuracy and F1, squared error and correlation, or perplexity",
+        # minift sums the squared error and the correlation of a regression batch by batch, the other side all at once:
+        # float64 sums in another order, which may differ in their last bits. Counts of classes are exact.
+        tolerance=0 if is_mlm or task.label_names else 1e-12,
+    )
     return [
         Stage("rows and features", "the type of every column, and every row that is used", ("row",)),
-        Stage("token ids", "token ids, masks and token types of every row", ("row", "token")),
-        *([blocks] if is_mlm else []),
+        Stage("token ids", "token ids, masks and token types of every row", tokens),
+        *blocks,
         Stage("batch composition", "which rows are in which batch of the first epoch", ("position",)),
-        masks if is_mlm else padding,
+        batches,
         Stage("loaded weights", "every tensor that comes from the checkpoint"),
         Stage("weights of the new head", "every tensor that the checkpoint lacks and the seed draws"),
-        Stage("logits", "the first batch, before training, no dropout", ("row", "token") if is_mlm else ("row",)),
-        Stage("inputs by step", "the tensors that each step was given; masks are drawn between dropouts", batch),
+        Stage("logits", "the first batch, before training, no dropout", tokens if is_mlm else ("row",)),
+        Stage("inputs by step", "the tensors that each step was given; masks are drawn between dropouts", tokens),
         Stage("learning rate by step", "warm-up, then linear decay"),
         Stage("loss by step", "the training loss, dropout on"),
         Stage("gradient norm by step", "of all gradients, before clipping"),
         Stage("weights after training", "every tensor"),
         Stage("evaluation loss", "after training, no dropout"),
-        # A regression's mean square and correlation are summed batch by batch here and all at once there: float64
-        # sums in another order, which may differ in their last bits. Counts of classes are exact.
-        Stage(
-            "metrics",
-            "accuracy and F1, squared error and correlation, or perplexity",
-            tolerance=1e-12 if not (is_mlm or task.label_names) else 0,
-        ),
+        metrics,
     ]

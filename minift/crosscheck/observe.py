@@ -1,6 +1,6 @@
-"""What a Trainer shows of itself: its batches, logits, losses and weights, as numpy arrays.
+"""Train and evaluate, and keep what a Trainer shows: its batches, logits, losses and weights, as numpy arrays.
 
-minift's Trainer and transformers' have the same methods, so both are watched by the same code.
+minift's Trainer and transformers' have the same methods, so the same code observes both.
 """
 
 import json
@@ -10,31 +10,21 @@ from typing import Any
 import numpy as np
 import torch
 
+from minift.crosscheck.job import Job
+from minift.tasks.task import Task
 from minift.train.seed import rng_state, set_rng_state
-
-
-class Recording:
-    """Mixed into a Trainer: keeps what each training step is given in `inputs`."""
-
-    def __init__(self, *args: Any, **options: Any):
-        self.inputs: list[dict[str, np.ndarray]] = []
-        super().__init__(*args, **options)
-
-    def training_step(self, model: torch.nn.Module, inputs: Mapping[str, torch.Tensor], *rest: Any) -> torch.Tensor:
-        self.inputs.append(arrays(inputs))
-        return super().training_step(model, inputs, *rest)
 
 
 def observe(
     trainer: Any, new: Iterable[str], row_numbers: Callable[[Any], Iterable[list[int]]], metrics: Iterable[str]
 ) -> dict[str, Any]:
-    """Train and evaluate, and note what the stages from "batch composition" on compare.
+    """Train and evaluate, and return what the stages from "batch composition" on compare.
 
     Args:
-        trainer: a `Recording` Trainer of either library, ready to train.
+        trainer: a Trainer of either library, ready to train.
         new: names of the tensors that the checkpoint lacked.
         row_numbers: a training loader -> the row numbers of each batch.
-        metrics: what of `evaluate()` to keep, without the prefix "eval_".
+        metrics: what to keep of `evaluate()`, without the prefix "eval_".
 
     Returns:
         For each stage a nest of arrays, as `compare` takes it.
@@ -46,15 +36,16 @@ def observe(
     seen["loaded weights"] = arrays({name: weight for name, weight in weights.items() if not is_new[name]})
     seen["weights of the new head"] = arrays({name: weight for name, weight in weights.items() if is_new[name]})
 
-    state = rng_state()  # looking at the batches draws numbers, as the training will: these are put back
+    state = rng_state()  # reading the batches draws numbers that the training needs: they are put back
     seen["batch composition"] = numbered("batch", row_numbers(trainer.get_train_dataloader()))
     batches = [arrays(batch) for batch in trainer.get_train_dataloader()]
     set_rng_state(state)
     seen["padding"] = seen["masks"] = numbered("batch", batches)
     seen["logits"] = logits_of(trainer.model, batches[0])
 
+    inputs = record_inputs(trainer)
     trainer.train()
-    seen["inputs by step"] = numbered("step", trainer.inputs, start=1)
+    seen["inputs by step"] = numbered("step", inputs, start=1)
     log = [entry for entry in trainer.state.log_history if "loss" in entry]
     for name, key in (("learning rate", "learning_rate"), ("loss", "loss"), ("gradient norm", "grad_norm")):
         seen[f"{name} by step"] = {f"step {entry['step']}": entry[key] for entry in log}
@@ -65,24 +56,48 @@ def observe(
     return seen
 
 
+def record_inputs(trainer: Any) -> list[dict[str, np.ndarray]]:
+    """Put a function in the place of the trainer's `training_step` that also keeps the batches; return their list."""
+    inputs, step = [], trainer.training_step
+
+    def training_step(model: torch.nn.Module, batch: Mapping[str, torch.Tensor], *rest: Any) -> torch.Tensor:
+        inputs.append(arrays(batch))
+        return step(model, batch, *rest)
+
+    trainer.training_step = training_step
+    return inputs
+
+
 @torch.no_grad()
 def logits_of(model: torch.nn.Module, batch: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The logits (B, C) or (B, T, V) of a batch, without dropout."""
+    """Return the logits (B, C) or (B, T, V) of a batch, without dropout."""
     model.eval()
     return model(**{name: torch.from_numpy(array) for name, array in batch.items()}).logits.numpy()
 
 
 def arrays(tensors: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
-    """Copies of tensors: what is trained on goes on changing its weights in place."""
+    """Return copies of tensors: training changes weights in place."""
     return {name: tensor.detach().cpu().numpy().copy() for name, tensor in tensors.items()}
 
 
+def choose(data: Any, task: Task, job: Job) -> dict[str, Any]:
+    """Return the rows to train and to evaluate on, of a data set of either library.
+
+    Without an evaluation split, both are training rows.
+    """
+    train, evaluation = data["train"], data[task.eval_split or "train"]
+    return {
+        use: rows if len(rows) <= limit else rows.shuffle(seed=job.seed).select(range(limit))
+        for use, rows, limit in (("train", train, job.max_rows), ("evaluation", evaluation, job.max_eval_rows))
+    }
+
+
 def table(rows: Any) -> dict[str, Any]:
-    """The columns of a data set of either library, and their types as both write them to dataset_info.json."""
+    """Return the columns of a data set of either library, and their types as both write them to dataset_info.json."""
     types = {name: json.dumps(feature, sort_keys=True) for name, feature in rows.features.to_dict().items()}
     return {"features": types, **rows[:]}
 
 
 def numbered(name: str, items: Iterable[Any], start: int = 0) -> dict[str, Any]:
-    """``{"batch 0": …, "batch 1": …}``."""
+    """Return ``{"batch 0": …, "batch 1": …}``."""
     return {f"{name} {number}": item for number, item in enumerate(items, start)}

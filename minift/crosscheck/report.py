@@ -1,4 +1,4 @@
-"""Run both sides, compare stage by stage, and tell it: a table for the reader, JSON for programs."""
+"""Run both sides, compare stage by stage, and report: a table for the reader, JSON for programs."""
 
 import dataclasses
 import logging
@@ -14,9 +14,8 @@ import torch
 from minift import __version__
 from minift.crosscheck.compare import Comparison, compare
 from minift.crosscheck.job import BATCH_SIZE, LEARNING_RATE, MAX_GRAD_NORM, WEIGHT_DECAY, Job, Stage, stages
-from minift.crosscheck.ours import run_minift
+from minift.crosscheck.on_minift import run_minift
 from minift.files import write_json
-from minift.tasks.task import Task
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +29,7 @@ def crosscheck(job: Job, json_file: str | Path | None = None) -> bool:
         Whether every stage is within its tolerance.
 
     Raises:
-        ImportError: one of the libraries is not installed; the message says how to.
+        ImportError: one of the libraries is not installed; the message says how to install it.
         ValueError, KeyError, OSError: wrong input, as `run_minift` raises it.
     """
     missing = [name for name in LIBRARIES if find_spec(name) is None]
@@ -44,7 +43,12 @@ def crosscheck(job: Job, json_file: str | Path | None = None) -> bool:
     threads = torch.get_num_threads()
     torch.set_num_threads(job.threads)
     try:
-        task, ours, theirs = run_both(job)
+        with tempfile.TemporaryDirectory(prefix="minift-crosscheck-") as folder:
+            logger.info("minift")
+            task, ours = run_minift(job, f"{folder}/minift")
+            logger.info("the libraries")
+            # imported here: minift itself never needs them
+            theirs = import_module("minift.crosscheck.on_libraries").run_libraries(job, task, f"{folder}/libraries")
     finally:
         torch.set_num_threads(threads)
     results = [(stage, compare(ours[stage.name], theirs[stage.name], stage.axes)) for stage in stages(job.task, task)]
@@ -55,57 +59,44 @@ def crosscheck(job: Job, json_file: str | Path | None = None) -> bool:
     return all(is_within(stage, result) for stage, result in results)
 
 
-def run_both(job: Job) -> tuple[Task, dict[str, Any], dict[str, Any]]:
-    """The task in the data, and what minift and the libraries have for each stage, run one after the other."""
-    with tempfile.TemporaryDirectory(prefix="minift-crosscheck-") as folder:
-        logger.info("minift")
-        task, ours = run_minift(job, f"{folder}/minift")
-        logger.info("the libraries")
-        # imported here: minift itself never needs them
-        theirs = import_module("minift.crosscheck.libraries").run_libraries(job, task, f"{folder}/libraries")
-    return task, ours, theirs
-
-
 def is_within(stage: Stage, result: Comparison) -> bool:
-    """Whether a stage is equal to the bit, or within its tolerance if it has one."""
+    """Return whether a stage is equal to the bit, or within its tolerance if it has one."""
     return result.equal or (stage.tolerance > 0 and result.max_abs <= stage.tolerance)
 
 
 def versions() -> dict[str, str]:
-    """What was compared."""
+    """Return the version of everything that was compared or computed with."""
     others = {name: import_module(name).__version__ for name in (*LIBRARIES, "torch", "numpy", "tokenizers")}
     return {"minift": __version__, **others}
 
 
 def format_header(job: Job) -> str:
+    """Return what was run, on which versions."""
     found = versions()
-    left, right = (", ".join(f"{name} {found[name]}" for name in names) for names in (LIBRARIES, list(found)[4:]))
-    data = f"{job.dataset}{f' ({job.config})' if job.config else ''}"
-    return "\n".join(
-        [
-            f"minift {found['minift']} against {left}; both on {right}",
-            f"model {job.model}; data {data}; {job.task}; seed {job.seed}; threads {job.threads}",
-            f"{job.steps} steps of {BATCH_SIZE} rows, AdamW at {LEARNING_RATE}, weight decay {WEIGHT_DECAY}, warm-up "
-            f"{job.warmup_steps} steps, gradients clipped at {MAX_GRAD_NORM}, dropout on",
-            "",
-        ]
-    )
+    theirs, common = (", ".join(f"{name} {found[name]}" for name in names) for names in (LIBRARIES, list(found)[4:]))
+    config = f" ({job.config})" if job.config else ""
+    return f"""\
+minift {found["minift"]} against {theirs}; both on {common}
+model {job.model}; data {job.dataset}{config}; {job.task}; seed {job.seed}; threads {job.threads}
+{job.steps} steps of {BATCH_SIZE} rows, AdamW at {LEARNING_RATE}, weight decay {WEIGHT_DECAY}, \
+warm-up {job.warmup_steps} steps, gradients clipped at {MAX_GRAD_NORM}, dropout on
+"""
 
 
 def format_table(results: list[tuple[Stage, Comparison]]) -> str:
-    """A row a stage, in Markdown."""
+    """Return a Markdown table with a row for each stage."""
     rows = [("stage", "values", "result", "tolerance", "")]
     for stage, result in results:
         verdict = "ok" if is_within(stage, result) else "differs"
         tolerance = f"{stage.tolerance:g}" if stage.tolerance else "none"
         rows.append((stage.name, f"{result.values:,}", describe(result), tolerance, verdict))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     rows.insert(1, tuple("-" * width for width in widths))
     return "\n".join("| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows)
 
 
 def describe(result: Comparison) -> str:
-    """In words: equal, or how far apart and where first."""
+    """Return in words: equal, or how far apart and where first."""
     if result.equal:
         return "equal to the bit"
     size = f"abs {result.max_abs:.2g}, rel {result.max_rel:.2g}; " if math.isfinite(result.max_abs) else ""
@@ -113,22 +104,11 @@ def describe(result: Comparison) -> str:
 
 
 def to_json(job: Job, results: list[tuple[Stage, Comparison]]) -> dict[str, Any]:
-    """The table and its header for programs; a difference that cannot be measured is null."""
-    return {
-        "header": {"versions": versions(), **dataclasses.asdict(job)},
-        "stages": [
-            {
-                "stage": stage.name,
-                "compared": stage.what,
-                "values": result.values,
-                "equal": result.equal,
-                "max_abs": result.max_abs if math.isfinite(result.max_abs) else None,
-                "max_rel": result.max_rel if math.isfinite(result.max_rel) else None,
-                "first": result.first,
-                "tolerance": stage.tolerance,
-                "ok": is_within(stage, result),
-            }
-            for stage, result in results
-        ],
-        "ok": all(is_within(stage, result) for stage, result in results),
-    }
+    """Return the table and its header for programs; a difference that cannot be measured is null."""
+    rows = []
+    for stage, result in results:
+        found = {name: None if value == math.inf else value for name, value in dataclasses.asdict(result).items()}
+        rows.append({"stage": stage.name, "compared": stage.what, **found})
+        rows[-1] |= {"tolerance": stage.tolerance, "ok": is_within(stage, result)}
+    header = {"versions": versions(), **dataclasses.asdict(job)}
+    return {"header": header, "stages": rows, "ok": all(row["ok"] for row in rows)}

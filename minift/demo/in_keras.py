@@ -10,35 +10,32 @@ import tensorflow as tf
 from minift.files import read_json
 from minift.model.config import BertConfig
 from minift.tf.auto import TFAutoModelForMaskedLM, TFAutoModelForSequenceClassification
+from minift.tf.bert import TFBertModel
 from minift.tf.classify import finetune
 from minift.tf.masked_lm import TFBertForMaskedLM
 from minift.tf.mlm import mlm
 from minift.tokenizer.tokenizer import AutoTokenizer
 from minift.train.arguments import TrainingArguments
 
-MODEL, PRETRAINING, TRAINING, ANSWERS = "tf/bert.py", "tf/adapt.py", "tf/finetune.py", "tf/demo.py"
+pretrain = mlm
 
 
 def make_model(folder: Path, seed: int) -> int:
-    """Save a BERT with random weights beside its configuration; returns the number of its parameters."""
+    """Save a BERT with random weights beside its configuration; return the number of its parameters."""
     keras.utils.set_random_seed(seed)
     model = TFBertForMaskedLM(BertConfig.from_pretrained(folder))
     model.save_pretrained(folder)
     return model.count_params()
 
 
-def pretrain(start: Path, corpus: Path, args: TrainingArguments, **options: Any) -> None:
-    mlm(start, corpus, args, **options)
-
-
 def train(checkpoint: Path, corpus: Path, args: TrainingArguments, config: str) -> dict[str, float]:
-    """Fine-tune; returns the metrics of the last evaluation."""
+    """Fine-tune; return the metrics of the last evaluation."""
     finetune(checkpoint, corpus, args, config=config)
     return read_json(Path(args.output_dir, "trainer_state.json"))["log_history"][-1]
 
 
 def classify(folder: Path, texts: list[str]) -> list[dict[str, Any]]:
-    """The label of each text and its probability."""
+    """Return the label of each text and its probability."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = TFAutoModelForSequenceClassification.from_pretrained(folder)
     batch = tokenizer(texts, padding=True, truncation=True, return_tensors="tf")
@@ -47,7 +44,7 @@ def classify(folder: Path, texts: list[str]) -> list[dict[str, Any]]:
 
 
 def fill_mask(folder: Path, text: str, top_k: int) -> list[dict[str, Any]]:
-    """The likeliest tokens for the first [MASK] of a text, the best first."""
+    """Return the likeliest tokens for the first [MASK] of a text, the best first."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = TFAutoModelForMaskedLM.from_pretrained(folder)
     batch = tokenizer([text], return_tensors="tf")
@@ -55,3 +52,6 @@ def fill_mask(folder: Path, text: str, top_k: int) -> list[dict[str, Any]]:
     scores = tf.nn.softmax(model(dict(batch))["logits"][0, mask]).numpy()  # (V,)
     best = np.argsort(-scores)[:top_k]
     return [{"token_str": tokenizer.decode([int(token)]), "score": float(scores[token])} for token in best]
+
+
+ENCODER, ANSWERS = TFBertModel, classify  # the demo names their files

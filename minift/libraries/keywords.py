@@ -39,6 +39,13 @@ WITHOUT_EFFECT: dict[str, dict[str, tuple[Any, ...] | str]] = {
         "push_to_hub": (False,),
         "safe_serialization": (True,),
     },
+    # pipelines
+    "pipeline": {
+        "device_map": (None, "auto"),  # "auto" is what device=None does; another device is given as device=
+        "framework": (None, "pt"),
+        "trust_remote_code": (None, False),
+        "use_fast": (None, True),
+    },
 }
 
 

@@ -10,7 +10,6 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from minift.hub import PushToHubMixin
 from minift.model.config import PretrainedConfig
 from minift.model.files.folder import Stored
 from minift.model.files.names import VOCABULARY_SIZED, LoadingReport
@@ -36,7 +35,7 @@ def skeleton() -> Iterator[None]:
             layer.reset_parameters = reset
 
 
-class PreTrainedModel(nn.Module, StoredModel, PushToHubMixin):
+class PreTrainedModel(nn.Module, StoredModel):
     """A model with a configuration. Names, order and random draws of its parameters are those of transformers.
 
     Re-implements the parts of transformers/modeling_utils.py that BERT and DistilBERT need.

@@ -1,55 +1,88 @@
-"""A corpus as blocks of tokens: what masked language modelling is trained and evaluated on."""
+"""A corpus as blocks of tokens, and the masks in them: what masked language modelling is trained and evaluated on."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from minift.batches.chunk import chunk_dataset
+from minift.batches.mask import DataCollatorForLanguageModeling, DataCollatorForWholeWordMask, freeze_masks
 from minift.data.dataset import Dataset
 from minift.data.dataset_dict import DatasetDict
 from minift.data.features import Features
 from minift.data.load import load_dataset
 from minift.model.checks import check_vocabulary
-from minift.model.config import PretrainedConfig
-from minift.tokenizer.tokenizer import Tokenizer
+from minift.model.config import AutoConfig
+from minift.tasks.task import is_text
+from minift.tokenizer.tokenizer import AutoTokenizer, Tokenizer
+from minift.train.arguments import TrainingArguments
 from minift.train.report import say
 
-MAP_ROWS = 1000  # documents that are chunked together, as in the course: it settles how many blocks there are
+MAP_ROWS = 1000  # documents that are chunked together, as in the course; the number of blocks depends on it
+
+
+@dataclass
+class Blocks:
+    """A corpus as blocks of T tokens each."""
+
+    tokenizer: Tokenizer
+    train: Dataset
+    evaluation: Dataset
+    masking: Callable[..., Any]  # masking(seed=…) makes a collator that pads a batch and hides tokens in it
+    frozen: bool  # the masks of `evaluation` are part of it
 
 
 def load_blocks(
+    kind: str,
+    /,
+    model: str | Path,
     dataset: str | Path,
-    tokenizer: Tokenizer,
-    model_config: PretrainedConfig,
+    args: TrainingArguments,
     config: str | None = None,
     text_column: str | None = None,
     split: str = "train",
     chunk_size: int = 128,
-    word_ids: bool = False,
+    mlm_probability: float = 0.15,
+    whole_word_mask: bool = False,
     train_size: int | None = None,
     test_size: int | None = None,
-    seed: int = 42,
-) -> tuple[Dataset, Dataset]:
-    """Load a data set, tokenise it and cut it into blocks of `chunk_size` tokens; print how many there are.
+    freeze_eval_masks: bool = False,
+) -> Blocks:
+    """Load a data set, tokenise it and cut it into blocks; print how many there are.
+
+    These arguments, but for `kind`, are also the flags of `minift mlm`.
 
     Args:
-        model_config: the configuration of the model that reads the blocks.
-        word_ids: keep the column that whole-word masking needs.
-        train_size, test_size: blocks of `split` to draw at random, with `seed`, for training and for evaluation
-            (`test_size` is a tenth of `train_size` by default); with neither: all of `split`, and all of the
-            validation or test split.
-
-    Returns:
-        The blocks to train on and those to evaluate on.
+        kind: "pt" or "np", whose generator draws the masks.
+        model: folder or Hub name of the checkpoint to start from
+        dataset: folder or Hub name of the data set
+        args: the training arguments, whose `seed` draws the blocks and freezes the masks
+        config: configuration of the data set
+        text_column: the column to read; None finds it
+        split: the split to train on
+        chunk_size: T, the tokens in a block
+        mlm_probability: share of tokens, or of words, to predict
+        whole_word_mask: hide whole words, not single tokens
+        train_size: blocks of the split to train on, drawn at random; None takes all
+        test_size: blocks of the split to evaluate on, drawn at random; None takes a tenth of train_size, or without
+            train_size the whole validation or test split
+        freeze_eval_masks: mask the evaluation blocks once, by the seed, so that every evaluation sees the same
 
     Raises:
-        ValueError: blocks that the model cannot read or the corpus cannot fill, no column of texts, or nothing to
-            evaluate on; the message names the argument.
-        KeyError: there is no such split.
+        ValueError: blocks longer than the model reads or the corpus is, no mask token, no column of texts, or nothing
+            to evaluate on; the message names the argument.
+        KeyError: no such split.
     """
+    tokenizer, model_config = AutoTokenizer.from_pretrained(model), AutoConfig.from_pretrained(model)
     longest = model_config.max_position_embeddings
     if not 1 <= chunk_size <= longest:
         raise ValueError(f"chunk_size={chunk_size}: the model reads 1 to {longest} tokens (max_position_embeddings)")
     check_vocabulary(len(tokenizer), model_config)
+    collator = DataCollatorForWholeWordMask if whole_word_mask else DataCollatorForLanguageModeling
+    masking = partial(collator, tokenizer, mlm_probability=mlm_probability, return_tensors=kind)
+    frozen_masks = masking(seed=args.seed)
+
     data = load_dataset(dataset, config)
     text_column = find_text_column(data[split].features, text_column)
     hold_out = train_size is not None or test_size is not None
@@ -58,29 +91,30 @@ def load_blocks(
     for name, rows in data.items():
         count = "not used"
         if name in splits:
-            tokenised = tokenize(rows, tokenizer, text_column, word_ids=word_ids)
+            tokenised = tokenize(rows, tokenizer, text_column, word_ids=whole_word_mask)
             blocks[name] = chunk_dataset(tokenised, chunk_size, batch_size=MAP_ROWS)
             count = f"{len(blocks[name]):,} blocks of {chunk_size} tokens"
         say(f"{name}: {len(rows):,} rows, {count}")
     if hold_out:
         if test_size is None:
             test_size = max(1, train_size // 10)
-        held_out = blocks[split].train_test_split(train_size=train_size, test_size=test_size, seed=seed)
+        held_out = blocks[split].train_test_split(train_size=train_size, test_size=test_size, seed=args.seed)
         train, evaluation = held_out["train"], held_out["test"]
     else:
         train, evaluation = (blocks[name] for name in splits)
     say(f"training on {len(train):,} blocks, evaluating on {len(evaluation):,}")
-    return train, evaluation
+    if freeze_eval_masks:
+        evaluation = freeze_masks(evaluation, frozen_masks)
+    return Blocks(tokenizer, train, evaluation, masking, freeze_eval_masks)
 
 
 def find_text_column(features: Features, text_column: str | None = None) -> str:
-    """The column named by `text_column`, else the one called text, else the only one of strings.
+    """Return `text_column`; if it is None, the column called text, or the only column of strings.
 
     Raises:
-        ValueError: there is no such column, or it does not hold strings, or there are several to choose from.
+        ValueError: no such column, or it does not hold strings, or there are several to choose from.
     """
-    texts = ("string", "large_string")
-    strings = [name for name, feature in features.items() if getattr(feature, "dtype", None) in texts]
+    strings = [name for name, feature in features.items() if is_text(feature)]
     if text_column is None:
         text_column = "text" if "text" in strings or len(strings) != 1 else strings[0]
     if text_column not in strings:
@@ -89,7 +123,7 @@ def find_text_column(features: Features, text_column: str | None = None) -> str:
 
 
 def find_eval_split(data: DatasetDict, split: str) -> str:
-    """The split to evaluate on after training on `split`: validation if there is one, else test."""
+    """Return the split to evaluate on after training on `split`: validation if it exists, otherwise test."""
     for name in ("validation", "test"):
         if name in data and name != split:
             return name
@@ -100,15 +134,15 @@ def find_eval_split(data: DatasetDict, split: str) -> str:
 
 
 def tokenize(dataset: Dataset, tokenizer: Tokenizer, text_column: str, word_ids: bool = False) -> Dataset:
-    """Whole texts as token ids, in the place of all columns: nothing is cut off, since blocks are cut later.
+    """Return whole texts as token ids, instead of all columns: nothing is cut off, since blocks are cut later.
 
     Args:
-        word_ids: add the column ``word_ids``, the number of each token's word in its text, which whole-word masking
-            needs and which costs a third of the time.
+        word_ids: add the column ``word_ids``, the number of each token's word in its text. Whole-word masking needs
+            it; it takes a third of the time.
     """
 
     def encode(rows: dict[str, list]) -> Any:
-        encoded = tokenizer(rows[text_column], verbose=False)  # texts longer than the model are as they should be
+        encoded = tokenizer(rows[text_column], verbose=False)  # no warning about texts longer than the model reads
         if word_ids:
             encoded["word_ids"] = [encoded.word_ids(i) for i in range(len(encoded["input_ids"]))]
         return encoded

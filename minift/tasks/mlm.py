@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from minift.batches.collate import default_data_collator
-from minift.batches.mask import DataCollatorForLanguageModeling, DataCollatorForWholeWordMask, freeze_masks
 from minift.distributed.main_first import main_process_first
-from minift.metrics.metrics import perplexity
+from minift.files import check_writable
+from minift.metrics.losses import perplexity
 from minift.model.auto import AutoModelForMaskedLM
 from minift.tasks.blocks import load_blocks
-from minift.tokenizer.tokenizer import AutoTokenizer
 from minift.train.arguments import TrainingArguments
 from minift.train.loader import Loader
 from minift.train.progress import EpochTable
@@ -21,76 +20,38 @@ from minift.train.trainer import Trainer, TrainOutput
 
 
 def mlm(
-    model: str | Path,
-    dataset: str | Path,
-    args: TrainingArguments,
-    config: str | None = None,
-    text_column: str | None = None,
-    split: str = "train",
-    chunk_size: int = 128,
-    mlm_probability: float = 0.15,
-    whole_word_mask: bool = False,
-    train_size: int | None = None,
-    test_size: int | None = None,
-    freeze_eval_masks: bool = False,
+    model: str | Path, dataset: str | Path, args: TrainingArguments, **options: Any
 ) -> tuple["MaskedLMTrainer", TrainOutput]:
     """Load, tokenise, cut into blocks, train, print the perplexity before, by epoch and after, and save.
 
     Args:
         model, dataset: a folder or a Hub name each.
-        args: the training arguments; its `seed` also picks the blocks and freezes the masks.
-        config: the data set's configuration.
-        text_column: the column to read; None finds it.
-        split: the split to train on.
-        chunk_size: T, the tokens in a block.
-        mlm_probability: the share of tokens, or of words, to predict.
-        whole_word_mask: hide whole words, not single tokens.
-        train_size, test_size: blocks of `split` to train and to evaluate on, drawn at random (`test_size` is a tenth
-            of `train_size` by default); with neither, all of it, and the validation or test split.
-        freeze_eval_masks: mask the evaluation blocks once, so that every evaluation sees the same.
+        args: the training arguments; their `seed` also draws the blocks and freezes the masks.
+        options: column, split, number and length of the blocks, and the masks, see `load_blocks`.
 
     Returns:
         The trainer, with the trained model, and the summary of the training.
 
     Raises:
-        ValueError: blocks that the model cannot read or the corpus cannot fill, no mask token, no column of texts, or
-            nothing to evaluate on; the message names the argument.
-        KeyError: there is no such split.
+        ValueError, KeyError: what `load_blocks` refuses.
+        OSError: `args.output_dir` cannot be written to.
     """
-    tokenizer = AutoTokenizer.from_pretrained(model)
-    set_seed(args.seed)
-    model = AutoModelForMaskedLM.from_pretrained(model)
-    masking = DataCollatorForWholeWordMask if whole_word_mask else DataCollatorForLanguageModeling
-    collator = masking(tokenizer, mlm_probability=mlm_probability)
-    with main_process_first():  # the others map what it has made into memory
-        train, evaluation = load_blocks(
-            dataset,
-            tokenizer,
-            model.config,
-            config=config,
-            text_column=text_column,
-            split=split,
-            chunk_size=chunk_size,
-            word_ids=whole_word_mask,
-            train_size=train_size,
-            test_size=test_size,
-            seed=args.seed,
-        )
-    if freeze_eval_masks:
-        with main_process_first():
-            evaluation = freeze_masks(evaluation, masking(tokenizer, mlm_probability=mlm_probability, seed=args.seed))
+    check_writable(args.output_dir)  # better now than after hours of training
+    with main_process_first():  # the other processes map what it has made into memory
+        blocks = load_blocks("pt", model, dataset, args, **options)
+    if "word_ids" in blocks.train.column_names:
+        args = replace(args, remove_unused_columns=False)  # the collator needs word_ids, and removes them itself
 
-    if whole_word_mask:
-        args = replace(args, remove_unused_columns=False)  # the collator needs word_ids; it takes them out itself
+    set_seed(args.seed)
     trainer = MaskedLMTrainer(
-        model,
+        AutoModelForMaskedLM.from_pretrained(model),
         args,
-        data_collator=collator,
-        train_dataset=train,
-        eval_dataset=evaluation,
-        processing_class=tokenizer,
+        data_collator=blocks.masking(),
+        train_dataset=blocks.train,
+        eval_dataset=blocks.evaluation,
+        processing_class=blocks.tokenizer,
         callbacks=[EpochTable],
-        frozen_masks=freeze_eval_masks,
+        frozen_masks=blocks.frozen,
     )
     print_perplexity("before training", trainer.evaluate())
     output = trainer.train(args.resume_from_checkpoint)

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from minift.batches.mask import IGNORED
 from minift.files import write_json
-from minift.metrics.metrics import weighted_mean
+from minift.metrics.losses import weighted_mean
 from minift.tf.callbacks import EpochTable, Evaluation, PushToHubCallback, SaveCheckpoints, StopAtStep
 from minift.tf.optim import AdamW, PolynomialDecay, WarmUp
 from minift.tf.pretrained import TFPreTrainedModel

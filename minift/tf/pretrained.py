@@ -11,7 +11,6 @@ import numpy as np
 import tensorflow as tf
 
 from minift.data.dataset import Dataset
-from minift.hub import PushToHubMixin
 from minift.model.config import PretrainedConfig
 from minift.model.files.folder import Stored
 from minift.model.files.names import LoadingReport
@@ -37,7 +36,7 @@ def skeleton() -> Iterator[None]:
         DRAWING.reset(before)
 
 
-class TFPreTrainedModel(KerasTraining, StoredModel, PushToHubMixin):
+class TFPreTrainedModel(KerasTraining, StoredModel):
     """A Keras model with a configuration, whose files are those of the torch path.
 
     Re-implements the parts of transformers 4's modeling_tf_utils.py that BERT and DistilBERT need.

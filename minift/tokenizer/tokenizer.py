@@ -9,7 +9,7 @@ from typing import Any
 import tokenizers
 from tokenizers import AddedToken, Encoding
 
-from minift.hub import PushToHubMixin
+from minift.hub import push_to_hub
 from minift.tokenizer.batch_encoding import BatchEncoding
 from minift.tokenizer.encode import encode_batch
 from minift.tokenizer.padding import as_columns, pad_columns
@@ -20,7 +20,7 @@ PADDING = ("longest", "max_length", "do_not_pad")
 TRUNCATION = ("longest_first", "only_first", "only_second", "do_not_truncate")
 
 
-class Tokenizer(Vocabulary, PushToHubMixin):
+class Tokenizer(Vocabulary):
     """Splits texts into the tokens of a vocabulary; callable on a text, a list, pairs, or lists of words.
 
     Wraps a ``tokenizers.Tokenizer``, which does the work; this class holds what the Rust object does not know (the
@@ -221,6 +221,10 @@ class Tokenizer(Vocabulary, PushToHubMixin):
             the paths of the two files.
         """
         return save_tokenizer(self, Path(save_directory))
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> str:
+        """Upload what `save_pretrained` writes; see `minift.hub.push_to_hub`."""
+        return push_to_hub(self, repo_id, **options)
 
     def __repr__(self) -> str:
         return (

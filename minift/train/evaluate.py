@@ -11,7 +11,7 @@ import torch
 from minift.distributed.exchange import gather_nests, sum_over_ranks
 from minift.distributed.world import world
 from minift.fast.casts import keep_casts
-from minift.metrics.metrics import weighted_mean
+from minift.metrics.losses import weighted_mean
 from minift.tensors import map_nest
 from minift.train.arguments import TrainingArguments
 from minift.train.loader import Loader

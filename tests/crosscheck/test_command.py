@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from minift.cli.cli import main
+from minift.cli.main import main
 from minift.crosscheck.compare import Comparison, compare
 from minift.crosscheck.job import Job, Stage, metric_names, stages
 from minift.crosscheck.report import format_table, is_within, to_json

@@ -10,9 +10,10 @@ import torch
 
 import minift
 from minift.batches.sampler import RandomOrder
-from minift.cli.cli import main
-from minift.crosscheck import libraries, ours
+from minift.cli.main import main
+from minift.crosscheck import on_libraries, on_minift
 from minift.crosscheck.job import Job
+from minift.metrics.metric import SCORES
 from tests.hub import MINILM, MRPC, needs_hub
 from tests.tiny import CONFIG
 
@@ -132,13 +133,13 @@ def another_shuffle(patch):
 
 
 def a_shorter_cut(patch):
-    patch.setattr(ours, "tokenize_rows", functools.partial(ours.tokenize_rows, max_length=31))
+    patch.setattr(on_minift, "tokenize_rows", functools.partial(on_minift.tokenize_rows, max_length=31))
 
 
 def chunked_in_other_groups(patch):
-    chunk = ours.chunk_dataset
+    chunk = on_minift.chunk_dataset
     patch.setattr(
-        ours, "chunk_dataset", lambda rows, size, **options: chunk(rows, size, **options | {"batch_size": 20})
+        on_minift, "chunk_dataset", lambda rows, size, **options: chunk(rows, size, **options | {"batch_size": 20})
     )
 
 
@@ -148,13 +149,13 @@ def in_file_order(patch):
 
 def padded_further(patch):
     patch.setattr(
-        ours, "DataCollatorWithPadding", functools.partial(ours.DataCollatorWithPadding, pad_to_multiple_of=8)
+        on_minift, "DataCollatorWithPadding", functools.partial(on_minift.DataCollatorWithPadding, pad_to_multiple_of=8)
     )
 
 
 def a_draw_less(patch):
-    collator = ours.DataCollatorForLanguageModeling
-    patch.setattr(ours, "DataCollatorForLanguageModeling", functools.partial(collator, random_replace_prob=0.0))
+    collator = on_minift.DataCollatorForLanguageModeling
+    patch.setattr(on_minift, "DataCollatorForLanguageModeling", functools.partial(collator, random_replace_prob=0.0))
 
 
 def without_the_loaders_draw(patch):
@@ -239,17 +240,17 @@ def no_last_step(patch):
 
 
 def loss_by_label(patch):
-    evaluate = ours.RecordingTrainer.evaluate
+    evaluate = on_minift.Trainer.evaluate
     patch.setattr(
-        ours.RecordingTrainer,
+        on_minift.Trainer,
         "evaluate",
         lambda self: (s := evaluate(self)) | {"eval_loss": s["eval_weighted_loss"] + 1e-6},
     )
 
 
 def f1_of_the_other_class(patch):
-    kind, f1 = minift.metrics.metrics._SCORES["f1"]
-    patch.setitem(minift.metrics.metrics._SCORES, "f1", (kind, functools.partial(f1, pos_label=0)))
+    kind, f1 = SCORES["f1"]
+    patch.setitem(SCORES, "f1", (kind, functools.partial(f1, pos_label=0)))
 
 
 PLANTED = [
@@ -287,8 +288,8 @@ def of_the_libraries(models, data, tmp_path_factory):
     @functools.cache
     def run(task):
         tried = job(models, data, task=task)
-        found, _ = ours.run_minift(tried, str(tmp_path_factory.mktemp("ours")))
-        return libraries.run_libraries(tried, found, str(tmp_path_factory.mktemp("theirs")))
+        found, _ = on_minift.run_minift(tried, str(tmp_path_factory.mktemp("ours")))
+        return on_libraries.run_libraries(tried, found, str(tmp_path_factory.mktemp("theirs")))
 
     return run
 
@@ -298,7 +299,7 @@ def test_a_planted_difference_is_found(
     plant, task, stage, place, models, data, of_the_libraries, tmp_path, monkeypatch
 ):
     theirs = of_the_libraries(task)
-    monkeypatch.setattr(libraries, "run_libraries", lambda *job: theirs)
+    monkeypatch.setattr(on_libraries, "run_libraries", lambda *job: theirs)
     plant(monkeypatch)
     code, report, found = run(job(models, data, task=task), tmp_path / "report.json")
     assert code == 1

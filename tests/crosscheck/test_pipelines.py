@@ -5,8 +5,8 @@ import torch
 import transformers
 
 from minift.files import write_json
-from minift.pipelines.pipelines import pipeline
-from tests.test_pipelines import PAIR, TEXTS, write_vocabulary
+from minift.pipelines.pipeline import pipeline
+from tests.pipelines.test_pipelines import PAIR, TEXTS, write_vocabulary
 
 SIZES = {
     "bert": dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64),
@@ -69,6 +69,7 @@ def test_text_classification(checkpoint, inputs, call):
     folder = checkpoint("text-classification", num_labels=3)
     assert_same(*both("sentiment-analysis", folder, inputs, {}, call))
     assert_same(*both("text-classification", folder, inputs, call, {"truncation": True, "max_length": 5}))
+    assert_same(*both("text-classification", folder, inputs, {"truncation": True}, {"max_length": 5} | call))
 
 
 @pytest.mark.parametrize(

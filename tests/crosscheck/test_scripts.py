@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.hub import IMDB, MRPC, needs_hub
-from tests.libraries.test_standin import SCRIPTS
+from tests.libraries.test_run import SCRIPTS
 from tests.loopback_hub import loopback_hub  # noqa: F401 - a fixture
 
 # times, and the entries that only one side logs
@@ -69,13 +69,13 @@ def test_a_script_prints_the_same(script, loopback_hub, tmp_path):  # noqa: F811
     printed = []
     for side, start in {
         "libraries": f"runpy.run_path({str(today)!r}, run_name='__main__')",
-        "minift": f"sys.exit(standin.run({str(SCRIPTS / script)!r}))",
+        "minift": f"sys.exit(run({str(SCRIPTS / script)!r}))",
     }.items():
         work = tmp_path / side  # of its own: a folder that one side writes must not be found by the other
         work.mkdir()
         code = f"""
 import os, runpy, sys, torch
-from minift.libraries import standin
+from minift.libraries.run import run
 sys.path[0] = {str(tmp_path)!r}
 os.chdir({str(work)!r})
 torch.set_num_threads(1)

@@ -10,19 +10,9 @@ import pytest
 
 import minift
 from minift.data.features import ClassLabel, Features
-from minift.demo import corpus
-from minift.demo.corpus import (
-    CONFIGS,
-    SPLITS,
-    UNLABELLED,
-    Event,
-    paraphrase,
-    review,
-    splits_of,
-    train_vocabulary,
-    write_corpus,
-    write_model,
-)
+from minift.demo import grammar
+from minift.demo.corpus import CONFIGS, SPLITS, UNLABELLED, train_vocabulary, write_corpus, write_model
+from minift.demo.grammar import Event, paraphrase, review
 from minift.model.config import AutoConfig
 from minift.tokenizer.tokenizer import AutoTokenizer
 
@@ -45,7 +35,7 @@ def rows(folder, config, split) -> list[tuple]:
 @pytest.mark.parametrize("config", CONFIGS)
 def test_splits_are_balanced_and_share_no_text(folder, config):
     seen = Counter()
-    for split, size in splits_of(config).items():
+    for split, size in CONFIGS[config].splits.items():
         split_rows = rows(folder, config, split)
         assert len(split_rows) == size
         if split in UNLABELLED:
@@ -60,7 +50,7 @@ def test_splits_are_balanced_and_share_no_text(folder, config):
 def test_the_schema_names_the_classes(folder, config):
     schema = pq.read_schema(folder / config / "train-00000-of-00001.parquet")
     features = Features.from_arrow_schema(schema)
-    assert features == CONFIGS[config][1]
+    assert features == CONFIGS[config].features
     assert isinstance(features["label"], ClassLabel)
 
 
@@ -99,7 +89,7 @@ def meaning(statement: str) -> bool:
     """Read one statement back: praise if the word is, unless it is denied."""
     text = statement.lower()
     denied = any(word in text for word in ("not", "never", "nobody", "far from"))
-    return any(word in text for word in corpus.PRAISE) != denied
+    return any(word in text for word in grammar.PRAISE) != denied
 
 
 def test_labels_follow_the_meaning():
@@ -119,13 +109,13 @@ def event_of(sentence: str) -> Event:
     """Read one sentence of a pair back."""
     text = sentence.lower().rstrip(".")
     people = sorted(
-        (text.index(f"the {name}"), i) for i, names in enumerate(corpus.PEOPLE) for name in names if name in text
+        (text.index(f"the {name}"), i) for i, names in enumerate(grammar.PEOPLE) for name in names if name in text
     )
     (_, subject), (_, other) = people
     agent, patient = (other, subject) if " was " in text else (subject, other)
-    (action,) = (i for i, words in enumerate(corpus.ACTIONS) if any(word in text for word in words))
-    (place,) = (i for i, words in enumerate(corpus.PLACES) if words.lower() in text)
-    return Event(agent, action, patient, place, not any(word in text for word in corpus.NOT_QUITE))
+    (action,) = (i for i, words in enumerate(grammar.ACTIONS) if any(word in text for word in words))
+    (place,) = (i for i, words in enumerate(grammar.PLACES) if words.lower() in text)
+    return Event(agent, action, patient, place, not any(word in text for word in grammar.NOT_QUITE))
 
 
 def test_equivalent_pairs_tell_of_the_same_event():

@@ -6,7 +6,7 @@ Each snippet is code of the tests' own. It runs in a folder in which the Hub's n
 import pytest
 import torch
 
-from minift.libraries import standin
+from minift.libraries.stand_ins import stand_ins
 from tests.hub import needs_hub
 from tests.loopback_hub import LEGACY_NAMES
 from tests.tiny_hub import tiny_hub  # noqa: F401 - a fixture
@@ -334,11 +334,11 @@ def names(tiny_hub, tmp_path, monkeypatch):  # noqa: F811
 
 @pytest.mark.parametrize("name", SNIPPETS)
 def test_the_call_forms_of_the_chapters(name, names):
-    with standin.stand_ins():
+    with stand_ins():
         exec(SNIPPETS[name], {"__name__": "__main__"})
 
 
 @pytest.mark.parametrize("name", TENSORFLOW)
 def test_the_tensorflow_names(name, names):
-    with standin.stand_ins():
+    with stand_ins():
         exec(TENSORFLOW[name], {"__name__": "__main__"})

@@ -16,7 +16,7 @@ def run(page, root, folder):
     script.write_text(page.script())
     code = f"""
 import os, sys, torch
-from minift.cli.cli import main
+from minift.cli.main import main
 torch.set_num_threads(1)
 os.chdir({str(folder)!r})
 os.dup2(1, 2)

@@ -11,26 +11,28 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minift.metrics import metrics
-from minift.metrics.metrics import GLUE, load
+from minift.metrics.glue import GLUE
+from minift.metrics.losses import perplexity, weighted_mean
+from minift.metrics.metric import load
+from tests.metrics import at_once
 
 PREDICTIONS, REFERENCES = [1, 0, 1, 1, 0, 1], [1, 0, 0, 1, 1, 1]  # 3 true positives, 1 false, 1 missed
 
 
 def test_binary_scores_by_hand():
-    assert metrics.accuracy(PREDICTIONS, REFERENCES) == pytest.approx(4 / 6)
-    assert metrics.accuracy(PREDICTIONS, REFERENCES, normalize=False) == 4.0
-    assert metrics.f1(PREDICTIONS, REFERENCES) == pytest.approx(6 / 8)
-    assert metrics.f1(PREDICTIONS, REFERENCES, pos_label=0) == pytest.approx(2 / 4)
-    assert metrics.f1(PREDICTIONS, REFERENCES, average="macro") == pytest.approx((6 / 8 + 2 / 4) / 2)
-    assert metrics.f1(PREDICTIONS, REFERENCES, average="weighted") == pytest.approx((4 * 6 / 8 + 2 * 2 / 4) / 6)
-    assert metrics.f1(PREDICTIONS, REFERENCES, average="micro") == pytest.approx(4 / 6)
-    assert metrics.f1(PREDICTIONS, REFERENCES, average=None, labels=[1, 0]).tolist() == [0.75, 0.5]
-    assert metrics.matthews(PREDICTIONS, REFERENCES) == pytest.approx((3 * 1 - 1 * 1) / math.sqrt(4 * 4 * 2 * 2))
+    assert at_once.accuracy(PREDICTIONS, REFERENCES) == pytest.approx(4 / 6)
+    assert at_once.accuracy(PREDICTIONS, REFERENCES, normalize=False) == 4.0
+    assert at_once.f1(PREDICTIONS, REFERENCES) == pytest.approx(6 / 8)
+    assert at_once.f1(PREDICTIONS, REFERENCES, pos_label=0) == pytest.approx(2 / 4)
+    assert at_once.f1(PREDICTIONS, REFERENCES, average="macro") == pytest.approx((6 / 8 + 2 / 4) / 2)
+    assert at_once.f1(PREDICTIONS, REFERENCES, average="weighted") == pytest.approx((4 * 6 / 8 + 2 * 2 / 4) / 6)
+    assert at_once.f1(PREDICTIONS, REFERENCES, average="micro") == pytest.approx(4 / 6)
+    assert at_once.f1(PREDICTIONS, REFERENCES, average=None, labels=[1, 0]).tolist() == [0.75, 0.5]
+    assert at_once.matthews(PREDICTIONS, REFERENCES) == pytest.approx((3 * 1 - 1 * 1) / math.sqrt(4 * 4 * 2 * 2))
 
 
 def test_weights_are_the_counts_of_the_references():
-    weighted = metrics.f1([0, 1, 1, 1], [0, 0, 1, 2], average="weighted")  # each class: 2/3, 1/2, 0
+    weighted = at_once.f1([0, 1, 1, 1], [0, 0, 1, 2], average="weighted")  # each class: 2/3, 1/2, 0
     assert weighted == pytest.approx((2 * 2 / 3 + 1 * 1 / 2 + 1 * 0) / 4)
 
 
@@ -39,20 +41,25 @@ def test_majority_class_of_mrpc():
     references = [1] * 279 + [0] * 129
     result = load("glue", "mrpc").compute(predictions=[1] * 408, references=references)
     assert {key: round(value, 3) for key, value in result.items()} == {"accuracy": 0.684, "f1": 0.812}
-    assert metrics.matthews([1] * 408, references) == 0.0
+    assert at_once.matthews([1] * 408, references) == 0.0
 
 
 def test_numbers_by_hand():
-    assert metrics.pearson([1, 2, 3], [1, 2, 4]) == pytest.approx(3 / math.sqrt(2 * 14 / 3))
-    assert metrics.spearman([1, 2, 3], [1, 20, 400]) == pytest.approx(1)
-    assert metrics.spearman([1, 1, 2, 3], [4, 3, 2, 1]) == pytest.approx(-0.9486832980505138)  # two share rank 1.5
-    assert metrics.mse([1, 2, 3], [1, 1, 5]) == pytest.approx(5 / 3)
-    assert math.isnan(metrics.pearson([0.1] * 3, [1, 2, 3]))
-    assert math.isnan(metrics.spearman([1, 2, 3], [7, 7, 7]))
-    assert math.isnan(metrics.spearman([1, math.nan, 3], [1, 2, 3]))
-    assert math.isnan(metrics.pearson([1, math.nan, 3], [1, 2, 3]))
-    assert metrics.perplexity(math.log(21.75)) == pytest.approx(21.75)
-    assert metrics.perplexity(1000.0) == math.inf
+    assert at_once.pearson([1, 2, 3], [1, 2, 4]) == pytest.approx(3 / math.sqrt(2 * 14 / 3))
+    assert at_once.spearman([1, 2, 3], [1, 20, 400]) == pytest.approx(1)
+    assert at_once.spearman([1, 1, 2, 3], [4, 3, 2, 1]) == pytest.approx(-0.9486832980505138)  # two share rank 1.5
+    assert at_once.mse([1, 2, 3], [1, 1, 5]) == pytest.approx(5 / 3)
+    assert math.isnan(at_once.pearson([0.1] * 3, [1, 2, 3]))
+    assert math.isnan(at_once.spearman([1, 2, 3], [7, 7, 7]))
+    assert math.isnan(at_once.spearman([1, math.nan, 3], [1, 2, 3]))
+    assert math.isnan(at_once.pearson([1, math.nan, 3], [1, 2, 3]))
+    assert perplexity(math.log(21.75)) == pytest.approx(21.75)
+    assert perplexity(1000.0) == math.inf
+
+
+def test_a_batch_without_labels_has_no_part_in_the_mean():
+    assert weighted_mean([(2.0, 3), (math.nan, 0), (5.0, 1)]) == (2 * 3 + 5) / 4
+    assert weighted_mean([(math.nan, 0)]) == 0
 
 
 @settings(deadline=None, max_examples=60)
@@ -84,7 +91,7 @@ def test_memory_does_not_grow_with_the_examples():
     for _ in range(50):
         accuracy.add_batch(predictions=[0, 1, 2, 1], references=[0, 1, 1, 2])
         pearson.add_batch(predictions=[0, 1, 2, 1], references=[0, 1, 1, 2])
-    (confusion,), (moments,) = accuracy._statistics.values(), pearson._statistics.values()
+    (confusion,), (moments,) = accuracy.statistics.values(), pearson.statistics.values()
     assert len(confusion.counts) == 4
     assert moments.products.shape == (2, 2)
 
@@ -118,10 +125,10 @@ def test_a_refused_batch_adds_nothing():
 
 def test_tensors_of_every_kind():
     bfloat16 = torch.tensor([1, 2, 4], dtype=torch.bfloat16, requires_grad=True)
-    assert metrics.mse(bfloat16, torch.tensor([1.0, 2.0, 3.0])) == pytest.approx(1 / 3)
+    assert at_once.mse(bfloat16, torch.tensor([1.0, 2.0, 3.0])) == pytest.approx(1 / 3)
     import tensorflow as tf
 
-    assert metrics.accuracy(tf.constant([1, 0]), tf.constant([1, 1])) == 0.5
+    assert at_once.accuracy(tf.constant([1, 0]), tf.constant([1, 1])) == 0.5
 
 
 @pytest.mark.parametrize("config", GLUE)
@@ -135,21 +142,21 @@ def test_every_glue_configuration(config):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: metrics.accuracy([1], [1, 0]), "1 predictions but 2 references"),
-        (lambda: metrics.accuracy([], []), "nothing to score"),
-        (lambda: metrics.accuracy([], [], normalize=False), "nothing to score"),
-        (lambda: metrics.f1([], []), "nothing to score"),
-        (lambda: metrics.matthews([], []), "nothing to score"),
-        (lambda: metrics.mse([], []), "nothing to score"),
-        (lambda: metrics.spearman([], []), "nothing to score"),
-        (lambda: metrics.pearson([1], [1]), "at least 2 examples, not 1"),
-        (lambda: metrics.accuracy([0.5, 1.0], [0, 1]), "predictions has dtype float64, expected integer labels"),
-        (lambda: metrics.accuracy([0, 1], ["a", "b"]), "references has dtype <U1, expected integer labels"),
-        (lambda: metrics.accuracy([[0.1, 0.9]], [1]), r"predictions has shape \(1, 2\), .*argmax"),
-        (lambda: metrics.mse([[0.1], [0.2]], [1, 2]), r"predictions has shape \(2, 1\), .*\[:, 0\]"),
-        (lambda: metrics.mse(["a"], [1]), "predictions has dtype <U1, expected real numbers"),
-        (lambda: metrics.f1([0, 1, 2], [0, 1, 2]), r"average='binary' with labels \[0, 1, 2\]"),
-        (lambda: metrics.f1([0, 2], [0, 2]), r"pos_label=1 is not among the labels \[0, 2\]"),
+        (lambda: at_once.accuracy([1], [1, 0]), "1 predictions but 2 references"),
+        (lambda: at_once.accuracy([], []), "nothing to score"),
+        (lambda: at_once.accuracy([], [], normalize=False), "nothing to score"),
+        (lambda: at_once.f1([], []), "nothing to score"),
+        (lambda: at_once.matthews([], []), "nothing to score"),
+        (lambda: at_once.mse([], []), "nothing to score"),
+        (lambda: at_once.spearman([], []), "nothing to score"),
+        (lambda: at_once.pearson([1], [1]), "at least 2 examples, not 1"),
+        (lambda: at_once.accuracy([0.5, 1.0], [0, 1]), "predictions has dtype float64, expected integer labels"),
+        (lambda: at_once.accuracy([0, 1], ["a", "b"]), "references has dtype <U1, expected integer labels"),
+        (lambda: at_once.accuracy([[0.1, 0.9]], [1]), r"predictions has shape \(1, 2\), .*argmax"),
+        (lambda: at_once.mse([[0.1], [0.2]], [1, 2]), r"predictions has shape \(2, 1\), .*\[:, 0\]"),
+        (lambda: at_once.mse(["a"], [1]), "predictions has dtype <U1, expected real numbers"),
+        (lambda: at_once.f1([0, 1, 2], [0, 1, 2]), r"average='binary' with labels \[0, 1, 2\]"),
+        (lambda: at_once.f1([0, 2], [0, 2]), r"pos_label=1 is not among the labels \[0, 2\]"),
         (lambda: load("bleu"), "unknown metric 'bleu'; there are: accuracy, f1, .*glue"),
         (lambda: load("pearson"), "unknown metric 'pearson'"),
         (lambda: load("glue"), "unknown GLUE configuration None; there are: cola, sst2"),
@@ -177,5 +184,5 @@ def test_an_unknown_option_is_named():
 
 
 def test_importing_metrics_imports_no_framework():
-    code = "import sys, minift.metrics.metrics; sys.exit(any(name in sys.modules for name in ('torch', 'tensorflow')))"
+    code = "import sys, minift.metrics.metric; sys.exit(any(name in sys.modules for name in ('torch', 'tensorflow')))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

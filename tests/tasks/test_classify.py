@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from minift.cli.cli import main
+from minift.cli.main import main
 from minift.data.dataset import Dataset
 from minift.data.dataset_dict import DatasetDict
 from minift.data.features import ClassLabel, Features, List, Value

@@ -10,7 +10,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from minift.cli.cli import main
+from minift.cli.main import main
 from minift.data.dataset import Dataset
 from minift.data.features import ClassLabel, Features, Value
 from minift.demo.corpus import write_corpus, write_model
@@ -19,7 +19,7 @@ from minift.model.config import BertConfig
 from minift.model.heads.classification import BertForSequenceClassification
 from minift.model.heads.masked_lm import BertForMaskedLM
 from minift.tokenizer.tokenizer import AutoTokenizer
-from tests.libraries.test_standin import SCRIPTS
+from tests.libraries.test_run import SCRIPTS
 from tests.loopback_hub import LoopbackHub
 
 FEW = [*("--max_train_samples", "30"), *("--max_eval_samples", "20"), *("--num_train_epochs", "2"), "--disable_tqdm"]
@@ -189,9 +189,9 @@ def test_the_keras_script_runs_unmodified(tiny_hub, tmp_path):
     work.mkdir()
     code = f"""
 import os, sys
-from minift.libraries import standin
+from minift.libraries.run import run
 os.chdir({str(work)!r})
-code = standin.run({str(SCRIPTS / "keras_fit.py")!r})
+code = run({str(SCRIPTS / "keras_fit.py")!r})
 print("torch" in sys.modules)
 sys.exit(code)
 """
@@ -213,7 +213,7 @@ def test_the_tensorflow_path_never_imports_torch(start, corpus, tmp_path):
     mlm = command("mlm", start, corpus, "reviews", tmp_path / "b", *MLM_FEW, "--max_steps", "1")
     code = f"""
     import sys
-    from minift.cli.cli import main
+    from minift.cli.main import main
     assert main({finetune!r}) == 0
     assert main({mlm!r}) == 0
     import minift.demo.in_keras
@@ -227,7 +227,7 @@ def test_the_torch_path_never_imports_tensorflow(start, corpus, tmp_path):
     code = f"""
     import sys, minift
     assert not {{"torch", "tensorflow"}} & set(sys.modules)
-    from minift.cli.cli import main
+    from minift.cli.main import main
     assert main({finetune!r}) == 0
     import minift.demo.in_torch
     print("torch" in sys.modules, "tensorflow" in sys.modules, "keras" in sys.modules)
@@ -241,7 +241,7 @@ def test_without_tensorflow_every_entry_says_how_to_install_it(start, corpus, tm
     import sys
     sys.modules["tensorflow"] = None  # importing it raises ImportError
     import numpy, minift
-    from minift.cli.cli import main
+    from minift.cli.main import main
     from minift.tensors import as_tensor
     rows = minift.Dataset.from_dict({{"input_ids": [[1, 2], [3]], "label": [0, 1]}})
     tokenizer = minift.AutoTokenizer.from_pretrained({str(start)!r})

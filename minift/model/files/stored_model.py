@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from minift.hub import snapshot
+from minift.hub import push_to_hub, snapshot
 from minift.libraries.keywords import drops_keywords
 from minift.model.config import HUB_ARGUMENTS, PretrainedConfig
 from minift.model.files.folder import Stored, announce, loading_info, read_checkpoint, write_checkpoint
@@ -160,3 +160,7 @@ class StoredModel(ABC):
         self.config.dtype = self.stored_dtype()
         write_checkpoint(tensors, save_directory, max_shard_size, save_function or self.write_file)
         self.config.save_pretrained(save_directory)
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> str:
+        """Upload what `save_pretrained` writes; see `minift.hub.push_to_hub`."""
+        return push_to_hub(self, repo_id, **options)

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from minift.libraries import standin
+from minift.libraries.modules import MODULES
+from minift.libraries.run import run as run_script
+from minift.libraries.stand_ins import RefuseTheRest, StandIn, stand_ins
 from tests.hub import needs_hub
 from tests.loopback_hub import loopback_hub  # noqa: F401 - a fixture
 
@@ -19,7 +21,7 @@ def run(folder: Path, code: str, *argv: str) -> subprocess.CompletedProcess:
     script = folder / "scripts" / "script.py"
     script.parent.mkdir(exist_ok=True)
     script.write_text(code)
-    start = f"import sys; from minift.libraries import standin; sys.exit(standin.run({str(script)!r}, {list(argv)!r}))"
+    start = f"import sys; from minift.libraries.run import run; sys.exit(run({str(script)!r}, {list(argv)!r}))"
     return subprocess.run([sys.executable, "-c", start], cwd=folder, capture_output=True, text=True, timeout=60)
 
 
@@ -53,12 +55,12 @@ def test_an_exception_shows_the_scripts_own_frames(tmp_path):
 def test_exit_codes(tmp_path, code, expected):
     done = run(tmp_path, code)
     assert done.returncode == expected
-    assert "standin" not in done.stderr
+    assert "minift" not in done.stderr
 
 
 def test_a_missing_script_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"gone\.py: no such script"):
-        standin.run(str(tmp_path / "gone.py"))
+        run_script(str(tmp_path / "gone.py"))
 
 
 def test_the_real_libraries_are_not_imported(tmp_path):
@@ -70,31 +72,29 @@ from transformers.trainer_utils import EvalPrediction
 from datasets import load_metric, load_dataset
 from accelerate.utils import set_seed
 logging.set_verbosity_error()
-print({m.__name__ for n, m in sys.modules.items() if n in ("accelerate", "datasets", "evaluate", "transformers")
-       and type(m).__module__ == "minift.libraries.standin"} == {"accelerate", "datasets", "evaluate", "transformers"})
+print(all(type(sys.modules[name]).__module__ == "minift.libraries.stand_ins"
+          for name in ("accelerate", "datasets", "evaluate", "transformers")))
 print([n for n, m in sys.modules.items() if "site-packages/transformers" in (getattr(m, "__file__", "") or "")])
 print(Trainer.__module__, load_dataset.__module__, evaluate.load.__module__, AdamW.__module__)
 """
     done = run(tmp_path, code)
-    modules = "minift.train.trainer minift.data.load minift.metrics.metrics minift.optim.adamw"
+    modules = "minift.train.trainer minift.data.load minift.metrics.metric minift.optim.adamw"
     assert done.stdout.splitlines() == ["True", "[]", modules], done.stderr
 
 
-@pytest.mark.parametrize("module", standin.MODULES)
-def test_every_name_of_the_tables_is_there(module):
-    with standin.stand_ins():
-        for names in standin.MODULES[module].values():
-            for name in names:
-                assert getattr(sys.modules[module], name) is not None
+@pytest.mark.parametrize("module", MODULES)
+def test_every_name_of_the_table_is_there(module):
+    with stand_ins():
+        for name in MODULES[module][1]:
+            assert getattr(sys.modules[module], name) is not None
 
 
 def test_minifts_own_names_of_the_four_libraries_are_all_in_the_tables():
     import minift
 
-    own = {"Chunker", "Tokenizer", "chunk_dataset", "freeze_masks", "ModelOutput", "PolynomialDecay"}
-    listed = {name for names in standin.MODULES.values() for name in names.get("minift", [])}
-    listed |= {"Accelerator", "DataLoaderConfiguration", "notebook_launcher"}
-    assert set(minift.__all__) - own <= listed
+    own = {"Chunker", "ModelOutput", "PolynomialDecay", "Tokenizer", "chunk_dataset", "freeze_masks", "use_fast_path"}
+    listed = {name for source, names in MODULES.values() if source == "minift" for name in names}
+    assert set(minift.__all__) - own == listed
 
 
 @pytest.mark.parametrize(
@@ -116,16 +116,16 @@ def test_minifts_own_names_of_the_four_libraries_are_all_in_the_tables():
     ],
 )
 def test_a_missing_name_lists_what_there_is(line, message):
-    with standin.stand_ins(), pytest.raises(ImportError, match=message):
+    with stand_ins(), pytest.raises(ImportError, match=message):
         exec(line, {})
 
 
 def test_the_libraries_are_back_afterwards():
     before = {name: module for name, module in sys.modules.items() if name.startswith("transformers")}
-    with standin.stand_ins():
-        assert isinstance(sys.modules["transformers"], standin.StandIn)
+    with stand_ins():
+        assert isinstance(sys.modules["transformers"], StandIn)
     assert {name: module for name, module in sys.modules.items() if name.startswith("transformers")} == before
-    assert standin._Finder not in sys.meta_path
+    assert RefuseTheRest not in sys.meta_path
 
 
 EXPECTED = {
@@ -151,10 +151,10 @@ def test_the_courses_calls(script, loopback_hub, tmp_path):  # noqa: F811
     work.mkdir()
     code = f"""
 import os, sys, torch
-from minift.libraries import standin
+from minift.libraries.run import run
 torch.set_num_threads(1)
 os.chdir({str(work)!r})
-sys.exit(standin.run({str(SCRIPTS / script)!r}))
+sys.exit(run({str(SCRIPTS / script)!r}))
 """
     printed = loopback_hub.run(code, tmp_path / "hf_home").splitlines()
     for expected in EXPECTED[script]:

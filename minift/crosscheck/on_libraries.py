@@ -1,4 +1,4 @@
-"""The same job on transformers, datasets and accelerate, as their documentation and the course write it."""
+"""The job on transformers, datasets and accelerate, as their documentation and the course write it."""
 
 import math
 from itertools import chain
@@ -11,32 +11,20 @@ import transformers
 from transformers.trainer_callback import PrinterCallback
 
 from minift.crosscheck.job import BLOCK_SIZE, LEARNING_RATE, MLM_PROBABILITY, Job, metric_names
-from minift.crosscheck.observe import Recording, observe, table
+from minift.crosscheck.observe import choose, observe, table
 from minift.tasks.blocks import MAP_ROWS
 from minift.tasks.task import Task
 
 # The default, torch's fused kernel, rounds in another order than the formula: its last bit differs from a loop over
-# the parameters, torch's own included. minift's AdamW is held to that loop.
+# the parameters, torch's own included. minift's AdamW is compared with that loop.
 PLAIN_ADAMW = (torch.optim.AdamW, {"lr": LEARNING_RATE, "betas": (0.9, 0.999), "eps": 1e-8, "foreach": False})
 
 
-class RecordingTrainer(Recording, transformers.Trainer):
-    """transformers' Trainer, watched."""
-
-
-class RecordingMaskedLMTrainer(RecordingTrainer):
-    """With the perplexity that the course computes from the loss."""
-
-    def evaluate(self, *args: Any, **options: Any) -> dict[str, float]:
-        scores = super().evaluate(*args, **options)
-        return {**scores, "eval_perplexity": math.exp(scores["eval_loss"])}
-
-
 def run_libraries(job: Job, task: Task, folder: str) -> dict[str, Any]:
-    """Run the job on the libraries; whatever is kept on the disk goes to `folder`.
+    """Run the job on the libraries; files that it needs on the way go to `folder`.
 
     Args:
-        task: which columns are the texts and the label, as minift has found them; a part of the job.
+        task: the columns of texts and the label that minift has found; a part of the job.
 
     Returns:
         What each stage compares.
@@ -44,64 +32,53 @@ def run_libraries(job: Job, task: Task, folder: str) -> dict[str, Any]:
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     datasets.disable_progress_bars()
-    data = datasets.load_dataset(job.dataset, job.config, cache_dir=folder)
-    rows = choose(data, task, job)
+    is_mlm = job.task == "mlm"
+    rows = choose(datasets.load_dataset(job.dataset, job.config, cache_dir=folder), task, job)
     seen: dict[str, Any] = {"rows and features": {use: table(part) for use, part in rows.items()}}
 
     tokenizer = transformers.AutoTokenizer.from_pretrained(job.model)
     transformers.set_seed(job.seed)
-    load = {"dtype": torch.float32, "output_loading_info": True}
-    if job.task == "mlm":
-        model, loading = transformers.AutoModelForMaskedLM.from_pretrained(job.model, **load)
-    else:
-        load |= {"num_labels": task.num_labels, "problem_type": task.problem_type}
-        model, loading = transformers.AutoModelForSequenceClassification.from_pretrained(job.model, **load)
+    auto, head = transformers.AutoModelForMaskedLM, {}
+    if not is_mlm:
+        auto = transformers.AutoModelForSequenceClassification
+        head = {"num_labels": task.num_labels, "problem_type": task.problem_type}
+    model, loading = auto.from_pretrained(job.model, dtype=torch.float32, output_loading_info=True, **head)
     longest = model.config.max_position_embeddings
 
-    if job.task == "mlm":
+    if is_mlm:
         tokenised = {use: tokenize_texts(part, tokenizer, task.text_columns[0]) for use, part in rows.items()}
         rows = {use: into_blocks(part, min(BLOCK_SIZE, longest)) for use, part in tokenised.items()}
         evaluated = rows["evaluation"]
         rows["evaluation"] = evaluated.select(range(min(len(evaluated), job.max_eval_rows)))
         seen["blocks"] = {use: part[:] for use, part in rows.items()}
+        collator = transformers.DataCollatorForLanguageModeling(tokenizer, mlm_probability=MLM_PROBABILITY)
     else:
         longest = min(longest, tokenizer.model_max_length)
         rows = tokenised = {use: tokenize_rows(part, tokenizer, task, longest) for use, part in rows.items()}
+        collator = transformers.DataCollatorWithPadding(tokenizer)
     seen["token ids"] = {use: part[:] for use, part in tokenised.items()}
 
-    if job.task == "mlm":
-        collator = transformers.DataCollatorForLanguageModeling(tokenizer, mlm_probability=MLM_PROBABILITY)
-        make, compute_metrics = RecordingMaskedLMTrainer, None
-    else:
-        collator = transformers.DataCollatorWithPadding(tokenizer)
-        make, compute_metrics = RecordingTrainer, class_scores if task.label_names else number_scores
-    trainer = make(
+    trainer = transformers.Trainer(
         model,
         transformers.TrainingArguments(**job.training_arguments(folder)),
         collator,
         train_dataset=rows["train"],
         eval_dataset=rows["evaluation"],
-        compute_metrics=compute_metrics,
+        compute_metrics=None if is_mlm else class_scores if task.label_names else number_scores,
         optimizer_cls_and_kwargs=PLAIN_ADAMW,
     )
     trainer.remove_callback(PrinterCallback)
     metrics = metric_names(job.task, task)
-    return seen | observe(trainer, loading["missing_keys"], lambda loader: loader.batch_sampler, metrics)
-
-
-def choose(data: datasets.DatasetDict, task: Task, job: Job) -> dict[str, datasets.Dataset]:
-    """The rows to train and to evaluate on."""
-    uses = {"train": ("train", job.max_rows), "evaluation": (task.eval_split or "train", job.max_eval_rows)}
-    return {
-        use: data[split] if len(data[split]) <= limit else data[split].shuffle(seed=job.seed).select(range(limit))
-        for use, (split, limit) in uses.items()
-    }
+    seen |= observe(trainer, loading["missing_keys"], lambda loader: loader.batch_sampler, metrics)
+    if is_mlm:  # which the course computes from the loss
+        seen["metrics"] = {"perplexity": math.exp(seen["evaluation loss"])}
+    return seen
 
 
 def tokenize_rows(
     rows: datasets.Dataset, tokenizer: transformers.PreTrainedTokenizerBase, task: Task, max_length: int
 ) -> datasets.Dataset:
-    """Token ids of one text or a pair, and the label as the model takes it."""
+    """Return the token ids of one text or a pair, and the label as the model takes it."""
 
     def encode(batch: dict[str, list]) -> dict[str, list]:
         return tokenizer(*(batch[column] for column in task.text_columns), truncation=True, max_length=max_length)
@@ -118,12 +95,12 @@ def tokenize_rows(
 
 
 def tokenize_texts(rows: datasets.Dataset, tokenizer: Any, column: str) -> datasets.Dataset:
-    """Whole texts as token ids, in the place of all columns."""
+    """Return whole texts as token ids, instead of all columns."""
     return rows.map(lambda batch: tokenizer(batch[column]), batched=True, remove_columns=rows.column_names)
 
 
 def into_blocks(rows: datasets.Dataset, size: int) -> datasets.Dataset:
-    """The texts of 1,000 rows end to end, cut into blocks; what is left over is dropped. Labels are the tokens."""
+    """Join the texts of 1,000 rows and cut them into blocks; the rest is dropped. Labels are the tokens."""
 
     def cut(batch: dict[str, list[list[int]]]) -> dict[str, list[list[int]]]:
         joined = {name: list(chain.from_iterable(lists)) for name, lists in batch.items()}
@@ -149,6 +126,6 @@ def class_scores(prediction: transformers.EvalPrediction) -> dict[str, float]:
 
 
 def number_scores(prediction: transformers.EvalPrediction) -> dict[str, float]:
-    """Mean squared error and Pearson's correlation."""
+    """Mean squared error and Pearson's correlation, from the definitions."""
     guesses, labels = prediction.predictions[:, 0].astype(np.float64), prediction.label_ids.astype(np.float64)
     return {"mse": ((guesses - labels) ** 2).mean(), "pearsonr": np.corrcoef(guesses, labels)[0, 1]}

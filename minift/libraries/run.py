@@ -1,0 +1,43 @@
+"""`minift run`: run a script with minift in place of transformers, datasets, evaluate and accelerate."""
+
+import os
+import runpy
+import sys
+from collections.abc import Sequence
+
+from minift.libraries.stand_ins import stand_ins
+
+
+def run(script: str, argv: Sequence[str] = ()) -> int:
+    """Run the file `script` as ``python SCRIPT ARGS`` would, with minift in place of the libraries.
+
+    `sys.argv`, `__main__`, `sys.path[0]` and the working directory are those that Python would set. The traceback of
+    an exception that the script does not catch begins in the script.
+
+    Returns:
+        The exit code: 0, or 1 after an exception. `SystemExit` passes through.
+
+    Raises:
+        FileNotFoundError: no such file.
+    """
+    if not os.path.isfile(script):
+        raise FileNotFoundError(f"{script}: no such script")
+    if "WORLD_SIZE" in os.environ:  # one of several processes: a failure ends the others, too
+        from minift.distributed.failure import report_uncaught
+
+        sys.excepthook = report_uncaught
+    argv_before, path_before = sys.argv, sys.path[:]
+    sys.argv = [script, *argv]
+    sys.path[0] = os.path.dirname(os.path.realpath(script))
+    try:
+        with stand_ins():
+            runpy.run_path(script, run_name="__main__")
+    except Exception as error:
+        trace = error.__traceback__
+        while trace is not None and trace.tb_frame.f_code.co_filename != script:
+            trace = trace.tb_next
+        sys.excepthook(type(error), error.with_traceback(trace), trace)
+        return 1
+    finally:
+        sys.argv, sys.path[:] = argv_before, path_before
+    return 0

@@ -1,0 +1,96 @@
+"""Scores of classes: accuracy, F1 and Matthews' correlation, all from one table of counts."""
+
+import math
+from collections import Counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from minift.metrics.inputs import check_not_empty, check_same_length, to_labels
+
+
+class Confusion:
+    """Count how often each (reference, prediction) pair of labels occurs: all that these scores need.
+
+    Args:
+        num_labels: if given, labels outside [0, num_labels) are refused.
+    """
+
+    def __init__(self, num_labels: int | None = None) -> None:
+        self.num_labels = num_labels
+        self.counts: Counter[tuple[int, int]] = Counter()
+
+    def update(self, predictions: ArrayLike, references: ArrayLike) -> "Confusion":
+        """Add a batch: labels (B,) on both sides. Returns itself."""
+        predictions = to_labels("predictions", predictions, self.num_labels)
+        references = to_labels("references", references, self.num_labels)
+        check_same_length(predictions, references)
+        labels, which = np.unique(np.concatenate([references, predictions]), return_inverse=True)
+        pairs = which[: len(references)] * len(labels) + which[len(references) :]  # a number for each pair of labels
+        for pair, count in zip(*np.unique(pairs, return_counts=True), strict=True):
+            self.counts[int(labels[pair // len(labels)]), int(labels[pair % len(labels)])] += int(count)
+        return self
+
+    def accuracy(self, normalize: bool = True) -> float:
+        """Return the share of predictions that equal their reference; with `normalize=False` their number."""
+        total = check_not_empty(self.counts.total())
+        return self._right() / total if normalize else float(self._right())
+
+    def f1(self, average: str | None = "binary", pos_label: int = 1, labels: list[int] | None = None) -> Any:
+        """Return the harmonic mean of precision and recall, as sklearn.metrics.f1_score: 0 where it is undefined.
+
+        Args:
+            average: "binary" (of `pos_label`), "macro" (mean over labels), "micro" (of the summed counts), "weighted"
+                (mean weighted by the references' counts), or None for an array with one score for each label.
+            pos_label: the label that "binary" scores.
+            labels: the labels to average over, in the order of the array; None takes all that occur.
+        """
+        check_not_empty(self.counts.total())
+        seen = self._labels()
+        if average == "binary":
+            if len(seen) > 2:
+                raise ValueError(f"average='binary' with labels {seen}: choose 'macro', 'micro', 'weighted' or None")
+            if len(seen) == 2 and pos_label not in seen:
+                raise ValueError(f"pos_label={pos_label!r} is not among the labels {seen}")
+            labels = [pos_label]
+        labels = seen if labels is None else list(labels)
+        right = np.array([self.counts[label, label] for label in labels])
+        actual, predicted = self._totals(labels)
+        if average == "micro":
+            right, actual, predicted = (count.sum(keepdims=True) for count in (right, actual, predicted))
+        # F1 = 2·P·R / (P + R) with P = right / predicted and R = right / actual; 0 for a label that never occurs
+        scores = 2 * right / np.maximum(actual + predicted, 1)
+        if average is None:
+            return scores
+        if average == "weighted":
+            return float((scores * actual).sum() / max(1, actual.sum()))
+        if average in ("binary", "micro", "macro"):
+            return float(scores.mean())
+        raise ValueError(f"unknown average {average!r}; there are: binary, macro, micro, weighted and None")
+
+    def matthews(self) -> float:
+        """Return Matthews' correlation for any number of classes (Gorodkin, 2004); 0 if one side is constant."""
+        total = check_not_empty(self.counts.total())
+        actual, predicted = self._totals(self._labels())
+        # whole numbers of any size, so that nothing overflows or rounds before the one division
+        actual, predicted = actual.astype(object), predicted.astype(object)
+        covariance = self._right() * total - actual @ predicted
+        variances = (total**2 - actual @ actual) * (total**2 - predicted @ predicted)
+        return covariance / math.sqrt(variances) if variances else 0.0
+
+    def _labels(self) -> list[int]:
+        """All labels that occur on either side."""
+        return sorted({label for pair in self.counts for label in pair})
+
+    def _right(self) -> int:
+        """The number of correct predictions."""
+        return sum(count for (reference, prediction), count in self.counts.items() if reference == prediction)
+
+    def _totals(self, labels: list[int]) -> tuple[np.ndarray, np.ndarray]:
+        """How often each of `labels` is a reference, and how often it is a prediction."""
+        actual, predicted = Counter(), Counter()
+        for (reference, prediction), count in self.counts.items():
+            actual[reference] += count
+            predicted[prediction] += count
+        return np.array([actual[label] for label in labels]), np.array([predicted[label] for label in labels])

@@ -1,0 +1,98 @@
+"""evaluate's interface: `load` a metric by its name, add batches, compute the scores."""
+
+from collections.abc import Callable
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from minift.metrics.classes import Confusion
+from minift.metrics.glue import GLUE
+from minift.metrics.inputs import to_array
+from minift.metrics.numbers import Moments, Values
+
+# key of the result -> what must be accumulated for it, and the score
+SCORES: dict[str, tuple[type, Callable[..., Any]]] = {
+    "accuracy": (Confusion, Confusion.accuracy),
+    "f1": (Confusion, Confusion.f1),
+    "matthews_correlation": (Confusion, Confusion.matthews),
+    "pearson": (Moments, Moments.pearson),  # GLUE's name for pearsonr
+    "pearsonr": (Moments, Moments.pearson),
+    "spearmanr": (Values, Values.spearman),
+    "mse": (Moments, Moments.mse),
+}
+METRICS = ("accuracy", "f1", "matthews_correlation", "pearsonr", "spearmanr", "mse")
+
+
+class Metric:
+    """Score the examples added so far: `add` one, `add_batch` several, `compute` the scores and start again.
+
+    Re-implements evaluate/module.py (``EvaluationModule``), on counts and sums instead of an Arrow file of all values.
+    """
+
+    def __init__(self, name: str, keys: tuple[str, ...], num_labels: int | None = None) -> None:
+        self.name, self.keys, self.num_labels = name, keys, num_labels
+        self.reset()
+
+    def add(self, *, prediction: Any, reference: Any) -> None:
+        """Add one example."""
+        self.add_batch(predictions=to_array(prediction)[None], references=to_array(reference)[None])
+
+    def add_batch(self, *, predictions: ArrayLike, references: ArrayLike) -> None:
+        """Add a batch: lists, numpy arrays or tensors of shape (B,) on both sides.
+
+        Raises:
+            ValueError: sides of different lengths or of another shape, labels that are not integers or not classes of
+                the task. Nothing of such a batch is added.
+        """
+        for statistic in self.statistics.values():
+            statistic.update(predictions, references)
+
+    def compute(
+        self, *, predictions: ArrayLike | None = None, references: ArrayLike | None = None, **options: Any
+    ) -> dict[str, Any]:
+        """Return the scores of all examples added, and of a last batch if it is given; then forget them all.
+
+        They are also forgotten after an error.
+
+        Args:
+            options: arguments of the score, such as `average=` of F1.
+
+        Raises:
+            ValueError: nothing was added, or the batch is bad as in `add_batch`.
+            TypeError: an option that the score does not have.
+        """
+        try:
+            if (predictions is None) != (references is None):
+                raise ValueError("compute() takes predictions and references together, or neither")
+            if predictions is not None:
+                self.add_batch(predictions=predictions, references=references)
+            scores = {key: SCORES[key] for key in self.keys}
+            return {key: score(self.statistics[kind], **options) for key, (kind, score) in scores.items()}
+        finally:
+            self.reset()
+
+    def reset(self) -> None:
+        """Forget all examples."""
+        kinds = dict.fromkeys(SCORES[key][0] for key in self.keys)
+        self.statistics = {kind: kind(self.num_labels) if kind is Confusion else kind() for kind in kinds}
+
+
+def load(path: str, config_name: str | None = None) -> Metric:
+    """Return the metric called `path`, as `evaluate.load`: one metric, or "glue" with the name of a task.
+
+    Raises:
+        ValueError: an unknown metric or task; the message lists those that exist.
+    """
+    if path == "glue":
+        if config_name not in GLUE:
+            raise ValueError(f"unknown GLUE configuration {config_name!r}; there are: {', '.join(GLUE)}")
+        task = GLUE[config_name]
+        return Metric(path, task.metrics, None if task.num_labels == 1 else task.num_labels)
+    if path not in METRICS:
+        raise ValueError(f"unknown metric {path!r}; there are: {', '.join(METRICS)}, and glue with a configuration")
+    if config_name is not None:
+        raise ValueError(f"the metric {path!r} has no configurations, but config_name={config_name!r} was given")
+    return Metric(path, (path,))
+
+
+load_metric = load  # its name in `datasets`, before `evaluate` became a library of its own

@@ -1,0 +1,113 @@
+"""What all pipelines share: texts -> batches of token ids -> the model's output -> answers."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from minift.model.checks import check_vocabulary
+from minift.model.pretrained import PreTrainedModel
+from minift.tokenizer.batch_encoding import BatchEncoding
+from minift.tokenizer.tokenizer import Tokenizer
+
+
+class Pipeline(ABC):
+    """A model and its tokenizer; calling it turns texts into answers.
+
+    Re-implements transformers/pipelines/base.py: the results have the same structure and the same numbers. A task is
+    a subclass that says how a text is encoded and how an answer is read off the model's output.
+
+    Args:
+        model: moved to `device` and set to evaluation mode.
+        device: a torch device, its name, or the number of a GPU (-1: the CPU); None takes a GPU if there is one.
+        batch_size: texts in one forward pass.
+        options: settings of the task, which each call can override.
+    """
+
+    auto_model: ClassVar[type]  # loads the model from a checkpoint
+    option_names: ClassVar[tuple[str, ...]]
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: Tokenizer,
+        device: int | str | torch.device | None = None,
+        batch_size: int | None = None,
+        **options: Any,
+    ) -> None:
+        if device is None:
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        elif isinstance(device, int):
+            device = f"cuda:{device}" if device >= 0 else "cpu"
+        self.device = torch.device(device)
+        if self.device.type == "cuda" and not torch.cuda.is_available():
+            raise ValueError(f"device={str(device)!r}: there is no GPU that torch can use")
+        check_vocabulary(len(tokenizer), model.config)
+        self.model = model.to(self.device).eval()
+        self.tokenizer = tokenizer
+        self.batch_size = 1 if batch_size is None else batch_size
+        self.options = self.check(options)
+
+    def __call__(self, inputs: Any, batch_size: int | None = None, **options: Any) -> Any:
+        """Return the answer to one text, or a list of answers to several; to a generator, a generator of answers.
+
+        Args:
+            inputs: a text, a list or column of texts, or a generator.
+            batch_size: texts in one forward pass, instead of the pipeline's own.
+            options: settings of the task, for this call.
+        """
+        options = self.options | self.check(options)
+        size = self.batch_size if batch_size is None else batch_size
+        if size < 1:
+            raise ValueError(f"batch_size must be at least 1, not {size}")
+        if isinstance(inputs, str | Mapping):
+            return next(self.answers([inputs], 1, options))
+        if not isinstance(inputs, Iterable):
+            raise TypeError(f"a pipeline takes texts, not {type(inputs).__name__}")
+        answers = self.answers(inputs, size, options)
+        return list(answers) if hasattr(inputs, "__len__") else answers
+
+    def answers(self, inputs: Iterable[Any], size: int, options: dict[str, Any]) -> Iterator[Any]:
+        """Yield the answer to each of `inputs`; `size` of them are padded to one batch."""
+        inputs = iter(inputs)
+        while rows := [self.encode(item, options) for item in islice(inputs, size)]:
+            batch = self.tokenizer.pad(rows, return_tensors="pt").to(self.device)  # (B, T)
+            with torch.inference_mode():
+                outputs = self.model(**batch)[0].float().cpu()  # logits or hidden states, (B, ...)
+            batch = batch.to("cpu")
+            for ids, mask, output in zip(batch["input_ids"], batch["attention_mask"], outputs, strict=True):
+                yield self.answer(ids, mask.bool(), output, options)
+
+    def check(self, options: dict[str, Any]) -> dict[str, Any]:
+        """Return the options in the form that `encode` and `answer` read.
+
+        Raises:
+            TypeError: the task has no such option.
+            ValueError: a wrong value.
+        """
+        if unknown := options.keys() - set(self.option_names):
+            names = ", ".join(self.option_names)
+            raise TypeError(f"unknown argument {', '.join(sorted(unknown))}; this pipeline has: {names}")
+        top_k = options.get("top_k")
+        if top_k is not None and (not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 1):
+            raise ValueError(f"top_k must be a positive integer or None, not {top_k!r}")
+        return options
+
+    def encode(self, item: Any, options: dict[str, Any]) -> BatchEncoding:
+        """Return the token ids of one text; other inputs are refused with a ValueError."""
+        if not isinstance(item, str):
+            raise ValueError(f"expected a text, not {item!r}")
+        return self.tokenizer(item, return_attention_mask=True, **options.get("tokenizer_kwargs", {}))
+
+    @abstractmethod
+    def answer(self, ids: Tensor, real: Tensor, output: Tensor, options: dict[str, Any]) -> Any:
+        """Return the answer for one text.
+
+        Args:
+            ids: token ids (T,).
+            real: (T,) bool, False at padding.
+            output: what the model gave for this row: logits (C,) or (T, V), or states (T, E).
+        """

@@ -1,0 +1,81 @@
+"""Texts with `[MASK]` to the tokens that fit there."""
+
+import logging
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from minift.model.auto import AutoModelForMaskedLM
+from minift.model.pretrained import PreTrainedModel
+from minift.pipelines.base import Pipeline
+from minift.tokenizer.batch_encoding import BatchEncoding
+from minift.tokenizer.tokenizer import Tokenizer
+
+logger = logging.getLogger(__name__)
+
+
+class FillMaskPipeline(Pipeline):
+    """Find the best tokens for each `[MASK]` (transformers/pipelines/fill_mask.py); a list for each of several masks.
+
+    Options:
+        top_k: how many tokens, best first; 5 by default.
+        targets: a token or a list of tokens to choose from; the scores remain shares of the whole vocabulary.
+        tokenizer_kwargs: arguments of the tokenizer, such as `{"truncation": True}`.
+    """
+
+    auto_model = AutoModelForMaskedLM
+    option_names = ("top_k", "targets", "tokenizer_kwargs")
+
+    def __init__(self, model: PreTrainedModel, tokenizer: Tokenizer, *args: Any, **kwargs: Any) -> None:
+        if tokenizer.mask_token_id is None:
+            raise ValueError("fill-mask needs a mask token, and this tokenizer has none")
+        super().__init__(model, tokenizer, *args, **kwargs)
+
+    def __call__(self, inputs: Any, batch_size: int | None = None, **options: Any) -> Any:
+        result = super().__call__(inputs, batch_size, **options)
+        return result[0] if isinstance(inputs, list) and len(inputs) == 1 else result  # as in transformers
+
+    def check(self, options: dict[str, Any]) -> dict[str, Any]:
+        checked = {name: value for name, value in super().check(options).items() if value is not None}
+        if (targets := checked.pop("targets", None)) is not None:
+            checked["target_ids"] = self._target_ids([targets] if isinstance(targets, str) else list(targets))
+        return checked
+
+    def encode(self, item: Any, options: dict[str, Any]) -> BatchEncoding:
+        encoding = super().encode(item, options)
+        if self.tokenizer.mask_token_id not in encoding["input_ids"]:
+            raise ValueError(f"No mask_token ({self.tokenizer.mask_token}) found on the input {item!r}")
+        return encoding
+
+    def answer(self, ids: Tensor, real: Tensor, output: Tensor, options: dict[str, Any]) -> Any:
+        masks = (ids == self.tokenizer.mask_token_id).nonzero().squeeze(-1)  # (M,)
+        scores = output[masks].softmax(-1)  # (M, V)
+        choice = torch.tensor(options["target_ids"]) if "target_ids" in options else torch.arange(scores.shape[-1])
+        best, which = scores[:, choice].topk(min(options.get("top_k", 5), len(choice)))  # (M, top_k)
+        results = []
+        for mask, mask_scores, tokens in zip(masks, best.tolist(), choice[which].tolist(), strict=True):
+            results.append([])
+            for score, token in zip(mask_scores, tokens, strict=True):
+                filled = ids.clone()
+                filled[mask] = token
+                # with several masks, special tokens stay in the sequence: it shows where the other masks are
+                sequence = self.tokenizer.decode(filled[real].tolist(), skip_special_tokens=len(masks) == 1)
+                word = self.tokenizer.decode([token])
+                results[-1].append({"score": score, "token": token, "token_str": word, "sequence": sequence})
+        return results[0] if len(masks) == 1 else results
+
+    def _target_ids(self, targets: list[str]) -> list[int]:
+        """Return the ids of the targets; a word that is not in the vocabulary is replaced by its first token."""
+        vocabulary, ids = self.tokenizer.get_vocab(), []
+        for target in targets:
+            if target in vocabulary:
+                ids.append(vocabulary[target])
+                continue
+            first = self.tokenizer(target, add_special_tokens=False)["input_ids"][:1]
+            token = self.tokenizer.convert_ids_to_tokens(first)
+            logger.warning("target %r is not in the vocabulary; %s is used for it", target, token or "nothing")
+            ids += first
+        if not ids:
+            raise ValueError(f"targets={targets!r} names no token")
+        return list(dict.fromkeys(ids))
