@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
-from minift.data.shared_files import is_main_process
+from minift.distributed.environment import is_main_process
 
 
 def main(argv: Sequence[str] | None = None) -> int:

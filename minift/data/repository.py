@@ -1,4 +1,4 @@
-"""A dataset repository's folder: the configurations in its README, and the files of each split."""
+"""The folder of a dataset repository: the configurations in its README, and the files of each split."""
 
 import re
 from collections import Counter
@@ -9,29 +9,20 @@ from typing import Any
 import yaml
 
 from minift.data.features import Features
+from minift.data.file_readers import FORMATS
 
-# file name ending -> the reader of `prepare.py`
-FORMATS = {
-    ".parquet": "parquet",
-    ".arrow": "arrow",
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".json": "json",
-    ".jsonl": "json",
-    ".ndjson": "json",
-}
 _KEYWORDS = {
     "train": ("train", "training"),
     "validation": ("validation", "valid", "dev", "val"),
     "test": ("test", "testing", "eval", "evaluation"),
 }
 _SHARD = re.compile(r"data/([\w.-]+?)-\d{5}-of-\d{5}.*")
-_WHOLE_SPLIT = "train"  # what a repository is that names no splits
+_WHOLE_SPLIT = "train"  # the only split of a repository that names none
 
 
 @dataclass(frozen=True)
 class Config:
-    """One configuration of a repository: what `load_dataset(path, name)` selects with `name`."""
+    """One configuration of a repository, which the `name` of `load_dataset(path, name)` selects."""
 
     name: str
     data_files: Any = None  # as the README writes it: a pattern, a list, a dict, or a list of {split, path}
@@ -41,15 +32,15 @@ class Config:
 
     @property
     def features(self) -> Features | None:
-        """Read when asked for: another configuration may have columns of types that are not supported here."""
+        """The columns' types; read late, since a configuration that nobody loads may have unsupported types."""
         return Features.from_yaml(self.columns) if self.columns else None
 
 
 def read_configs(readme: Path) -> list[Config]:
-    """The `configs` of a README's YAML header, with the columns that its `dataset_info` lists; [] without any.
+    """Read the configurations from a README's YAML header, with the columns that it lists; [] if there are none.
 
     Raises:
-        ValueError: the header is not what the Hub's documentation describes; the message names the file.
+        ValueError: the header is not as the Hub's documentation describes it; the message names the file.
     """
     try:
         text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
@@ -74,10 +65,10 @@ def read_configs(readme: Path) -> list[Config]:
 
 
 def choose_config(configs: list[Config], name: str | None, path: str) -> Config:
-    """The configuration of this name, or the only one, or the default one.
+    """Choose the configuration of this name, or the only one, or the default one.
 
     Raises:
-        ValueError: there is no such configuration, or none to prefer; the message lists those that there are.
+        ValueError: no such configuration, or several and no default; the message lists them.
     """
     names = [config.name for config in configs]
     if name is None:
@@ -93,10 +84,10 @@ def choose_config(configs: list[Config], name: str | None, path: str) -> Config:
 
 
 def patterns_by_split(data_files: Any) -> dict[str, list[str]]:
-    """Any spelling of data files -> split name -> patterns.
+    """Bring any spelling of data files into one form: split name -> patterns.
 
     Raises:
-        TypeError: it is none of a pattern, a list of patterns, a dict of those by split, a list of {split, path}.
+        TypeError: it is not a pattern, a list of patterns, a dict of those by split, or a list of {split, path}.
     """
     if isinstance(data_files, str | Path):
         return {_WHOLE_SPLIT: [str(data_files)]}
@@ -115,7 +106,7 @@ def patterns_by_split(data_files: Any) -> dict[str, list[str]]:
 
 
 def find_files(folder: Path, patterns: dict[str, list[str]]) -> dict[str, list[Path]]:
-    """Split name -> the files that its patterns name, relative to `folder`, in the order of their names.
+    """Find the files of each split; patterns are relative to `folder`, and match in the order of the files' names.
 
     Raises:
         FileNotFoundError: a pattern matches no file.
@@ -137,7 +128,7 @@ def find_files(folder: Path, patterns: dict[str, list[str]]) -> dict[str, list[P
 
 
 def infer_splits(folder: Path) -> dict[str, list[Path]]:
-    """Split name -> data files, told from folder and file names; one split, ``train``, where these name none.
+    """Tell the splits from the names of folders and files; all files are ``train`` if no name tells.
 
     Raises:
         FileNotFoundError: the folder holds no file of a format in `FORMATS`.
@@ -164,7 +155,7 @@ def infer_splits(folder: Path) -> dict[str, list[Path]]:
 
 
 def _keyword(text: str) -> str | None:
-    """The split that a name speaks of: ``sst_train-2.csv`` -> ``train``."""
+    """Find the split that a name contains: ``sst_train-2.csv`` -> ``train``."""
     words = re.split(r"[^a-z]+", text.lower())
     return next((split for split, keywords in _KEYWORDS.items() if set(keywords) & set(words)), None)
 

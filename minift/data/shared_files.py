@@ -1,42 +1,45 @@
-"""Several processes of a run: what one of them maps, the others on its machine need not map again."""
+"""Files that the processes of one run share: what the first one makes in `map`, the others read."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from itertools import count
 from pathlib import Path
 
-_open: "_Folder | None" = None
+
+class SharedFolder:
+    """A folder of Arrow files, numbered in the order of the calls of `map`, which is the same in every process.
+
+    Args:
+        path: the folder.
+        writes: whether this process makes the files; the others read them.
+    """
+
+    def __init__(self, path: Path, writes: bool):
+        self.path, self.writes = path, writes
+        self._numbers = count(1)
+
+    def next_file(self) -> Path:
+        """The file of the next call of `map`."""
+        return self.path / f"{next(self._numbers)}.arrow"
 
 
-def is_main_process() -> bool:
-    """Whether this is the first of the processes that torchrun started, or the only one."""
-    return os.environ.get("RANK", "0") == "0"
-
-
-class _Folder:
-    """A folder of Arrow files, numbered in the order of the calls that make them or look for them."""
-
-    def __init__(self, path: Path, makes: bool):
-        self.path, self.makes, self.calls = path, makes, 0
+_folder: ContextVar[SharedFolder | None] = ContextVar("the shared folder of the `with` block", default=None)
 
 
 @contextmanager
-def hand_over(folder: str | Path, makes: bool) -> Iterator[None]:
-    """In the `with` block, `map` leaves the files that it makes in `folder`, or takes those that it finds there.
+def share_files(folder: str | Path, writes: bool) -> Iterator[None]:
+    """In the `with` block, `map` writes its results to `folder` (`writes`), or reads the results that it finds there.
 
-    A folder that is not there, since it is on another machine, hands nothing over.
+    If there is no such folder, because it is on another machine, nothing is shared.
     """
-    global _open
-    before, _open = _open, _Folder(Path(folder), makes) if Path(folder).is_dir() else None
+    token = _folder.set(SharedFolder(Path(folder), writes) if Path(folder).is_dir() else None)
     try:
         yield
     finally:
-        _open = before
+        _folder.reset(token)
 
 
-def next_file() -> tuple[Path, bool] | None:
-    """The file of this call, and whether to make it; None outside of `hand_over`."""
-    if _open is None:
-        return None
-    _open.calls += 1
-    return _open.path / f"{_open.calls}.arrow", _open.makes
+def shared_folder() -> SharedFolder | None:
+    """The folder of the `share_files` block that this code runs in; None outside of one."""
+    return _folder.get()

@@ -28,7 +28,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.rendezvous import rendezvous
 
-from minift.data.shared_files import hand_over
+from minift.data.shared_files import share_files
 
 LAUNCHER_SECONDS = 5  # that a launcher on this machine may take to stop the other ranks after one has failed
 EXIT_SECONDS = 10  # that a failed rank may take to end
@@ -357,11 +357,11 @@ def main_process_first(local: bool = True) -> Iterator[None]:
     goes_first = (place.local_rank if local else place.rank) == 0
     with tempfile.TemporaryDirectory(prefix="minift-shared-", ignore_cleanup_errors=True) as folder:
         if goes_first:
-            with hand_over(folder, makes=True):
+            with share_files(folder, writes=True):
                 yield
         folders = gather_objects(folder)  # returns when those who go first are through
         first = place.rank - place.local_rank if local else 0
         if not goes_first:
-            with hand_over(folders[first], makes=False):
+            with share_files(folders[first], writes=False):
                 yield
         barrier()

@@ -1,13 +1,13 @@
 """BatchEncoding: the columns that a tokenizer returns, with the alignment of tokens to words and characters."""
 
 from collections import UserDict
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from tokenizers import Encoding
 
 from minift.tensors import as_tensor, tensor_kind
+from minift.tokenizer.word_ids import LateEncodings
 
 
 class CharSpan(NamedTuple):
@@ -33,15 +33,14 @@ class BatchEncoding(UserDict):
 
     Args:
         data: the columns.
-        encoding: one encoding a row, or a function that produces them the first time that they are needed: computing
-            words and offsets makes tokenising a third slower, and most callers only want ids.
-        tensor_type: ``np``, ``pt`` or ``tf`` to convert the columns at once.
+        encoding: one encoding for each row, at once or late.
+        tensor_type: ``np``, ``pt`` or ``tf``: convert the columns at once.
     """
 
     def __init__(
         self,
         data: dict[str, Any] | None = None,
-        encoding: Encoding | list[Encoding] | Callable[[], list[Encoding]] | None = None,
+        encoding: Encoding | list[Encoding] | LateEncodings | None = None,
         tensor_type: str | None = None,
         prepend_batch_axis: bool = False,
     ):
@@ -63,17 +62,15 @@ class BatchEncoding(UserDict):
             raise AttributeError(f"this BatchEncoding has no attribute or column {name!r}") from None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"data": self.data, "_encodings": self.encodings}  # the function that makes encodings does not travel
+        return {"data": self.data, "_encodings": self.encodings}  # complete: the text stays behind
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
 
     @property
     def encodings(self) -> list[Encoding] | None:
-        """The rows' ``tokenizers.Encoding`` objects; None for a batch that did not come straight from a tokenizer."""
-        if callable(self._encodings):
-            self._encodings = self._encodings()
-        return self._encodings
+        """The rows' ``tokenizers.Encoding`` objects; None for a batch that no tokenizer has made."""
+        return self._encodings.complete if isinstance(self._encodings, LateEncodings) else self._encodings
 
     @property
     def is_fast(self) -> bool:
@@ -89,7 +86,9 @@ class BatchEncoding(UserDict):
         return self._rows("tokens()")[batch_index].tokens
 
     def word_ids(self, batch_index: int = 0) -> list[int | None]:
-        """For each token of the row the index of its word in the text, None for special tokens."""
+        """For each token of the row the number of its word in the text, None for special tokens."""
+        if isinstance(self._encodings, LateEncodings):
+            return self._encodings.word_ids(batch_index)
         return self._rows("word_ids()")[batch_index].word_ids
 
     def sequence_ids(self, batch_index: int = 0) -> list[int | None]:

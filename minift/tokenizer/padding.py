@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from minift.tokenizer.lengths import Lengths
 from minift.tokenizer.ragged import Ragged, row_lengths
 
 
@@ -27,12 +28,6 @@ def as_columns(features: Any) -> dict[str, Any]:
     except KeyError as error:
         position = next(i for i, row in enumerate(features) if error.args[0] not in row)
         raise ValueError(f"row {position} of the batch has no column {error.args[0]!r}, which row 0 has") from None
-
-
-def padded_length(lengths: Sequence[int], padding: str, max_length: int | None, multiple: int | None) -> int:
-    """The width T of a batch: the longest row, or `max_length`; either rounded up to a multiple."""
-    width = max_length if padding == "max_length" else max(lengths)
-    return width if not multiple else -(-width // multiple) * multiple
 
 
 def inside_rows(lengths: np.ndarray, width: int, side: str) -> np.ndarray:
@@ -71,41 +66,34 @@ def _flat(rows: Sequence[Sequence[int]]) -> np.ndarray:
 
 
 def pad_columns(
-    columns: dict[str, Any],
-    fills: dict[str, int],
-    padding: str,
-    side: str = "right",
-    max_length: int | None = None,
-    multiple: int | None = None,
-    add_attention_mask: bool = False,
+    columns: dict[str, Any], fills: dict[str, int], lengths: Lengths, side: str, add_attention_mask: bool
 ) -> dict[str, Any]:
     """Pad the columns named in `fills` to int64 arrays of shape (B, T); the others pass through unchanged.
 
     Args:
-        columns: column name -> B rows; ``input_ids`` gives the lengths.
+        columns: column name -> B rows; the rows of ``input_ids`` give the lengths.
         fills: column name -> the value that pads it.
-        padding: ``longest`` or ``max_length``.
-        side: ``right`` or ``left``, where the padding goes.
-        max_length: the width T for ``max_length``.
-        multiple: round T up to a multiple of this.
-        add_attention_mask: make ``attention_mask`` (1 on tokens, 0 on padding) when there is none.
+        lengths: how T is found.
+        side: ``right`` or ``left``: where the padding goes.
+        add_attention_mask: make ``attention_mask`` (1 on tokens, 0 on padding) if there is none.
 
     Raises:
-        ValueError: a row longer than `max_length`, or a column whose rows are not as long as those of ``input_ids``.
+        ValueError: a row is longer than `max_length`, or not as long as the same row of ``input_ids``.
     """
-    lengths = row_lengths(columns["input_ids"])
-    width = padded_length(lengths, padding, max_length, multiple)
-    if lengths.max() > width:
-        row = int(lengths.argmax())
-        raise ValueError(f"row {row} has {lengths[row]} tokens, more than max_length={width}: truncate it first")
-    inside = inside_rows(lengths, width, side)  # (B, T)
+    found = row_lengths(columns["input_ids"])
+    width = lengths.max_length if lengths.padding == "max_length" else int(found.max())
+    width = -(-width // lengths.multiple) * lengths.multiple if lengths.multiple else width  # T
+    if found.max() > width:
+        row = int(found.argmax())
+        raise ValueError(f"row {row} has {found[row]} tokens, more than max_length={width}: truncate it first")
+    inside = inside_rows(found, width, side)  # (B, T)
     padded = {}
     for name, rows in columns.items():
         if name not in fills:
             padded[name] = rows
             continue
         if name != "input_ids":
-            check_lengths(name, rows, lengths)
+            check_lengths(name, rows, found)
         try:
             padded[name] = pad_rows(rows, inside, fills[name])
         except (TypeError, ValueError) as error:

@@ -1,6 +1,7 @@
 """Vocabulary: tokens to ids to text, and which tokens are special."""
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any
 
 import tokenizers
@@ -65,6 +66,12 @@ class Vocabulary:
     def vocab_size(self) -> int:
         """The size of the vocabulary without added tokens."""
         return self.backend_tokenizer.get_vocab_size(with_added_tokens=False)
+
+    @cached_property
+    def continuing_ids(self) -> frozenset[int]:
+        """The ids of WordPiece's pieces that continue a word; tokens that are added later are whole words."""
+        pieces = self.backend_tokenizer.get_vocab(with_added_tokens=False)
+        return frozenset(i for piece, i in pieces.items() if piece.startswith("##"))
 
     @property
     def vocab(self) -> dict[str, int]:

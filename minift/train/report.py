@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tqdm.auto import tqdm
 
-from minift.data.shared_files import is_main_process
+from minift.distributed.environment import is_main_process
 from minift.files import read_json, write_json
 from minift.train.callbacks import TrainerCallback
 

@@ -244,7 +244,7 @@ def test_arguments_have_the_names_and_order_of_datasets(tmp_path):
         (lambda d: d[[0, 5]], IndexError, "row 5 "),
         (lambda d: d.select([3]), IndexError, "row 3 "),
         (lambda d: d.select(["a"]), TypeError, "row numbers must be integers"),
-        (lambda d: d[1.5], TypeError, "1.5 is no key"),
+        (lambda d: d[1.5], TypeError, "1.5 is not a key"),
         (lambda d: d["c"], KeyError, r"no column 'c': the dataset has \['a', 'b'\]"),
         (lambda d: d["a"][3], IndexError, "row 3 "),
         (lambda d: d.remove_columns(["c"]), ValueError, "no column 'c'"),

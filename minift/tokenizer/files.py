@@ -1,7 +1,7 @@
 """A tokenizer's files (tokenizer.json, vocab.txt and the JSON files beside them), read and written."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tokenizers
 from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, processors
@@ -10,10 +10,6 @@ from minift.files import atomic_path, read_json, write_json
 from minift.hub import snapshot
 from minift.tokenizer.vocabulary import SPECIAL_NAMES
 
-if TYPE_CHECKING:
-    from minift.tokenizer.tokenizer import Tokenizer
-
-UNLIMITED = int(1e30)  # what the libraries write for "no maximum length"
 FILES = ["tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json", "config.json"]
 
 # tokenizer_class -> the inputs of the model that it belongs to
@@ -42,7 +38,6 @@ EXTRA_TOKENS = ("extra_special_tokens", "additional_special_tokens")
 
 def load_tokenizer(
     name_or_path: str | Path,
-    use_fast: bool = True,
     revision: str | None = None,
     token: str | bool | None = None,
     cache_dir: str | Path | None = None,
@@ -67,8 +62,6 @@ def load_tokenizer(
         ValueError: a broken file, a tokenizer class that is not BERT's or DistilBERT's, or ``use_fast=False``.
         TypeError: an unknown option.
     """
-    if not use_fast:
-        raise ValueError("use_fast=False is not supported: minift has only the tokenizers of the Rust library")
     known = {*SETTINGS, *NORMALIZER_OPTIONS, *SPECIAL_NAMES, *EXTRA_TOKENS}
     if unknown := sorted(set(overrides) - known):
         raise TypeError(
@@ -100,17 +93,16 @@ def load_tokenizer(
     }
 
 
-def save_tokenizer(tokenizer: "Tokenizer", folder: Path) -> tuple[str, ...]:
-    """Write ``tokenizer.json``, without truncation and padding (calls decide those), and ``tokenizer_config.json``."""
-    backend = tokenizer.backend_tokenizer
+def save_tokenizer(backend: tokenizers.Tokenizer, config: dict[str, Any], folder: Path) -> tuple[str, ...]:
+    """Write ``tokenizer.json``, without truncation and padding (calls decide those), and ``tokenizer_config.json``.
+
+    Args:
+        config: of the second file; the options of a BERT normaliser are added to it.
+    """
     backend.no_truncation()
     backend.no_padding()
-    config: dict[str, Any] = {"tokenizer_class": tokenizer.class_name, **tokenizer.special_tokens_map}
-    config.update({name: getattr(tokenizer, name) for name in SETTINGS})
-    if tokenizer.extra_special_tokens:
-        config["extra_special_tokens"] = tokenizer.extra_special_tokens
     if isinstance(backend.normalizer, normalizers.BertNormalizer):
-        config.update({name: getattr(backend.normalizer, theirs) for name, theirs in NORMALIZER_OPTIONS.items()})
+        config |= {name: getattr(backend.normalizer, theirs) for name, theirs in NORMALIZER_OPTIONS.items()}
     paths = folder / "tokenizer.json", folder / "tokenizer_config.json"
     with atomic_path(paths[0]) as fresh:
         fresh.write_text(backend.to_str(pretty=True), encoding="utf-8")
