@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from minift.batches.collate import DataCollatorWithPadding, DefaultDataCollator, default_data_collator
 from minift.batches.mask import DataCollatorForLanguageModeling, DataCollatorForWholeWordMask
-from minift.data.arrow_types import is_integer, is_list_of
+from minift.data.arrow_types import is_list_of
 from minift.data.reader import TableReader
 from minift.tokenizer.ragged import Ragged
 
@@ -67,9 +67,9 @@ def _view(column: pa.Array) -> Any:
     """
     if column.null_count:
         return None
-    if is_integer(column.type):
+    if pa.types.is_integer(column.type):
         return column.to_numpy()
-    if not is_list_of(column.type, is_integer) or pa.types.is_fixed_size_list(column.type):
+    if not is_list_of(column.type, pa.types.is_integer) or pa.types.is_fixed_size_list(column.type):
         return None
     values = column.values
     return column.offsets.to_numpy(), values if values.null_count else values.to_numpy()

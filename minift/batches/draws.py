@@ -1,49 +1,51 @@
 """The random draws of the masking collators: numpy's or torch's, from the global generator or from their own."""
 
 import multiprocessing
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 
-class NumpyDraws:
-    """The draws of transformers' ``numpy_mask_tokens``: the token ids are drawn for the chosen places only.
+def numpy_draws(generator: np.random.Generator | None) -> tuple[Callable, Callable]:
+    """The draws of transformers' ``numpy_mask_tokens``: token ids are drawn for the chosen places only.
 
     Args:
-        seed: of a generator of its own; None draws from ``np.random``.
+        generator: None draws from ``np.random``.
+
+    Returns:
+        ``coins(probability, shape)``: bool of this shape, True with one probability, or with one for each place;
+        ``tokens(chosen, size)``: an id from 0 to `size` for each place where `chosen` is True, (N,).
     """
+    random = generator or np.random
+    integers = getattr(random, "integers", None) or random.randint
 
-    kind = "numpy"
+    def coins(probability: float | np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        return random.binomial(1, probability, size=shape).astype(bool)
 
-    def __init__(self, seed: int | None = None):
-        self.random = np.random if seed is None else np.random.default_rng(seed)
+    def tokens(chosen: np.ndarray, size: int) -> np.ndarray:
+        return integers(0, size, size=int(chosen.sum()), dtype=np.int64)
 
-    def coins(self, probability: float | np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-        """Toss a coin at each place of `shape`: True with one probability for all places, or one for each."""
-        return self.random.binomial(1, probability, size=shape).astype(bool)
+    return coins, tokens
 
-    def tokens(self, chosen: np.ndarray, size: int) -> np.ndarray:
-        """Draw token ids from 0 to `size` for the chosen places; 0 elsewhere."""
-        integers = getattr(self.random, "integers", None) or self.random.randint
-        ids = np.zeros(chosen.shape, dtype=np.int64)
-        ids[chosen] = integers(0, size, size=int(chosen.sum()), dtype=np.int64)
-        return ids
 
-    def where(self, condition: np.ndarray, yes: Any, no: Any) -> np.ndarray:
-        return np.where(condition, yes, no)
+def torch_draws(generator: Any) -> tuple[Callable, Callable]:
+    """The draws of transformers' ``torch_mask_tokens``, all of the full shape; returns what `numpy_draws` returns."""
+    import torch
 
-    def isin(self, ids: np.ndarray, wanted: list[int]) -> np.ndarray:
-        return np.isin(ids, wanted)
+    def coins(probability: float | torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+        if not isinstance(probability, torch.Tensor):
+            probability = torch.full(shape, float(probability))
+        return torch.bernoulli(probability, generator=generator).bool()
 
-    def state(self) -> dict[str, Any]:
-        return self.random.bit_generator.state
+    def tokens(chosen: torch.Tensor, size: int) -> torch.Tensor:
+        return torch.randint(size, chosen.shape, generator=generator)[chosen]
 
-    def set_state(self, state: dict[str, Any]) -> None:
-        self.random.bit_generator.state = state
+    return coins, tokens
 
 
 class RandomCollator:
-    """A collator that draws random numbers; a checkpoint can hold their state.
+    """A collator that draws random numbers; a checkpoint can hold the state of its generator.
 
     Args:
         seed: of a generator of its own, to which a DataLoader worker adds its number; None: the global generator.
@@ -51,35 +53,39 @@ class RandomCollator:
 
     def __init__(self, seed: int | None):
         self.seed = seed
-        self._draws: Any = None  # made at the first draw, which may be in a worker
+        self.generator: Any = None  # made at the first draw, which may be in a worker
 
-    def draws(self, kind: str) -> Any:
-        """`TorchDraws` for ``pt``, `NumpyDraws` for ``np`` and ``tf``."""
-        kind = "torch" if kind == "pt" else "numpy"
-        if self._draws is None or self._draws.kind != kind:
-            self._draws = _make_draws(kind, None if self.seed is None else self.seed + _worker_number())
-        return self._draws
+    def draws(self, kind: str) -> tuple[Callable, Callable]:
+        """`torch_draws` for ``pt``, else `numpy_draws`."""
+        if self.seed is not None and self.generator is None:
+            self.generator = _generator(kind, self.seed + _worker_number())
+        return torch_draws(self.generator) if kind == "pt" else numpy_draws(self.generator)
 
     def state_dict(self) -> dict[str, Any]:
-        """The state of its own generator in numbers and lists; empty before the first draw and without a seed."""
-        if self.seed is None or self._draws is None:
+        """The generator's state in numbers and lists; empty before the first draw and without a seed."""
+        if self.generator is None:
             return {}
-        return {self._draws.kind: self._draws.state()}
+        if isinstance(self.generator, np.random.Generator):
+            return {"numpy": self.generator.bit_generator.state}
+        return {"torch": self.generator.get_state().tolist()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from where `state_dict` was taken."""
-        self._draws = None
-        for kind, stored in state.items():
-            self._draws = _make_draws(kind, seed=0)
-            self._draws.set_state(stored)
+        self.generator = None
+        if "numpy" in state:
+            self.generator = _generator("np", 0)
+            self.generator.bit_generator.state = state["numpy"]
+        elif "torch" in state:
+            self.generator = _generator("pt", 0)
+            self.generator.set_state(self.generator.get_state().new_tensor(state["torch"]))
 
 
-def _make_draws(kind: str, seed: int | None) -> Any:
-    if kind == "numpy":
-        return NumpyDraws(seed)
-    from minift.batches.torch_draws import TorchDraws
+def _generator(kind: str, seed: int) -> Any:
+    if kind != "pt":
+        return np.random.default_rng(seed)
+    import torch
 
-    return TorchDraws(seed)
+    return torch.Generator().manual_seed(seed)
 
 
 def _worker_number() -> int:

@@ -1,12 +1,14 @@
 """Masked language modelling: which tokens are hidden, what replaces them, and evaluation sets masked once."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import numpy as np
 
-from minift.batches.draws import NumpyDraws, RandomCollator
+from minift.batches.draws import RandomCollator
 from minift.data.dataset import Dataset
 from minift.tensors import as_tensor, tensor_kind
 from minift.tokenizer.batch_encoding import BatchEncoding
@@ -16,7 +18,7 @@ from minift.tokenizer.ragged import Ragged, row_lengths
 IGNORED = -100  # the label of a token that the loss does not count
 
 
-def hide(ids: Any, chosen: Any, how: Any, draws: Any) -> tuple[Any, Any]:
+def hide(ids: Any, chosen: Any, how: Any, coins: Callable, tokens: Callable) -> tuple[Any, Any]:
     """Hide the chosen tokens: most become [MASK], some a random token, the rest stay as they are.
 
     BERT, https://arxiv.org/abs/1810.04805, section 3.1; there 80 %, 10 % and 10 %.
@@ -24,18 +26,20 @@ def hide(ids: Any, chosen: Any, how: Any, draws: Any) -> tuple[Any, Any]:
     Args:
         ids, chosen: int64 and bool (B, T), arrays or tensors.
         how: a collator; gives `mask_replace_prob`, `random_replace_prob` and the tokenizer.
-        draws: `NumpyDraws` or `TorchDraws`.
+        coins, tokens: the draws, see `numpy_draws`.
 
     Returns:
         the ids with tokens hidden, and the labels: the ids before, -100 where nothing was chosen; both int64 (B, T).
     """
-    labels = draws.where(chosen, ids, IGNORED)
-    masked = chosen & draws.coins(how.mask_replace_prob, ids.shape)
+    hidden, labels = ids + 0, ids + 0  # copies
+    labels[~chosen] = IGNORED
+    masked = chosen & coins(how.mask_replace_prob, ids.shape)
+    hidden[masked] = how.tokenizer.mask_token_id
     if how.mask_replace_prob < 1 and how.random_replace_prob > 0:
         share = how.random_replace_prob / (1 - how.mask_replace_prob)  # of the tokens that do not become [MASK]
-        random = chosen & ~masked & draws.coins(share, ids.shape)
-        ids = draws.where(random, draws.tokens(random, len(how.tokenizer)), ids)
-    return draws.where(masked, how.tokenizer.mask_token_id, ids), labels
+        random = chosen & ~masked & coins(share, ids.shape)
+        hidden[random] = tokens(random, len(how.tokenizer))
+    return hidden, labels
 
 
 @dataclass
@@ -86,10 +90,11 @@ class DataCollatorForLanguageModeling(RandomCollator):
             labels[labels == self.tokenizer.pad_token_id] = IGNORED
             batch["labels"] = labels
         else:
-            ids, draws = batch["input_ids"], self.draws(kind)
-            is_special = draws.isin(ids, self.tokenizer.all_special_ids) if special is None else special != 0
-            chosen = draws.coins(draws.where(is_special, 0.0, self.mlm_probability), ids.shape)
-            batch["input_ids"], batch["labels"] = hide(ids, chosen, self, draws)
+            ids, (coins, tokens) = batch["input_ids"], self.draws(kind)
+            if special is None:
+                special = reduce(or_, (ids == special_id for special_id in self.tokenizer.all_special_ids))
+            chosen = coins(self.mlm_probability * (special == 0), ids.shape)
+            batch["input_ids"], batch["labels"] = hide(ids, chosen, self, coins, tokens)
         return _convert(batch, kind)
 
     def _pad(self, features: Any, kind: str) -> BatchEncoding:
@@ -155,13 +160,13 @@ class DataCollatorForWholeWordMask(RandomCollator):
         inside = inside_rows(lengths, ids.shape[1], self.tokenizer.padding_side)
         words[inside] = _with_nan(word_ids)
 
-        draws = self.draws("np")
-        chosen = choose_words(words, self.mlm_probability, draws)
+        coins, tokens = self.draws("np")
+        chosen = choose_words(words, self.mlm_probability, coins)
         if self.mask_replace_prob == 1:  # without a draw, as in the course
             batch["labels"] = np.where(chosen, ids, IGNORED)
             batch["input_ids"] = np.where(chosen, self.tokenizer.mask_token_id, ids)
         else:
-            batch["input_ids"], batch["labels"] = hide(ids, chosen, self, draws)
+            batch["input_ids"], batch["labels"] = hide(ids, chosen, self, coins, tokens)
         return _convert(batch, kind)
 
 
@@ -172,7 +177,7 @@ def _with_nan(rows: Any) -> np.ndarray:
     return np.concatenate([np.array(row, dtype=np.float64) for row in rows])
 
 
-def choose_words(words: np.ndarray, probability: float, draws: NumpyDraws) -> np.ndarray:
+def choose_words(words: np.ndarray, probability: float, coins: Callable) -> np.ndarray:
     """Choose whole words, with one draw for each word, in reading order.
 
     Args:
@@ -185,7 +190,7 @@ def choose_words(words: np.ndarray, probability: float, draws: NumpyDraws) -> np
     starts = is_word.copy()
     starts[:, 1:] &= words[:, 1:] != words[:, :-1]  # NaN equals nothing: after a special token a word starts
     number = np.cumsum(starts, dtype=np.int32)  # (B·T,), counts the words of the whole batch from 1
-    chosen = draws.coins(probability, (int(number[-1]),))
+    chosen = coins(probability, int(number[-1]))
     return is_word & np.append(False, chosen)[number].reshape(words.shape)
 
 

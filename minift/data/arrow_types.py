@@ -12,16 +12,12 @@ def is_list(type_: pa.DataType) -> bool:
 
 
 def is_list_of(type_: pa.DataType, is_kind: Callable[[pa.DataType], bool]) -> bool:
-    """Tell whether the rows are lists whose values are of a kind: ``is_list_of(type_, is_number)``."""
+    """Tell whether the rows are lists of one kind of values: ``is_list_of(type_, is_number)``."""
     return is_list(type_) and is_kind(type_.value_type)
 
 
-def is_integer(type_: pa.DataType) -> bool:
-    return types.is_integer(type_)
-
-
 def is_number(type_: pa.DataType) -> bool:
-    """Tell whether the rows are numbers of numpy: integers, floats or booleans."""
+    """Tell whether the rows are integers, floats or booleans."""
     return types.is_integer(type_) or types.is_floating(type_) or types.is_boolean(type_)
 
 

@@ -13,18 +13,22 @@ def on_each_split(method: Callable) -> Callable:
     """Make a method of `DatasetDict` that does a method of `Dataset` to each split; name and arguments are the same."""
 
     @wraps(method)
-    def call(self: "DatasetDict", *args: Any, **options: Any) -> "DatasetDict | None":
-        results = {split: getattr(dataset, method.__name__)(*args, **options) for split, dataset in self.items()}
-        return None if None in results.values() else DatasetDict(results)  # None: it changes the split itself
+    def call(self: "DatasetDict", *args: Any, **options: Any) -> Any:
+        results = {split: method(dataset, *args, **options) for split, dataset in self.items()}
+        if all(result is None for result in results.values()):  # it has changed the splits themselves
+            return None
+        return DatasetDict(results) if all(isinstance(result, TableView) for result in results.values()) else results
 
     return call
 
 
 class DatasetDict(dict[str, TableView]):
-    """Split name -> `Dataset`. Re-implements `datasets.DatasetDict` (dataset_dict.py).
+    """Split name -> `Dataset`. Re-implements `datasets.DatasetDict` (dataset_dict.py)."""
 
-    Most methods are those of `Dataset`, with the same arguments.
-    """
+    column_names = property(on_each_split(TableView.column_names.fget))
+    num_columns = property(on_each_split(TableView.num_columns.fget))
+    num_rows = property(on_each_split(TableView.num_rows.fget))
+    shape = property(on_each_split(TableView.shape.fget))
 
     cast = on_each_split(TableView.cast)
     cast_column = on_each_split(TableView.cast_column)
@@ -39,6 +43,7 @@ class DatasetDict(dict[str, TableView]):
     set_format = on_each_split(TableView.set_format)
     set_transform = on_each_split(TableView.set_transform)
     sort = on_each_split(TableView.sort)
+    unique = on_each_split(TableView.unique)
     with_format = on_each_split(TableView.with_format)
     with_transform = on_each_split(TableView.with_transform)
 
@@ -48,38 +53,15 @@ class DatasetDict(dict[str, TableView]):
         except KeyError:
             raise KeyError(f"no split {split!r}: there are {list(self)}") from None
 
-    @property
-    def num_rows(self) -> dict[str, int]:
-        return {split: dataset.num_rows for split, dataset in self.items()}
-
-    @property
-    def num_columns(self) -> dict[str, int]:
-        return {split: dataset.num_columns for split, dataset in self.items()}
-
-    @property
-    def column_names(self) -> dict[str, list[str]]:
-        return {split: dataset.column_names for split, dataset in self.items()}
-
-    @property
-    def shape(self) -> dict[str, tuple[int, int]]:
-        return {split: dataset.shape for split, dataset in self.items()}
-
     def __repr__(self) -> str:
         splits = "\n".join(f"{split}: {dataset!r}" for split, dataset in self.items())
         return "DatasetDict({\n" + "".join(f"    {line}\n" for line in splits.splitlines()) + "})"
 
-    def map(
-        self,
-        function: Callable | None = None,
-        *args: Any,
-        cache_file_names: dict[str, str] | None = None,
-        **options: Any,
-    ) -> Self:
+    def map(self, *args: Any, cache_file_names: dict[str, str] | None = None, **options: Any) -> Self:
         """Do `Dataset.map` to each split; `cache_file_names` is a file for each of them."""
         files = cache_file_names or {}
-        return type(self)(
-            (split, dataset.map(function, *args, cache_file_name=files.get(split), **options))
-            for split, dataset in self.items()
+        return DatasetDict(
+            {split: rows.map(*args, cache_file_name=files.get(split), **options) for split, rows in self.items()}
         )
 
     def shuffle(self, seeds: int | dict[str, int] | None = None, seed: int | None = None, **options: Any) -> Self:
@@ -87,11 +69,7 @@ class DatasetDict(dict[str, TableView]):
         if seed is not None and seeds is not None:
             raise ValueError("pass seed or seeds, not both")
         seeds = seeds if isinstance(seeds, dict) else dict.fromkeys(self, seed if seeds is None else seeds)
-        return type(self)((split, dataset.shuffle(seeds.get(split), **options)) for split, dataset in self.items())
-
-    def unique(self, column: str) -> dict[str, list]:
-        """List the column's different values in each split."""
-        return {split: dataset.unique(column) for split, dataset in self.items()}
+        return DatasetDict({split: rows.shuffle(seeds.get(split), **options) for split, rows in self.items()})
 
     def save_to_disk(self, dataset_dict_path: str | Path) -> None:
         """Write a folder that `load_from_disk`, here and in `datasets`, reads."""

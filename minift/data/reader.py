@@ -160,7 +160,7 @@ class TableReader:
         column = self.data.column(name)
         return column if self.indices is None else Rows(pa.table({name: column})).take(self.indices).column(0)
 
-    def column_arrow(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+    def offsets_and_values(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Read a column of lists as `offsets` (rows + 1, int64) and `values` (the lists end to end).
 
         Row ``i`` is ``values[offsets[i]:offsets[i + 1]]``. Where the rows lie in one piece, nothing is copied.

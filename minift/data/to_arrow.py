@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from minift.data.arrow_types import is_integer, is_text
+from minift.data.arrow_types import is_text
 from minift.data.features import ClassLabel, Feature, Features, arrow_type
 
 # A tokenizer's numbers need fewer bits than Python's integers; `datasets` narrows the same columns by name.
@@ -58,7 +58,7 @@ def cast_array(array: pa.Array | pa.ChunkedArray, feature: Feature) -> pa.Array 
         if is_text(array.type):
             labels = [None if name is None else feature.str2int(name) for name in array.to_pylist()]
             return pa.array(labels, pa.int64())
-        if is_integer(array.type):
+        if pa.types.is_integer(array.type):
             bounds = pc.min_max(array).as_py()
             if bounds["max"] is not None and (bounds["max"] >= feature.num_classes or bounds["min"] < -1):
                 raise ValueError(f"labels from {bounds['min']} to {bounds['max']} do not fit {feature!r}")

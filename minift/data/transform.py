@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -17,17 +17,17 @@ from minift.data.features import Features
 from minift.data.lazy_batch import LazyBatch, LazyRow
 from minift.data.processes import in_processes
 from minift.data.reader import TableReader
-from minift.data.shared_files import shared_folder
+from minift.data.shared_files import next_shared_file
 from minift.data.table import Rows
 from minift.files import atomic_path
 
 RELEASE_EVERY = 8  # batches after which the memory of the rows that have been read is given back
-NONE_AND_VALUES = "the map function returned None for some rows and values for others"
+Batch = tuple[range, pa.Table, Any, Any]  # row numbers, rows, what the function was given, and what it returned
 
 
 @dataclass(frozen=True)
 class Call:
-    """A function, and how it is called on rows: the arguments of `map` and `filter` that say so."""
+    """A function and how it is called: the arguments of `map` and `filter` that say so."""
 
     function: Callable | None  # None returns the rows as they are
     batched: bool
@@ -39,7 +39,7 @@ class Call:
     drop_last_batch: bool = False
 
     def __call__(self, given: Any, index: int | list[int], rank: int | None) -> Any:
-        """Call the function on a row or a batch; `index` is the number of the row or the list of numbers."""
+        """Call the function on a row or on a batch; `index` is the row's number, or a list of numbers."""
         if self.function is None:
             return given
         arguments = [given] if self.input_columns is None else [given[name] for name in self.input_columns]
@@ -48,30 +48,6 @@ class Call:
         if self.with_rank:
             arguments.append(rank)
         return self.function(*arguments, **self.fn_kwargs)
-
-
-@dataclass(frozen=True)
-class Part:
-    """The rows that one process works on."""
-
-    rows: range
-    rank: int | None = None  # the number of the process; None without processes
-
-    def __str__(self) -> str:
-        return f"rows {self.rows.start} to {self.rows.stop - 1}"
-
-
-@dataclass(frozen=True)
-class Called:
-    """One batch after the call: the rows as Arrow, what the function was given, and what it returned.
-
-    `given` and `returned` are lists of rows if the function was called on rows.
-    """
-
-    rows: range
-    table: pa.Table
-    given: Any
-    returned: Any
 
 
 def map_to_file(
@@ -85,34 +61,26 @@ def map_to_file(
 ) -> Rows | None:
     """Write what the function makes of the rows to an Arrow file and map it; None if the function returns None.
 
-    Args:
-        remove: columns that the result does not keep.
-        features: the result's columns and types; None infers them.
-        path: the file, which is replaced when the work is complete. None: a temporary file, which has no name once it
-            is mapped, so that nothing is left behind. In a `share_files` block, the next file of the shared folder.
-        num_proc: the number of processes.
+    The file is `path`, which is replaced when the work is complete. Without it, it is the next file of a `share_files`
+    block, or a temporary file, which has no name once it is mapped, so that nothing is left behind.
     """
-    shared = shared_folder() if path is None else None
+    shared = next_shared_file() if path is None else None
     if shared is not None:
-        path = shared.next_file()
-        if not shared.writes:
+        path, writes = shared
+        if not writes:
             return read_arrow(path) if path.is_file() else None  # no file: the function returned None
     with tempfile.TemporaryDirectory(prefix="minift-map-", ignore_cleanup_errors=True) as folder:
 
-        def write(part: Part) -> bool:
-            calls = _calls(reader, call, part, desc or "Map")
-            return _write(file_of(part), calls, remove, features, reader.features)
+        def write(rows: range, rank: int | None) -> bool:
+            with ArrowWriter(Path(folder, f"{rank or 0}.arrow"), features, known=reader.features) as writer:
+                return _write(writer, _batches(reader, call, rows, rank, desc or "Map"), remove)
 
-        def file_of(part: Part) -> Path:
-            return Path(folder, f"{part.rank or 0}.arrow")
-
-        parts = _parts(len(reader), num_proc)
-        made = _run(write, parts)
+        made = _in_parts(write, len(reader), num_proc)
         if not any(made):
             return None
         if not all(made):
-            raise TypeError(NONE_AND_VALUES)
-        file = file_of(parts[0]) if len(parts) == 1 else _join(map(file_of, parts), Path(folder, "whole.arrow"))
+            raise _none_and_values()
+        file = _join([Path(folder, f"{rank}.arrow") for rank in range(len(made))])
         if path is None:
             return read_arrow(file)
         with atomic_path(path) as fresh:
@@ -123,136 +91,135 @@ def map_to_file(
 def kept_rows(reader: TableReader, call: Call, num_proc: int | None, desc: str | None) -> np.ndarray:
     """The numbers (int64) of the rows for which the function returns a true value."""
 
-    def keep(part: Part) -> np.ndarray:
+    def keep(rows: range, rank: int | None) -> np.ndarray:
         kept = [np.zeros(0, dtype=np.int64)]
-        for called in _calls(reader, call, part, desc or "Filter"):
-            mask = np.asarray([bool(answer) for answer in called.returned])
-            if len(mask) != len(called.rows):
-                raise ValueError(
-                    f"filter: the function returned {len(mask)} values for a batch of {len(called.rows)} rows"
-                )
-            kept.append(np.flatnonzero(mask) + called.rows.start)
+        for numbers, _, _, answers in _batches(reader, call, rows, rank, desc or "Filter"):
+            mask = np.asarray([bool(answer) for answer in answers])
+            if len(mask) != len(numbers):
+                raise ValueError(f"filter: the function returned {len(mask)} values for a batch of {len(numbers)} rows")
+            kept.append(np.flatnonzero(mask) + numbers.start)
         return np.concatenate(kept)
 
-    return np.concatenate(_run(keep, _parts(len(reader), num_proc)))
+    return np.concatenate(_in_parts(keep, len(reader), num_proc))
 
 
-def _parts(num_rows: int, num_proc: int | None) -> list[Part]:
-    """All rows, or contiguous parts of them for `num_proc` processes; the first parts may have one row more."""
+def _in_parts(work: Callable[[range, int | None], Any], num_rows: int, num_proc: int | None) -> list[Any]:
+    """Do the work on all rows here, or on contiguous parts of them in a process each; results in order."""
     if num_proc is None:
-        return [Part(range(num_rows))]
+        return [work(range(num_rows), None)]
     if num_proc < 1:
         raise ValueError(f"num_proc={num_proc}: expected at least 1, or None")
     count = min(num_proc, num_rows)
-    size, longer = divmod(num_rows, count)
+    size, longer = divmod(num_rows, count)  # the first parts have one row more
     starts = [rank * size + min(rank, longer) for rank in range(count + 1)]
-    return [Part(range(start, stop), rank) for rank, (start, stop) in enumerate(pairwise(starts))]
+    parts = [(range(start, stop), rank) for rank, (start, stop) in enumerate(pairwise(starts))]
+    if count == 1:
+        return [work(*parts[0])]
+    return in_processes(work, parts, [f"rows {rows.start} to {rows.stop - 1}" for rows, _ in parts])
 
 
-def _run(work: Callable[[Part], Any], parts: list[Part]) -> list[Any]:
-    return [work(parts[0])] if len(parts) == 1 else in_processes(work, parts, str)
-
-
-def _calls(reader: TableReader, call: Call, part: Part, desc: str) -> Iterator[Called]:
+def _batches(reader: TableReader, call: Call, rows: range, rank: int | None, desc: str) -> Iterator[Batch]:
     """Call the function on one batch after the other, or on each row of it, with a progress bar."""
-    size = call.batch_size if call.batch_size and call.batch_size > 0 else max(1, len(part.rows))
-    count = len(part.rows) // size * size if call.batched and call.drop_last_batch else len(part.rows)
-    with tqdm(total=count, desc=desc, unit=" examples", disable=True if part.rank else None) as bar:
+    size = call.batch_size if call.batch_size and call.batch_size > 0 else max(1, len(rows))
+    count = len(rows) // size * size if call.batched and call.drop_last_batch else len(rows)
+    is_python, format_ = reader.format.kind is None, reader.format.of_all_columns()
+    with tqdm(total=count, desc=desc, unit=" examples", disable=True if rank else None) as bar:
         for start in range(0, count, size):
-            rows = part.rows[start : min(start + size, count)]
-            table = reader.arrow_rows(rows)
+            numbers = rows[start : min(start + size, count)]
+            table = reader.arrow_rows(numbers)
             if call.batched:
-                given = LazyBatch(table) if reader.format.kind is None else reader.format.of_all_columns().batch(table)
-                returned = call(given, list(rows), part.rank)
+                given = LazyBatch(table) if is_python else format_.batch(table)
+                returned = call(given, list(numbers), rank)
             else:
-                given = _lazy_rows(table) if reader.format.kind is None else reader.format.of_all_columns().rows(table)
-                returned = [call(row, index, part.rank) for row, index in zip(given, rows, strict=True)]
-            yield Called(rows, table, given, returned)
-            bar.update(len(rows))
+                batch = LazyBatch(table)
+                given = [LazyRow(batch, i) for i in range(len(numbers))] if is_python else format_.rows(table)
+                returned = [call(row, number, rank) for row, number in zip(given, numbers, strict=True)]
+            yield numbers, table, given, returned
+            bar.update(len(numbers))
             if start // size % RELEASE_EVERY == 0:
                 reader.rows.release_pages()
     reader.rows.release_pages()
 
 
-def _lazy_rows(table: pa.Table) -> list[LazyRow]:
-    batch = LazyBatch(table)
-    return [LazyRow(batch, i) for i in range(table.num_rows)]
+def _write(writer: ArrowWriter, batches: Iterator[Batch], remove: Sequence[str]) -> bool:
+    """Write one record batch for each batch; return False if the function always returned None."""
+    made = set()
+    for batch in batches:
+        columns = _updated(*batch, remove)
+        made.add(columns is not None)
+        if len(made) > 1:
+            raise _none_and_values()
+        if columns is not None:
+            writer.write(columns)
+    return made != {False}
 
 
-def _write(
-    file: Path, calls: Iterator[Called], remove: Sequence[str], features: Features | None, known: Features
-) -> bool:
-    """Write one record batch for each call; return False if the function always returned None."""
-    seen = set()
-    with ArrowWriter(file, features, known) as writer:
-        for called in calls:
-            columns = _updated(called, remove)
-            seen.add(columns is not None)
-            if len(seen) > 1:
-                raise TypeError(NONE_AND_VALUES)
-            if columns is not None:
-                writer.write(columns)
-    return seen != {False}
-
-
-def _updated(called: Called, remove: Sequence[str]) -> dict[str, Any] | None:
+def _updated(
+    numbers: range, table: pa.Table, given: Any, returned: Any, remove: Sequence[str]
+) -> dict[str, Any] | None:
     """The columns of a batch after the call: those that are kept, updated by those that were returned.
 
     `remove` takes away columns of the input; of the output, only if that is the input, changed in place.
     """
-    given, output = called.given, called.returned
     if isinstance(given, list):  # the function was called on rows
-        if all(row is None for row in output):
+        if all(row is None for row in returned):
             return None
-        changed = _columns_of_rows(given, called.rows) if isinstance(given[0], LazyRow) else {}
-        returned = _columns_of_rows(output, called.rows)
-        given, output = given[0], output[0]
+        changed = _columns_of_rows(given, numbers) if isinstance(given[0], LazyRow) else {}
+        columns = _columns_of_rows(returned, numbers)
+        given, returned = given[0], returned[0]
     else:
-        if output is None:
+        if hasattr(returned, "to_dict") and hasattr(returned, "columns"):  # a pandas frame
+            returned = pa.Table.from_pandas(returned, preserve_index=False)
+        if returned is None:
             return None
-        if hasattr(output, "to_dict") and hasattr(output, "columns"):  # a pandas frame
-            output = pa.Table.from_pandas(output, preserve_index=False)
-        if isinstance(output, pa.Table):
-            return {name: output[name] for name in output.column_names}
+        if isinstance(returned, pa.Table):
+            return {name: returned[name] for name in returned.column_names}
         changed = _touched(given) if isinstance(given, LazyBatch) else {}
-        returned = _checked_columns(output)
-    names = list(given) if isinstance(given, LazyBatch) else called.table.column_names
-    kept = {name: changed[name] if name in changed else called.table[name] for name in names if name not in remove}
-    if isinstance(output, LazyBatch):
-        returned = {name: values for name, values in returned.items() if name not in remove}
-    return kept | returned
+        columns = _checked(returned)
+    names = list(given) if isinstance(given, LazyBatch) else table.column_names
+    kept = {name: changed[name] if name in changed else table[name] for name in names if name not in remove}
+    if isinstance(returned, LazyBatch):
+        columns = {name: values for name, values in columns.items() if name not in remove}
+    return kept | columns
 
 
 def _touched(values: Mapping) -> dict[str, Any]:
     return values.touched() if isinstance(values, LazyBatch) else dict(values)
 
 
-def _checked_columns(output: Any) -> dict[str, Any]:
-    """What a function returned for a batch: a dict of columns."""
-    if not isinstance(output, Mapping):
-        raise TypeError(f"the map function returned {type(output).__name__}: expected a dict of columns, or None")
-    columns = _touched(output)
+def _checked(returned: Any) -> dict[str, Any]:
+    """The columns that a function returned for a batch."""
+    if not isinstance(returned, Mapping):
+        raise TypeError(f"the map function returned {type(returned).__name__}: expected a dict of columns, or None")
+    columns = _touched(returned)
     for name, values in columns.items():
         if isinstance(values, str | bytes) or not hasattr(values, "__len__"):
             raise TypeError(f"map(batched=True): column {name!r} came back as {type(values).__name__}; expected a list")
     return columns
 
 
-def _columns_of_rows(dicts: list[Any], rows: range) -> dict[str, list]:
+def _columns_of_rows(dicts: list[Any], numbers: range) -> dict[str, list]:
     """A dict for each row to a list for each name; of lazy rows, only the names that were touched in any of them."""
-    for row, values in zip(rows, dicts, strict=True):
+    for number, values in zip(numbers, dicts, strict=True):
         if not isinstance(values, Mapping):
-            raise TypeError(f"row {row}: the map function returned {type(values).__name__}; expected a dict")
+            raise TypeError(f"row {number}: the map function returned {type(values).__name__}; expected a dict")
         if values.keys() != dicts[0].keys():
-            raise ValueError(f"row {row}: the map function returned {list(values)}; earlier rows: {list(dicts[0])}")
+            raise ValueError(f"row {number}: the map function returned {list(values)}; earlier rows: {list(dicts[0])}")
     touched = dict.fromkeys(name for values in dicts for name in _touched(values))
     return {name: [values[name] for values in dicts] for name in touched}
 
 
-def _join(files: Iterable[Path], whole: Path) -> Path:
+def _none_and_values() -> TypeError:
+    return TypeError("the map function returned None for some rows and values for others")
+
+
+def _join(files: list[Path]) -> Path:
     """Write one file of all parts, with the features of the first part that has rows: the others know no types."""
+    if len(files) == 1:
+        return files[0]
     parts = [read_arrow(file) for file in files]
     typed = next((part for part in parts if part.table.num_rows), parts[0])
+    whole = files[0].with_name("whole.arrow")
     with ArrowWriter(whole, Features.from_arrow_schema(typed.table.schema)) as writer:
         for part in parts:
             for batch in part.batches:

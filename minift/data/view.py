@@ -21,9 +21,8 @@ from minift.libraries.keywords import drops_keywords
 class TableView(TableReader):
     """A table in an order of its rows and in a format.
 
-    Every method returns a new view and leaves this one as it is, except those named ``set_…`` and ``reset_…``. What
-    selects, orders or renames copies no rows; only `map` writes new ones. Re-implements the methods of
-    `datasets.Dataset` (arrow_dataset.py) that `DatasetDict` has too, without fingerprints: there is no hidden cache.
+    Every method returns a new view and leaves this one as it is, except ``set_…`` and ``reset_…``. What selects,
+    orders or renames copies no rows; only `map` writes new ones, and keeps no hidden cache of them.
     """
 
     # -- other rows: only `indices` changes
@@ -185,15 +184,12 @@ class TableView(TableReader):
         Args:
             function: called with a row or (`batched`) a batch of `batch_size` rows, a dict in this dataset's format.
                 What it returns replaces or joins the columns; if it returns None, the dataset stays as it is.
-            with_indices: pass the row number(s), too.
-            with_rank: pass the number of the process, too (None without `num_proc`).
+            with_indices, with_rank: pass the row number(s) and the number of the process (None: no processes), too.
             input_columns: pass the values of these columns instead of the dict.
-            drop_last_batch: leave out a last, shorter batch.
             remove_columns: columns that the result does not keep; a column of the same name may be returned.
             cache_file_name: the Arrow file to write, complete or not at all; by default a temporary file.
             writer_batch_size: the rows that are written together, if not `batched`.
             features: the result's columns and types; by default kept where the values fit, else inferred.
-            fn_kwargs: further keyword arguments of `function`.
             num_proc: the number of processes that share the rows, a contiguous part each.
 
         Raises:
@@ -246,16 +242,10 @@ class TableView(TableReader):
         columns = None if columns is None else tuple(self._names(columns))
         self.format = Format(type, columns, output_all_columns, dtype)
 
-    def with_format(
-        self,
-        type: str | None = None,
-        columns: str | list[str] | None = None,
-        output_all_columns: bool = False,
-        dtype: Any = None,
-    ) -> Self:
-        """A view of the same rows with `set_format` applied."""
+    def with_format(self, *args: Any, **options: Any) -> Self:
+        """A view of the same rows with ``set_format(*args, **options)`` applied."""
         new = self._with()
-        new.set_format(type, columns, output_all_columns, dtype)
+        new.set_format(*args, **options)
         return new
 
     def reset_format(self) -> None:
@@ -263,10 +253,10 @@ class TableView(TableReader):
         self.set_format()
 
     @contextmanager
-    def formatted_as(self, type: str | None = None, *args: Any, **kwargs: Any) -> Iterator[None]:
-        """Use another format in a `with` block."""
+    def formatted_as(self, *args: Any, **options: Any) -> Iterator[None]:
+        """Apply ``set_format(*args, **options)`` for the length of a `with` block."""
         before = self.format
-        self.set_format(type, *args, **kwargs)
+        self.set_format(*args, **options)
         try:
             yield
         finally:
@@ -279,12 +269,10 @@ class TableView(TableReader):
         columns = None if columns is None else tuple(self._names(columns))
         self.format = Format("custom", columns, output_all_columns, transform=transform)
 
-    def with_transform(
-        self, transform: Callable[[dict], dict], columns: list[str] | None = None, output_all_columns: bool = False
-    ) -> Self:
-        """A view of the same rows with `set_transform` applied."""
+    def with_transform(self, *args: Any, **options: Any) -> Self:
+        """A view of the same rows with ``set_transform(*args, **options)`` applied."""
         new = self._with()
-        new.set_transform(transform, columns, output_all_columns)
+        new.set_transform(*args, **options)
         return new
 
     def _names(self, columns: str | Sequence[str]) -> list[str]:

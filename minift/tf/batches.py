@@ -6,13 +6,14 @@ from itertools import count
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import tensorflow as tf
 
 from minift.batches.collate import LABEL_COLUMNS, DataCollatorWithPadding, DefaultDataCollator
 from minift.batches.column_batches import TAKE_COLUMNS
 from minift.batches.sampler import randperm
-from minift.data.arrow_types import is_integer, is_list_of, is_number
+from minift.data.arrow_types import is_list_of, is_number
 from minift.data.dataset import Dataset
 from minift.data.from_arrow import to_numpy
 
@@ -233,12 +234,12 @@ def _padding(dataset: Dataset, names: list[str], collator: Any) -> Callable[[tf.
         "attention_mask": 0,
     }
     columns = {name: dataset.arrow_column(name) for name in names}
-    are_lists = {name: is_list_of(column.type, is_integer) for name, column in columns.items()}
+    are_lists = {name: is_list_of(column.type, pa.types.is_integer) for name, column in columns.items()}
     if not are_lists.get("input_ids") or any(
         not is_list if name in fills else not is_number(columns[name].type) for name, is_list in are_lists.items()
     ):
         return None
-    offsets, _ = dataset.column_arrow("input_ids")
+    offsets, _ = dataset.offsets_and_values("input_ids")
     flat, numbers = {}, {}
     with tf.device("CPU:0"):
         for name, column in columns.items():
@@ -246,7 +247,7 @@ def _padding(dataset: Dataset, names: list[str], collator: Any) -> Callable[[tf.
                 values = column.to_numpy()
                 numbers[name] = tf.constant(values.astype(np.float32 if values.dtype.kind == "f" else np.int64))
                 continue
-            own, values = dataset.column_arrow(name)
+            own, values = dataset.offsets_and_values(name)
             unequal = np.flatnonzero(np.diff(own) != np.diff(offsets))
             if unequal.size:
                 row = unequal[0]
@@ -325,7 +326,9 @@ def _collated(
 def _read_arrays(dataset: Dataset, names: list[str]) -> Callable[[np.ndarray], dict[str, Any]]:
     """A function from row numbers to columns: views of the Arrow buffers for lists of numbers, else arrays."""
     lists = {
-        name: dataset.column_arrow(name) for name in names if is_list_of(dataset.arrow_column(name).type, is_number)
+        name: dataset.offsets_and_values(name)
+        for name in names
+        if is_list_of(dataset.arrow_column(name).type, is_number)
     }
     others = {name: to_numpy(dataset.arrow_column(name)) for name in names if name not in lists}
 

@@ -119,7 +119,7 @@ def test_any_sequence_of_steps_equals_the_list(rows, steps, data):
         assert dataset.to_list() == rows
         assert dataset["ids"] == [row["ids"] for row in rows]
         assert dataset.features == FEATURES
-    offsets, values = dataset.column_arrow("ids")
+    offsets, values = dataset.offsets_and_values("ids")
     assert [values[a:b].tolist() for a, b in pairwise(offsets)] == [row["ids"] for row in rows]
     assert dataset.unique("n") == list(dict.fromkeys(row["n"] for row in rows))
 
@@ -256,7 +256,7 @@ def test_arguments_have_the_names_and_order_of_datasets(tmp_path):
         (lambda d: d.cast_column("a", Value("int32")), ValueError, "column 'a': Failed to parse string"),
         (lambda d: d.cast_column("b", ClassLabel(2)), ValueError, "column 'b': labels from 1 to 3 do not fit"),
         (lambda d: d.cast(Features(a=Value("string"))), ValueError, "the features name"),
-        (lambda d: d.column_arrow("a"), TypeError, "column 'a' holds .*expected lists"),
+        (lambda d: d.offsets_and_values("a"), TypeError, "column 'a' holds .*expected lists"),
         (lambda d: d.train_test_split(test_size=3), ValueError, "test_size=3: expected .* 1 to 2 of the 3 rows"),
         (lambda d: d.train_test_split(test_size=1.0), ValueError, "test_size=1.0"),
         (lambda d: d.train_test_split(test_size=2, train_size=2), ValueError, "together exceed the 3 rows"),
