@@ -1,5 +1,7 @@
-"""One call of the Rust tokenizer. ASCII texts are normalised here, in a hundredth of the time."""
+"""Running the Rust tokenizer. ASCII texts are normalised here, in a hundredth of the time."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import tokenizers
@@ -11,71 +13,51 @@ from minift.tokenizer.inputs import check_inputs
 SPACES = str.maketrans("\t\n\r", "   ")
 
 
-def encode(
-    backend: tokenizers.Tokenizer,
-    inputs: list[Any],
-    *,
-    add_special_tokens: bool,
-    is_pretokenized: bool,
-    truncation: dict[str, Any] | None,
-    padding: dict[str, Any] | None,
-    fast: bool = False,
+def encode_batch(
+    backend: tokenizers.Tokenizer, inputs: list[Any], is_pretokenized: bool, add_special_tokens: bool, fast: bool
 ) -> list[Encoding]:
-    """Set the Rust object up for one call and run it.
+    """Run the Rust tokenizer on texts, pairs of texts, or lists of words; `fast` leaves out words and offsets.
 
-    Args:
-        inputs: texts, pairs of texts, or lists of words.
-        truncation: the arguments of ``backend.enable_truncation``; None cuts nothing.
-        padding: the arguments of ``backend.enable_padding``; None pads nothing.
-        fast: leave out words, offsets and token strings.
+    BERT's normaliser (control characters, accents, Chinese characters, case) passes over a text four times and notes
+    where every character went: a third of all the time. In printable ASCII it changes only the case, and moves
+    nothing: such texts are put into lower case here, and encoded without a normaliser.
 
     Raises:
         TypeError: an input is not text; the message names its position.
         ValueError: the Rust library refuses the truncation.
     """
-    backend.no_truncation()
-    backend.no_padding()
-    if truncation is not None:
-        backend.enable_truncation(**truncation)
-    if padding is not None:
-        backend.enable_padding(**padding)
+    run = partial(
+        backend.encode_batch_fast if fast else backend.encode_batch,
+        is_pretokenized=is_pretokenized,
+        add_special_tokens=add_special_tokens,
+    )
     try:
-        return encode_batch(backend, inputs, is_pretokenized, add_special_tokens, fast)
+        if is_pretokenized or not isinstance(backend.normalizer, BertNormalizer):
+            return run(inputs)
+        return _run_without_normalizer(backend, inputs, run)
     except TypeError:
         check_inputs(inputs, is_pretokenized)
         raise
     except Exception as error:  # the Rust library raises bare Exceptions
         if type(error) is not Exception:
             raise
-        raise ValueError(f"cannot tokenize with truncation={truncation}: {error}") from error
+        raise ValueError(f"cannot tokenize with truncation={backend.truncation}: {error}") from error
 
 
-def encode_batch(
-    backend: tokenizers.Tokenizer, inputs: list[Any], is_pretokenized: bool, add_special_tokens: bool, fast: bool
-) -> list[Encoding]:
-    """Run ``backend.encode_batch``, or ``encode_batch_fast``, on texts that are normalised beforehand where possible.
-
-    BERT's normaliser (control characters, accents, Chinese characters, case) passes over a text four times and notes
-    where every character went: a third of all the time. In printable ASCII it changes only the case, and moves
-    nothing: such texts are put into lower case here, and encoded without a normaliser.
-    """
-    run = backend.encode_batch_fast if fast else backend.encode_batch
-    options = {"is_pretokenized": is_pretokenized, "add_special_tokens": add_special_tokens}
+def _run_without_normalizer(backend: tokenizers.Tokenizer, inputs: list[Any], run: Callable) -> list[Encoding]:
     normalizer = backend.normalizer
-    if is_pretokenized or not isinstance(normalizer, BertNormalizer):
-        return run(inputs, **options)
     added = [token.content.lower() for token in backend.get_added_tokens_decoder().values()]
     ready = [_normalized(item, normalizer.lowercase, normalizer.clean_text, added) for item in inputs]
     others = [position for position, item in enumerate(ready) if item is None]
     if others and (backend.padding or len(others) == len(inputs)):  # one call pads all rows to one length
-        return run(inputs, **options)
+        return run(inputs)
     backend.normalizer = None
     try:
-        encodings = run([item for item in ready if item is not None], **options)
+        encodings = run([item for item in ready if item is not None])
     finally:
         backend.normalizer = normalizer
     if others:
-        for position, encoding in zip(others, run([inputs[i] for i in others], **options), strict=True):
+        for position, encoding in zip(others, run([inputs[i] for i in others]), strict=True):
             encodings.insert(position, encoding)
     return encodings
 

@@ -2,16 +2,14 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 UNLIMITED = int(1e30)  # what the libraries write for "no maximum length"
 PADDING = ("longest", "max_length", "do_not_pad")
 TRUNCATION = ("longest_first", "only_first", "only_second", "do_not_truncate")
 
 
-@dataclass(frozen=True)
-class Lengths:
+class Lengths(NamedTuple):
     """What a call pads and cuts to."""
 
     padding: str  # one of PADDING
@@ -29,15 +27,17 @@ class Lengths:
 
 
 def lengths_of_call(
+    tokenizer: Any,
     padding: bool | str,
     truncation: bool | str | None,
     max_length: int | None,
     multiple: int | None,
-    model_max_length: int,
-    pad_token: str | None,
     verbose: bool,
 ) -> Lengths:
-    """Resolve defaults and synonyms as transformers does (tokenization_utils_base.py).
+    """Resolve defaults and synonyms, as transformers does (tokenization_utils_base.py).
+
+    Args:
+        tokenizer: gives `model_max_length` and `pad_token`.
 
     Raises:
         ValueError: an unknown strategy, padding without a pad token, or a length that is not a multiple.
@@ -49,15 +49,15 @@ def lengths_of_call(
     check_choice("padding", padding, PADDING)
     check_choice("truncation", truncation, TRUNCATION)
     if max_length is None and (padding == "max_length" or truncation != "do_not_truncate"):
-        if model_max_length < UNLIMITED:
-            max_length = model_max_length
+        if tokenizer.model_max_length < UNLIMITED:
+            max_length = tokenizer.model_max_length
         else:  # there is no length to pad or to cut to
             padding = "do_not_pad" if padding == "max_length" else padding
             truncation = "do_not_truncate"
     lengths = Lengths(padding, truncation, max_length, multiple)
     if verbose and max_length is not None and padding == "longest" and not lengths.cuts:
         warnings.warn(f"max_length={max_length} has no effect: nothing is cut or padded to it", stacklevel=3)
-    if lengths.pads and pad_token is None:
+    if lengths.pads and tokenizer.pad_token is None:
         raise ValueError("padding needs a pad token, and this tokenizer has none: set tokenizer.pad_token")
     if lengths.pads and lengths.cuts and multiple and max_length % multiple:
         raise ValueError(f"max_length={max_length} is not a multiple of pad_to_multiple_of={multiple}")

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import tokenizers
-from tokenizers import AddedToken
+from tokenizers import AddedToken, Encoding
 
 from minift.hub import PushToHubMixin
 from minift.libraries.keywords import drops_keywords
 from minift.tokenizer.batch_encoding import BatchEncoding
-from minift.tokenizer.encode import encode
+from minift.tokenizer.encode import encode_batch
 from minift.tokenizer.files import SETTINGS, load_tokenizer, save_tokenizer
 from minift.tokenizer.inputs import as_batch
 from minift.tokenizer.lengths import UNLIMITED, Lengths, check_choice, lengths_of_call
@@ -106,18 +106,13 @@ class Tokenizer(Vocabulary, PushToHubMixin):
             TypeError: an input that is not a string; the message names its position.
             ValueError: unknown options, texts and pairs of different number, rows of different lengths as a tensor.
         """
-        lengths = self._lengths(padding, truncation, max_length, pad_to_multiple_of, verbose)
-        inputs, is_batch = as_batch(text, text_pair, is_split_into_words)
+        lengths = lengths_of_call(self, padding, truncation, max_length, pad_to_multiple_of, verbose)
         least = self.num_special_tokens_to_add(text_pair is not None) if add_special_tokens else 1
-        run = partial(
-            encode,
-            self.backend_tokenizer,
-            inputs,
-            add_special_tokens=add_special_tokens,
-            is_pretokenized=is_split_into_words,
-            truncation=self._truncation(lengths, stride, least),
-            padding=self._padding(lengths, padding_side or self.padding_side),
-        )
+        if lengths.cuts and lengths.max_length < least:  # the Rust library would return the whole text
+            raise ValueError(f"max_length={lengths.max_length} is too short: at least {least} is needed to truncate")
+        inputs, is_batch = as_batch(text, text_pair, is_split_into_words)
+        side = padding_side or self.padding_side
+        run = partial(self._encode, inputs, is_split_into_words, add_special_tokens, lengths, stride, side)
         is_cut_left = lengths.cuts and self.truncation_side == "left"
         needs_offsets = return_offsets_mapping or return_overflowing_tokens or is_split_into_words or is_cut_left
         fast = is_batch and not needs_offsets and words_follow_from_ids(self.backend_tokenizer)
@@ -133,8 +128,8 @@ class Tokenizer(Vocabulary, PushToHubMixin):
             all_zero = self._single_text_is_type_0 and all(row.n_sequences == 1 for row in rows)
             columns["token_type_ids"] = [[0] * n for n in counts] if all_zero else [row.type_ids for row in rows]
         if self._wants("attention_mask", return_attention_mask):
-            padded = lengths.pads
-            columns["attention_mask"] = [row.attention_mask for row in rows] if padded else [[1] * n for n in counts]
+            masks = [row.attention_mask for row in rows] if lengths.pads else [[1] * n for n in counts]
+            columns["attention_mask"] = masks
         if return_special_tokens_mask:
             columns["special_tokens_mask"] = [row.special_tokens_mask for row in rows]
         if return_offsets_mapping:
@@ -194,7 +189,7 @@ class Tokenizer(Vocabulary, PushToHubMixin):
             raise ValueError(f"padding needs the column 'input_ids'; there are only {sorted(columns)}")
         if len(columns["input_ids"]) == 0:
             raise ValueError("cannot make a batch of no rows")
-        lengths = self._lengths(padding, False, max_length, pad_to_multiple_of, verbose)
+        lengths = lengths_of_call(self, padding, False, max_length, pad_to_multiple_of, verbose)
         add_mask = self._wants("attention_mask", return_attention_mask)
         first = columns["input_ids"][0]
         one_row = not hasattr(first, "__len__") or getattr(first, "ndim", 1) == 0
@@ -234,41 +229,34 @@ class Tokenizer(Vocabulary, PushToHubMixin):
     def _wants(self, column: str, asked: bool | None) -> bool:
         return column in self.model_input_names if asked is None else asked
 
-    def _lengths(
+    def _encode(
         self,
-        padding: bool | str,
-        truncation: bool | str | None,
-        max_length: int | None,
-        multiple: int | None,
-        verbose: bool,
-    ) -> Lengths:
-        return lengths_of_call(
-            padding, truncation, max_length, multiple, self.model_max_length, self.pad_token, verbose
-        )
-
-    def _truncation(self, lengths: Lengths, stride: int, least: int) -> dict[str, Any] | None:
-        if not lengths.cuts:
-            return None
-        if lengths.max_length < least:  # the Rust library would return the whole text
-            raise ValueError(f"max_length={lengths.max_length} is too short: at least {least} is needed to truncate")
-        return {
-            "max_length": lengths.max_length,
-            "stride": stride,
-            "strategy": lengths.truncation,
-            "direction": self.truncation_side,
-        }
-
-    def _padding(self, lengths: Lengths, side: str) -> dict[str, Any] | None:
-        if not lengths.pads:
-            return None
-        return {
-            "length": lengths.max_length if lengths.padding == "max_length" else None,
-            "direction": side,
-            "pad_id": self.pad_token_id,
-            "pad_token": self.pad_token,
-            "pad_type_id": self.pad_token_type_id,
-            "pad_to_multiple_of": lengths.multiple,
-        }
+        inputs: list[Any],
+        is_pretokenized: bool,
+        add_special_tokens: bool,
+        lengths: Lengths,
+        stride: int,
+        padding_side: str,
+        fast: bool = False,
+    ) -> list[Encoding]:
+        """Set the Rust object up for one call and run it; `fast` leaves out words, offsets and token strings."""
+        backend = self.backend_tokenizer
+        backend.no_truncation()
+        backend.no_padding()
+        if lengths.cuts:
+            backend.enable_truncation(
+                lengths.max_length, stride=stride, strategy=lengths.truncation, direction=self.truncation_side
+            )
+        if lengths.pads:
+            backend.enable_padding(
+                direction=padding_side,
+                pad_id=self.pad_token_id,
+                pad_type_id=self.pad_token_type_id,
+                pad_token=self.pad_token,
+                length=lengths.max_length if lengths.padding == "max_length" else None,
+                pad_to_multiple_of=lengths.multiple,
+            )
+        return encode_batch(backend, inputs, is_pretokenized, add_special_tokens, fast)
 
 
 class AutoTokenizer:
