@@ -72,7 +72,8 @@ class ArrowWriter:
             return  # without a row, the types are unknown
         if self.features is not None and set(batch) != set(self.features):
             raise ValueError(f"a batch has the columns {sorted(batch)}; expected {sorted(self.features)}")
-        arrays = [self._array(name, batch[name]) for name in self._names]
+        infer = self.features is None
+        arrays = [to_arrow(batch[name], name, order.get(name), keep_if_it_fits=infer) for name in self._names]
         if self._stream is None:
             self._open([array.type for array in arrays])
         self._stream.write_table(pa.table(arrays, schema=self.features.arrow_schema))
@@ -96,8 +97,3 @@ class ArrowWriter:
                 if name in self._known and arrow_type(self._known[name]) == type_:
                     self.features[name] = self._known[name]  # integers that were class labels still are
         self._stream = pa.ipc.new_stream(self._sink, self.features.arrow_schema)
-
-    def _array(self, name: str, values: Any) -> pa.Array | pa.ChunkedArray:
-        if self.features is not None:
-            return to_arrow(values, name, self.features[name])
-        return to_arrow(values, name, self._known.get(name), keep_if_it_fits=True)

@@ -73,7 +73,7 @@ def convert_to_arrow(data: DataFiles, cache_dir: str | Path | None) -> Rows:
     if path.is_file():
         try:
             return read_arrow(path)
-        except ValueError:  # it has lost its end: made again
+        except ValueError:  # it has lost its end: make it again
             pass
     try:
         with atomic_path(path) as fresh:

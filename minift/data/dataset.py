@@ -52,7 +52,6 @@ class Dataset(TableView):
 
     @classmethod
     def from_pandas(cls, df: Any, features: Features | None = None, split: str | None = None) -> Self:
-        """Make a dataset of a pandas frame."""
         dataset = cls(pa.Table.from_pandas(df).replace_schema_metadata(None), split=split)
         return dataset if features is None else dataset.cast(features)
 
@@ -89,15 +88,12 @@ class Dataset(TableView):
     # -- handed out whole
 
     def to_dict(self) -> dict[str, list]:
-        """All columns as lists of Python values."""
         return python_batch(self.arrow_rows())
 
     def to_list(self) -> list[dict]:
-        """All rows as dicts of Python values."""
         return Format().rows(self.arrow_rows())
 
     def to_pandas(self) -> Any:
-        """All rows as a pandas frame."""
         return self.arrow_rows().to_pandas()
 
     @drops_keywords

@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 
 # Arrow's own spelling of a type -> the name that `datasets` uses
-_DTYPE_NAMES = {"double": "float64", "float": "float32", "halffloat": "float16", "date32[day]": "date32"}
-_ZONED = re.compile(r"timestamp\[(\w+), tz=(.+)\]")
+DTYPE_NAMES = {"double": "float64", "float": "float32", "halffloat": "float16", "date32[day]": "date32"}
+ZONED = re.compile(r"timestamp\[(\w+), tz=(.+)\]")
 
 
 @dataclass
@@ -20,12 +20,12 @@ class Value:
     dtype: str
 
     def __post_init__(self) -> None:
-        self.dtype = {"double": "float64", "float": "float32"}.get(self.dtype, self.dtype)
+        self.dtype = DTYPE_NAMES.get(self.dtype, self.dtype)
         self.arrow_type  # noqa: B018 - an unknown name is an error here, not at the first row
 
     @property
     def arrow_type(self) -> pa.DataType:
-        zoned = _ZONED.fullmatch(self.dtype)
+        zoned = ZONED.fullmatch(self.dtype)
         try:
             return pa.timestamp(*zoned.groups()) if zoned else pa.type_for_alias(self.dtype)
         except ValueError:
@@ -40,12 +40,7 @@ class Value:
 
 @dataclass
 class ClassLabel:
-    """Integer labels, each with a name, stored as int64; -1 is an unknown label.
-
-    Args:
-        num_classes: how many classes; without `names` they are called "0", "1", ….
-        names: the classes, in the order of their integers.
-    """
+    """Integer labels, each with a name (without `names`: "0", "1", …), stored as int64; -1 is an unknown label."""
 
     num_classes: InitVar[int | None] = None
     names: list[str] | None = None
@@ -70,7 +65,6 @@ class ClassLabel:
         return self._to_int(values) if isinstance(values, str) else [self._to_int(value) for value in values]
 
     def int2str(self, values: int | Iterable[int]) -> str | list[str]:
-        """Turn integer(s) into name(s)."""
         return [self._to_name(i) for i in values] if isinstance(values, Iterable) else self._to_name(values)
 
     def _to_int(self, name: str) -> int:
@@ -151,7 +145,6 @@ class Features(dict):
         return features
 
     def to_dict(self) -> dict:
-        """The form in which `datasets` writes them to dataset_info.json."""
         return {name: _to_dict(feature) for name, feature in self.items()}
 
     @classmethod
@@ -185,7 +178,7 @@ def _from_arrow_type(type_: pa.DataType) -> Feature:
         return List(_from_arrow_type(type_.value_type), length=type_.list_size)
     if pa.types.is_list(type_) or pa.types.is_large_list(type_):
         return List(_from_arrow_type(type_.value_type), large=pa.types.is_large_list(type_))
-    return Value(_DTYPE_NAMES.get(str(type_), str(type_)))
+    return Value(str(type_))
 
 
 def _to_dict(feature: Feature) -> dict:

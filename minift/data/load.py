@@ -1,6 +1,7 @@
-"""`load_dataset`: a Hub name, a folder or data files -> a `Dataset` for each split."""
+"""`load_dataset`: a Hub name, a folder or data files -> a `Dataset` for each split; and `load_from_disk`."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from minift.data.dataset_dict import DatasetDict
 from minift.data.features import Features
 from minift.data.file_readers import FORMATS, READERS
 from minift.data.repository import Config, choose_config, find_files, infer_splits, patterns_by_split, read_configs
+from minift.data.saved_folder import read_saved, saved_splits
 from minift.data.split_expression import parse_split, split_range
 from minift.hub import snapshot
 from minift.libraries.keywords import drops_keywords
@@ -58,15 +60,18 @@ def load_dataset(
     else:
         config, splits = _from_repository(str(path), name, data_dir, data_files, revision, token)
     known = config.features if features is None else features
-    loaded = {}
-    for part in _split_names(split, splits, str(path)):
+
+    @cache
+    def load(part: str) -> Dataset:
+        if part not in splits:
+            raise ValueError(f"{path} has no split {part!r}: expected one of {list(splits)}")
         data = DataFiles(splits[part], kind or _format_of(splits[part]), known, reader_options)
-        loaded[part] = Dataset(convert_to_arrow(data, cache_dir), split=part)
-        if features is not None:  # the caller's features go before a file's own, which go before the README's
-            loaded[part] = loaded[part].cast(features)
+        rows = Dataset(convert_to_arrow(data, cache_dir), split=part)
+        return rows if features is None else rows.cast(features)  # they go before those in the files themselves
+
     if split is None:
-        return DatasetDict(loaded)
-    return [_rows_of(text, loaded) for text in split] if isinstance(split, list | tuple) else _rows_of(split, loaded)
+        return DatasetDict({part: load(part) for part in splits})
+    return [_rows_of(text, load) for text in split] if isinstance(split, list | tuple) else _rows_of(split, load)
 
 
 def _named_files(kind: str, name: str | None, data_dir: str | None, data_files: Any) -> dict[str, list[Path]]:
@@ -124,25 +129,27 @@ def _format_of(files: Iterable[Path]) -> str:
     return FORMATS[file.suffix]
 
 
-def _split_names(split: str | list[str] | None, splits: dict[str, list[Path]], path: str) -> list[str]:
-    """The splits that an expression takes its rows from."""
-    if split is None:
-        return list(splits)
-    expressions = split if isinstance(split, list | tuple) else [split]
-    names = list(dict.fromkeys(part for text in expressions for part, _, _ in parse_split(str(text))))
-    for part in names:
-        if part not in splits:
-            raise ValueError(f"{path} has no split {part!r}: expected one of {list(splits)}")
-    return names
-
-
-def _rows_of(expression: str, loaded: dict[str, Dataset]) -> Dataset:
+def _rows_of(expression: str, load: Callable[[str], Dataset]) -> Dataset:
     """The rows that a split expression names."""
     parts = []
     for name, start, stop in parse_split(str(expression)):
-        dataset = loaded[name]
-        whole = start is None and stop is None
-        parts.append(dataset if whole else dataset.select(split_range(len(dataset), start, stop)))
+        rows = load(name)
+        parts.append(rows if start is stop is None else rows.select(split_range(len(rows), start, stop)))
     joined = parts[0] if len(parts) == 1 else concatenate_datasets(parts)
     joined.split = str(expression)
     return joined
+
+
+@drops_keywords
+def load_from_disk(dataset_path: str | Path) -> Dataset | DatasetDict:
+    """Read a folder that `save_to_disk` wrote, here or in `datasets`; the rows are memory-mapped.
+
+    Raises:
+        FileNotFoundError: the folder, or one of the files that it must hold, is missing.
+        ValueError: a file is damaged; the message names it.
+    """
+    folder = Path(dataset_path).expanduser()
+    splits = saved_splits(folder)
+    if splits is None:
+        return Dataset(**read_saved(folder))
+    return DatasetDict({split: Dataset(**read_saved(folder / split)) for split in splits})

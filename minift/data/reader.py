@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Iterable, Iterator
+from copy import copy
 from typing import Any, Self
 
 import numpy as np
@@ -17,13 +18,12 @@ from minift.data.table import Rows
 
 
 class TableReader:
-    """A table of rows, and optionally the order in which to read them.
+    """A table of rows, an order in which to read them, and a format.
 
     Args:
-        table: the data.
         features: the columns' types; None reads them from the table's schema.
         indices: int64 numbers of the table's rows, in the order of reading; None is every row once.
-        split: the name of the split that the rows are.
+        split: the name of the split.
         format: what the rows are handed out as.
     """
 
@@ -38,20 +38,17 @@ class TableReader:
     ):
         self.rows = table if isinstance(table, Rows) else Rows(table)
         self.features = Features.from_arrow_schema(self.data.schema) if features is None else features
-        self.indices = indices
-        self.split = split
-        self.format = format or Format()
+        self.indices, self.split, self.format = indices, split, format or Format()
 
-    def _with(self, **changes: Any) -> Self:
-        """A copy that shares the data, with some of the constructor's arguments changed."""
-        if isinstance(changes.get("table"), pa.Table):  # other columns, which lie in the same files
-            changes["table"] = Rows(changes["table"], self.rows.files)
-        state = dict(
-            table=self.rows, features=self.features, indices=self.indices, split=self.split, format=self.format
-        )
+    def _with(self, table: pa.Table | None = None, **changes: Any) -> Self:
+        """A copy that shares the data, with some attributes changed; the columns of `table` lie in the same files."""
+        new = copy(self)
+        if table is not None:
+            new.rows = Rows(table, self.rows.files)
         if "features" in changes:
-            state["format"] = self.format.follow(self.column_names, list(changes["features"]))
-        return type(self)(**(state | changes))
+            new.format = self.format.follow(self.column_names, list(changes["features"]))
+        vars(new).update(changes)
+        return new
 
     # -- what it holds
 
@@ -177,7 +174,7 @@ class TableReader:
             return self.format.batch(self.arrow_rows())[name]
         if self.format.kind == "custom":  # a transform may need all columns
             return Column(self, name)
-        changes = {"table": self.data.select([name]), "features": Features({name: self.features[name]})}
+        alone = self._with(self.data.select([name]), features=Features({name: self.features[name]}))
         if self.format.columns is not None and name not in self.format.columns:
-            changes["format"] = Format()  # a column that the format leaves out is read as Python values
-        return Column(self._with(**changes), name)
+            alone.format = Format()  # a column that the format leaves out is read as Python values
+        return Column(alone, name)

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from dataclasses import dataclass
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,14 @@ import yaml
 from minift.data.features import Features
 from minift.data.file_readers import FORMATS
 
-_KEYWORDS = {
+KEYWORDS = {
     "train": ("train", "training"),
     "validation": ("validation", "valid", "dev", "val"),
     "test": ("test", "testing", "eval", "evaluation"),
 }
-_SHARD = re.compile(r"data/([\w.-]+?)-\d{5}-of-\d{5}.*")
-_WHOLE_SPLIT = "train"  # the only split of a repository that names none
+SHARD = re.compile(r"data/([\w.-]+?)-\d{5}-of-\d{5}.*")
+WHOLE_SPLIT = "train"  # the only split of a repository that names none
+FROM_README = ("data_files", "data_dir", "default")  # the last fields of `Config`
 
 
 @dataclass(frozen=True)
@@ -25,10 +27,10 @@ class Config:
     """One configuration of a repository, which the `name` of `load_dataset(path, name)` selects."""
 
     name: str
+    columns: list[dict] | None = None  # as the README's `dataset_info` lists them
     data_files: Any = None  # as the README writes it: a pattern, a list, a dict, or a list of {split, path}
     data_dir: str | None = None
-    columns: list[dict] | None = None  # as the README's `dataset_info` lists them
-    default: bool = False
+    default: bool | None = None
 
     @property
     def features(self) -> Features | None:
@@ -50,13 +52,7 @@ def read_configs(readme: Path) -> list[Config]:
         infos = [infos] if isinstance(infos, dict) else infos
         columns = {info.get("config_name", "default"): info.get("features") for info in infos}
         configs = [
-            Config(
-                str(config["config_name"]),
-                config.get("data_files"),
-                config.get("data_dir"),
-                columns.get(config["config_name"]),
-                bool(config.get("default")),
-            )
+            Config(str(config["config_name"]), columns.get(config["config_name"]), *map(config.get, FROM_README))
             for config in card.get("configs") or []
         ]
     except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -90,7 +86,7 @@ def patterns_by_split(data_files: Any) -> dict[str, list[str]]:
         TypeError: it is not a pattern, a list of patterns, a dict of those by split, or a list of {split, path}.
     """
     if isinstance(data_files, str | Path):
-        return {_WHOLE_SPLIT: [str(data_files)]}
+        return {WHOLE_SPLIT: [str(data_files)]}
     if isinstance(data_files, list | tuple) and any(isinstance(file, dict) for file in data_files):
         if not all(isinstance(file, dict) and {"split", "path"} <= file.keys() for file in data_files):
             raise TypeError(f"data_files={data_files!r}: expected a split and a path in each of its entries")
@@ -101,7 +97,7 @@ def patterns_by_split(data_files: Any) -> dict[str, list[str]]:
             for split, files in data_files.items()
         }
     if isinstance(data_files, list | tuple) and data_files:
-        return {_WHOLE_SPLIT: [str(file) for file in data_files]}
+        return {WHOLE_SPLIT: [str(file) for file in data_files]}
     raise TypeError(f"data_files={data_files!r}: expected a path or pattern, a list of them, or a dict split -> those")
 
 
@@ -114,13 +110,9 @@ def find_files(folder: Path, patterns: dict[str, list[str]]) -> dict[str, list[P
     found: dict[str, list[Path]] = {}
     for split, split_patterns in patterns.items():
         for pattern in split_patterns:
-            whole = (folder / pattern).expanduser()
-            if whole.is_file():
-                files = [whole]
-            else:
-                root = Path(whole.anchor) if Path(pattern).is_absolute() else folder
-                relative = whole.relative_to(root) if root != folder else Path(pattern)
-                files = sorted(file for file in root.glob(str(relative)) if file.is_file())
+            pattern = str(Path(pattern).expanduser())
+            names = [pattern] if (folder / pattern).is_file() else glob(pattern, root_dir=folder, recursive=True)
+            files = sorted(folder / name for name in names if (folder / name).is_file())
             if not files:
                 raise FileNotFoundError(f"split {split!r}: no file matches {pattern!r} in {folder}")
             found.setdefault(split, []).extend(files)
@@ -141,7 +133,7 @@ def infer_splits(folder: Path) -> dict[str, list[Path]]:
     files = [file for file in files if FORMATS[file.suffix] == kind]
     relative = {file: file.relative_to(folder).as_posix() for file in files}
     for name_of in (
-        lambda file: (match := _SHARD.fullmatch(relative[file])) and match[1],
+        lambda file: (match := SHARD.fullmatch(relative[file])) and match[1],
         lambda file: _keyword("/".join(relative[file].split("/")[:-1])),
         lambda file: _keyword(file.name),
     ):
@@ -150,15 +142,12 @@ def infer_splits(folder: Path) -> dict[str, list[Path]]:
             splits.setdefault(name_of(file), []).append(file)
         splits.pop(None, None)
         if splits:
-            return {name: splits[name] for name in sorted(splits, key=_usual_order)}
-    return {_WHOLE_SPLIT: files}
+            usual = [name for name in KEYWORDS if name in splits]
+            return {name: splits[name] for name in [*usual, *sorted(splits.keys() - set(usual))]}
+    return {WHOLE_SPLIT: files}
 
 
 def _keyword(text: str) -> str | None:
     """Find the split that a name contains: ``sst_train-2.csv`` -> ``train``."""
     words = re.split(r"[^a-z]+", text.lower())
-    return next((split for split, keywords in _KEYWORDS.items() if set(keywords) & set(words)), None)
-
-
-def _usual_order(split: str) -> tuple[int, str]:
-    return (list(_KEYWORDS).index(split) if split in _KEYWORDS else len(_KEYWORDS), split)
+    return next((split for split, keywords in KEYWORDS.items() if set(keywords) & set(words)), None)

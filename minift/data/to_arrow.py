@@ -1,6 +1,6 @@
 """Python, numpy and tensor values to Arrow columns."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -131,8 +131,8 @@ def _infer(values: Any, expected: pa.DataType | None) -> pa.Array:
     values = [_as_numpy(value) for value in values]
     first = next((value for value in values if value is not None), None)
     if isinstance(first, np.ndarray) and _are_rows_of(values, first):
-        joined = np.concatenate(values)
-        return pa.ListArray.from_arrays(_offsets(values), _nested(joined))
+        ends = np.cumsum([0] + [len(row) for row in values])
+        return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), _nested(np.concatenate(values)))
     if not isinstance(first, int | float | str):
         values = [_plain(value) for value in values]
     if expected is not None:
@@ -155,10 +155,6 @@ def _are_rows_of(values: list, first: np.ndarray) -> bool:
         isinstance(v, np.ndarray) and v.dtype == first.dtype and v.dtype != object and v.shape[1:] == first.shape[1:]
         for v in values
     )
-
-
-def _offsets(rows: Sequence) -> pa.Array:
-    return pa.array(np.cumsum([0] + [len(row) for row in rows]), pa.int32())
 
 
 def _nested(array: np.ndarray) -> pa.Array:

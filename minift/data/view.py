@@ -75,15 +75,15 @@ class TableView(TableReader):
         if self.indices is None:
             return self
         if len(self) == 0:
-            return self._with(table=self.data.slice(0, 0), indices=None)
-        return self._with(table=self.with_format(None).map(batched=True, desc="Flatten").rows, indices=None)
+            return self._with(self.data.slice(0, 0), indices=None)
+        return self._with(rows=self.with_format(None).map(batched=True, desc="Flatten").rows, indices=None)
 
     # -- other columns of the same rows
 
     def select_columns(self, column_names: str | Sequence[str]) -> Self:
         """Keep only these columns, in this order."""
         names = self._names(column_names)
-        return self._with(table=self.data.select(names), features=Features({n: self.features[n] for n in names}))
+        return self._with(self.data.select(names), features=Features({name: self.features[name] for name in names}))
 
     def remove_columns(self, column_names: str | Sequence[str]) -> Self:
         """Leave out these columns."""
@@ -91,7 +91,6 @@ class TableView(TableReader):
         return self.select_columns([name for name in self.column_names if name not in names])
 
     def rename_column(self, original_column_name: str, new_column_name: str) -> Self:
-        """Rename one column."""
         return self.rename_columns({original_column_name: new_column_name})
 
     def rename_columns(self, column_mapping: dict[str, str]) -> Self:
@@ -101,10 +100,9 @@ class TableView(TableReader):
         if len(set(names)) < len(names):
             raise ValueError(f"rename_columns: {column_mapping} would give two columns one name: {names}")
         columns = self.format.columns and tuple(column_mapping.get(name, name) for name in self.format.columns)
+        features = Features(zip(names, self.features.values(), strict=True))
         return self._with(
-            table=self.data.rename_columns(names),
-            features=Features(zip(names, self.features.values(), strict=True)),
-            format=replace(self.format, columns=columns),
+            self.data.rename_columns(names), features=features, format=replace(self.format, columns=columns)
         )
 
     def add_column(self, name: str, column: Sequence, feature: Feature | None = None) -> Self:
@@ -117,7 +115,7 @@ class TableView(TableReader):
             return self.flatten_indices().add_column(name, column, feature)
         array = to_arrow(column, name, feature)
         added = Features({name: feature}) if feature else Features.from_arrow_schema(pa.schema({name: array.type}))
-        return self._with(table=self.data.append_column(name, array), features=Features(self.features | added))
+        return self._with(self.data.append_column(name, array), features=Features(self.features | added))
 
     def cast(self, features: Features) -> Self:
         """Convert all columns to the types of `features`; columns whose type does not change are not copied.
@@ -128,7 +126,7 @@ class TableView(TableReader):
         if set(features) != set(self.features):
             raise ValueError(f"cast: the features name {sorted(features)}; the dataset has {self.column_names}")
         try:
-            return self._with(table=cast_table(self.data, features), features=Features(features))
+            return self._with(cast_table(self.data, features), features=Features(features))
         except ValueError:
             if self.indices is None:
                 raise
@@ -151,7 +149,7 @@ class TableView(TableReader):
         number = {value: None if name is None else label.str2int(name) for value, name in names.items()}
         labels = pa.array([number[value] for value in to_python(self.data[column])], pa.int64())
         table = self.data.set_column(self.column_names.index(column), column, labels)
-        return self._with(table=table, features=Features(self.features | {column: label}))
+        return self._with(table, features=Features(self.features | {column: label}))
 
     def unique(self, column: str) -> list:
         """List the column's different values, in the order in which they first occur."""
@@ -206,7 +204,7 @@ class TableView(TableReader):
         made = map_to_file(self, call, removed, features, path=cache_file_name, num_proc=num_proc, desc=desc)
         if made is None:
             return self
-        return self._with(table=made, features=Features.from_arrow_schema(made.table.schema), indices=None)
+        return self._with(rows=made, features=Features.from_arrow_schema(made.table.schema), indices=None)
 
     @drops_keywords
     def filter(

@@ -1,4 +1,4 @@
-"""Dynamic padding: rows of different lengths become one array a column, filled in a single numpy pass."""
+"""Dynamic padding: rows of different lengths become one array a column, filled in one numpy pass."""
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
@@ -11,10 +11,10 @@ from minift.tokenizer.ragged import Ragged, row_lengths
 
 
 def as_columns(features: Any) -> dict[str, Any]:
-    """A list of dicts (rows) turned into a dict of lists (columns); a dict of lists is returned as it is.
+    """Turn a list of dicts (rows) into a dict of lists (columns); a dict of lists is returned as it is.
 
     Raises:
-        ValueError: no rows, or a row that lacks a column of the first one (the message names both).
+        ValueError: no rows, or a row lacks a column of the first row (the message names both).
         TypeError: neither a mapping nor a list of mappings.
     """
     if isinstance(features, Mapping):
@@ -31,19 +31,13 @@ def as_columns(features: Any) -> dict[str, Any]:
 
 
 def inside_rows(lengths: np.ndarray, width: int, side: str) -> np.ndarray:
-    """bool (B, T), True where row b has a token; the padding is on the ``right`` or on the ``left``."""
+    """Mark the places of tokens: bool (B, T), False on padding, which is on the ``right`` or on the ``left``."""
     position = np.arange(width)
     return position < lengths[:, None] if side == "right" else position >= width - lengths[:, None]
 
 
 def pad_rows(rows: Sequence[Any], inside: np.ndarray, fill: int) -> np.ndarray:
-    """Write rows of integers into an int64 array of shape (B, T) that holds `fill` elsewhere.
-
-    Args:
-        rows: B rows: Python lists, arrays, or `Ragged`.
-        inside: bool (B, T), True where row b has a token; as many per line as the row is long.
-        fill: the value of the padding.
-    """
+    """Write B rows of integers (lists, arrays, or `Ragged`) to an int64 array (B, T), where `inside` is True."""
     if isinstance(rows, Ragged) and rows.valid is None:
         values = rows.values
     elif hasattr(rows[0], "dtype"):  # arrays, or tensors of the CPU
@@ -58,7 +52,7 @@ def pad_rows(rows: Sequence[Any], inside: np.ndarray, fill: int) -> np.ndarray:
 
 
 def _flat(rows: Sequence[Sequence[int]]) -> np.ndarray:
-    """Python lists end to end: reading each number is what padding costs most."""
+    """Lay Python lists end to end; most of the time of padding goes into reading their numbers."""
     try:  # masks and token types: numbers that fit a byte are read five times as fast
         return np.frombuffer(b"".join(map(bytes, rows)), dtype=np.uint8)
     except (TypeError, ValueError):
