@@ -1,5 +1,6 @@
 """`Dataset` against a plain list of dicts: indexing, selecting, ordering, renaming; and what it refuses."""
 
+import inspect
 from itertools import pairwise
 
 import numpy as np
@@ -207,6 +208,28 @@ def test_repr_is_the_course_s():
     }
     with pytest.raises(KeyError, match=r"no split 'dev': there are \['train', 'test'\]"):
         splits["dev"]
+
+
+def test_the_methods_of_a_dict_are_those_of_its_splits():
+    for name in ("filter", "cast_column", "set_format", "sort", "unique"):
+        ours, theirs = getattr(DatasetDict, name), getattr(Dataset, name)
+        assert (ours.__name__, ours.__doc__) == (name, theirs.__doc__)
+        assert inspect.signature(ours) == inspect.signature(theirs)
+    splits = DatasetDict(a=tiny(), b=tiny().select([0]))
+    assert splits.unique("b") == {"a": [3, 1, 2], "b": [3]}
+    assert splits.shape == {"a": (3, 2), "b": (1, 2)}
+    assert splits.set_format("numpy") is None
+    assert type(splits["b"][0]["b"]) is np.int64
+    splits.reset_format()
+    assert splits.filter(lambda row: row["b"] > 2).sort("b")["a"][:] == {"a": ["x"], "b": [3]}
+
+
+def test_keywords_of_datasets_that_change_nothing_are_taken_and_dropped(tmp_path):
+    same = tiny().map(lambda row: row, keep_in_memory=True, load_from_cache_file=False, new_fingerprint="x")
+    assert same.filter(lambda row: True, writer_batch_size=3).shuffle(seed=0, keep_in_memory=True).num_rows == 3
+    with pytest.raises(ValueError, match="filter: cache_file_name='x' is not supported; only None is"):
+        tiny().filter(lambda row: True, cache_file_name="x")
+    assert not {"keep_in_memory", "load_from_cache_file"} & inspect.signature(Dataset.map).parameters.keys()
 
 
 def test_an_empty_dataset():
