@@ -8,10 +8,7 @@ import numpy as np
 
 
 def numpy_draws(generator: np.random.Generator | None) -> tuple[Callable, Callable]:
-    """The draws of transformers' ``numpy_mask_tokens``: token ids are drawn for the chosen places only.
-
-    Args:
-        generator: None draws from ``np.random``.
+    """The draws of transformers' ``numpy_mask_tokens``, from a generator or (None) from ``np.random``.
 
     Returns:
         ``coins(probability, shape)``: bool of this shape, True with one probability, or with one for each place;

@@ -55,8 +55,6 @@ class DataCollatorForLanguageModeling(RandomCollator):
         tokenizer: pads, and gives the ids of [MASK] and of the special tokens.
         mlm: False for causal modelling: labels are the ids, -100 on padding.
         whole_word_mask: must be False; see `DataCollatorForWholeWordMask`.
-        pad_to_multiple_of: round T up to a multiple of this.
-        return_tensors: ``pt``, ``np`` or ``tf``.
         seed: of a generator of its own (a DataLoader worker adds its number); None draws from the global one.
 
     Raises:
@@ -198,9 +196,7 @@ def freeze_masks(dataset: Dataset, collator: Any, batch_size: int = 1000) -> Dat
     """Mask an evaluation set once and store it, so that every evaluation sees the same masks.
 
     Args:
-        dataset: rows with ``input_ids`` (and ``word_ids`` if `collator` needs them).
-        collator: `DataCollatorForLanguageModeling` or `DataCollatorForWholeWordMask`.
-        batch_size: rows that are masked in one call.
+        collator: `DataCollatorForLanguageModeling`, or `DataCollatorForWholeWordMask` for rows with ``word_ids``.
 
     Returns:
         a Dataset of what the collator returns (``input_ids``, ``attention_mask``, ``labels``), without its padding.
