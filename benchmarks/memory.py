@@ -2,7 +2,7 @@
 
 Two peaks are printed, above what the process held once its imports were done. Anonymous memory is what the process has
 allocated. Resident memory adds the pages of the memory-mapped data files that have been read and not given back
-(`minift.data.table.release_pages`). Neither must grow with the rows.
+(`minift.data.table.Rows.release_pages`). Neither must grow with the rows.
 """
 
 import tempfile

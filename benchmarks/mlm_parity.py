@@ -66,7 +66,7 @@ def train(blocks: Path, options: argparse.Namespace) -> tuple[float, list[dict[s
     more = {}
     if options.side == "minift":
         from minift.batches.mask import DataCollatorForLanguageModeling
-        from minift.data.disk import load_from_disk
+        from minift.data.load import load_from_disk
         from minift.model.auto import AutoModelForMaskedLM
         from minift.tokenizer.tokenizer import AutoTokenizer
         from minift.train.arguments import TrainingArguments

@@ -70,7 +70,7 @@ class Job:
 
     def lengths(self) -> np.ndarray:
         """Tokens of each row."""
-        return np.diff(self.rows.column_arrow("input_ids")[0])
+        return np.diff(self.rows.offsets_and_values("input_ids")[0])
 
     def flops(self, config: Any, lengths: np.ndarray) -> float:
         """What a forward and a backward pass over texts of these lengths cannot do without."""

@@ -11,8 +11,7 @@ PUBLIC = {
     "data.features": ["ClassLabel", "Features", "List", "Sequence", "Value"],
     "data.dataset": ["Dataset", "concatenate_datasets"],
     "data.dataset_dict": ["DatasetDict"],
-    "data.load": ["load_dataset"],
-    "data.disk": ["load_from_disk"],
+    "data.load": ["load_dataset", "load_from_disk"],
     "tokenizer.tokenizer": [
         "AutoTokenizer",
         "BertTokenizer",

@@ -1,4 +1,4 @@
-"""numpy arrays to the tensors of the framework that was asked for, and the walk through nests of them."""
+"""numpy arrays to tensors of torch or TensorFlow, and the walk through nests of them."""
 
 from collections.abc import Callable, Mapping
 from types import ModuleType

@@ -9,8 +9,8 @@ from benchmarks import workloads
 from benchmarks.checks import equal
 from benchmarks.harness import Case, Side
 from benchmarks.settings import Settings
-from minift.batches.arrow_columns import fetch_columns
 from minift.batches.collate import DataCollatorWithPadding
+from minift.batches.column_batches import column_batches
 from minift.tokenizer.padding import inside_rows
 
 
@@ -22,9 +22,9 @@ def cases(settings: Settings) -> Iterator[Case]:
     tokenizers = workloads.tokenizers(workloads.minilm())
     ours = DataCollatorWithPadding(tokenizers[0])
     theirs = transformers.DataCollatorWithPadding(tokenizers[1])
-    source = fetch_columns(data, ours)  # what minift's Trainer reads from
+    source = column_batches(data, ours)  # what minift's Trainer reads from
     for size, target in ((8, 5), (64, 10)):
-        numbers = data.shuffle(seed=size)._indices[:size].tolist()
+        numbers = data.shuffle(seed=size).indices[:size].tolist()
         rows = data.__getitems__(numbers)
         yield Case(
             f"pad a batch of {size}",

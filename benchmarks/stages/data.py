@@ -58,7 +58,7 @@ def cases(settings: Settings) -> Iterator[Case]:
         Side("datasets.shuffle", lambda: peer.shuffle(seed=42, load_from_cache_file=False)[:BATCH]),
         [Side("minift shuffle", lambda: data.shuffle(seed=42)[:BATCH], equal, target=1)],
     )
-    numbers = data.shuffle(seed=1)._indices[:BATCH].tolist()
+    numbers = data.shuffle(seed=1).indices[:BATCH].tolist()
     yield Case(
         f"read {BATCH} rows at random",
         Side("datasets", lambda: peer[numbers]),

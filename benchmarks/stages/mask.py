@@ -12,8 +12,8 @@ from benchmarks import workloads
 from benchmarks.checks import equal
 from benchmarks.harness import Case, Side
 from benchmarks.settings import Settings
-from minift.batches.arrow_columns import fetch_columns
 from minift.batches.chunk import chunk_dataset
+from minift.batches.column_batches import column_batches
 from minift.batches.mask import DataCollatorForLanguageModeling, DataCollatorForWholeWordMask
 
 SHAPE = 64, 128
@@ -23,7 +23,7 @@ def cases(settings: Settings) -> Iterator[Case]:
     import transformers
 
     blocks = chunk_dataset(workloads.tokenised_reviews(1000), SHAPE[1])
-    numbers = blocks.shuffle(seed=0)._indices[: SHAPE[0]].tolist()
+    numbers = blocks.shuffle(seed=0).indices[: SHAPE[0]].tolist()
     tokenizers = workloads.tokenizers(workloads.checkpoint("distilbert"))
     plain = blocks.remove_columns("word_ids")
     tokens = DataCollatorForLanguageModeling(tokenizers[0]), transformers.DataCollatorForLanguageModeling(tokenizers[1])
@@ -32,7 +32,7 @@ def cases(settings: Settings) -> Iterator[Case]:
         ("mask tokens", plain, tokens, 8, draw_tokens),
         ("mask whole words", blocks, words, 10, draw_words(blocks[numbers])),
     ):
-        rows, peer, source = data.__getitems__(numbers), workloads.as_peer(data), fetch_columns(data, ours)
+        rows, peer, source = data.__getitems__(numbers), workloads.as_peer(data), column_batches(data, ours)
         what = f"{name}, batch {SHAPE[0]} × {SHAPE[1]}"
         their_work, our_work = partial(on_copies, theirs, rows), partial(on_copies, ours, rows)
         yield Case(

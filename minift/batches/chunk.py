@@ -1,20 +1,20 @@
-"""Chunking: tokenised documents laid end to end and cut into blocks of one length, on Arrow buffers."""
+"""Chunking: tokenised documents are laid end to end and cut into blocks of one length, on Arrow buffers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from minift.data.transform import UNTOUCHED, LazyBatch
+from minift.data.arrow_types import is_list
+from minift.data.dataset import Dataset
+from minift.data.from_arrow import one_array
+from minift.data.lazy_batch import LazyBatch
 
-if TYPE_CHECKING:
-    from minift.data.dataset import Dataset
-
-# what fills a padded block; columns that are not named here (word_ids) are filled with None
-_PADDING = {"attention_mask": 0, "token_type_ids": 0, "special_tokens_mask": 1, "labels": -100}
+# what fills a padded block; other columns (word_ids) are filled with None
+PADDING = {"attention_mask": 0, "token_type_ids": 0, "special_tokens_mask": 1, "labels": -100}
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class Chunker:
     """Cuts the documents of a batch into blocks, for ``dataset.map(Chunker(128), batched=True)``.
 
     Every column of lists (``input_ids``, ``attention_mask``, ``word_ids``, …) is concatenated over the documents and
-    cut at the same places; ``labels``, a copy of ``input_ids``, is added where there is none. An Arrow column is not
-    copied: its blocks are new offsets over the values that are there. Equal to the function ``group_texts`` of
-    the Hugging Face course, whose ``sum(lists, [])`` takes quadratic time.
+    cut at the same places; ``labels``, a copy of ``input_ids``, is added if there is none. An Arrow column is not
+    copied: its blocks are new offsets over the same values. Gives the blocks of the function ``group_texts`` of the
+    Hugging Face course, whose ``sum(lists, [])`` takes quadratic time.
 
     Args:
         block_size: T, the tokens in a block.
@@ -32,7 +32,7 @@ class Chunker:
         within_documents: no block holds tokens of two documents; the last block of each is dropped or padded.
 
     Raises:
-        ValueError: a block size below 1, no column ``input_ids``, or columns whose rows differ in length.
+        ValueError: a block size below 1, no column ``input_ids``, or two columns whose rows differ in length.
     """
 
     block_size: int = 128
@@ -44,19 +44,19 @@ class Chunker:
             raise ValueError(f"block_size={self.block_size}: a block holds at least 1 token")
 
     def __call__(self, batch: Any) -> Any:
-        """An Arrow table to an Arrow table, the batch of `Dataset.map` to Arrow columns, a dict of lists to lists."""
+        """Cut a batch: a table into a table, a batch of `map` into Arrow columns, a dict of lists into such a dict."""
         if isinstance(batch, pa.Table):
             return pa.table(self.cut(*self.flatten(batch)))
         if isinstance(batch, LazyBatch):
-            return self.cut(*self.flatten(_as_table(batch)))
+            return self.cut(*self.flatten(batch.to_arrow()))
         if not isinstance(batch, Mapping):
             raise TypeError(f"Chunker takes a batch of rows: use map(..., batched=True); got {type(batch).__name__}")
         blocks = self.cut(*self.flatten(pa.table({name: pa.array(rows) for name, rows in batch.items()})))
         return {name: rows.to_pylist() for name, rows in blocks.items()}
 
     def flatten(self, table: pa.Table) -> tuple[dict[str, pa.Array], np.ndarray]:
-        """The columns of lists as one flat array each, and the length of each document."""
-        columns = {name: table[name] for name in table.column_names if _holds_lists(table[name].type)}
+        """Lay the documents end to end: one flat array for each column of lists, and the length of each document."""
+        columns = {name: table[name] for name in table.column_names if is_list(table[name].type)}
         if "input_ids" not in columns:
             raise ValueError(f"chunking needs a column 'input_ids' of token ids; there are {table.column_names}")
         lengths = {name: np.asarray(pc.list_value_length(column).fill_null(0)) for name, column in columns.items()}
@@ -66,10 +66,10 @@ class Chunker:
                 raise ValueError(
                     f"row {row}: column {name!r} has {found[row]} values, but input_ids has {lengths['input_ids'][row]}"
                 )
-        return {name: _joined(pc.list_flatten(column)) for name, column in columns.items()}, lengths["input_ids"]
+        return {name: one_array(pc.list_flatten(column)) for name, column in columns.items()}, lengths["input_ids"]
 
     def cut(self, columns: dict[str, pa.Array], lengths: np.ndarray) -> dict[str, pa.Array]:
-        """Flat columns to columns of blocks."""
+        """Cut flat columns into columns of blocks, (N, T) each."""
         columns = {**columns, "labels": columns.get("labels", columns["input_ids"])}
         total = len(columns["input_ids"])
         if self.pad_token_id is None and not self.within_documents:  # blocks that touch need no copy
@@ -78,7 +78,7 @@ class Chunker:
         index = self._positions(lengths if self.within_documents else np.array([total]))
         blocks = {}
         for name, values in columns.items():
-            fill = self.pad_token_id if name == "input_ids" else _PADDING.get(name)
+            fill = self.pad_token_id if name == "input_ids" else PADDING.get(name)
             taken = values.take(index)
             if index.null_count and fill is not None:
                 taken = pc.fill_null(taken, pa.scalar(fill, values.type))
@@ -86,7 +86,7 @@ class Chunker:
         return blocks
 
     def _positions(self, lengths: np.ndarray) -> pa.Array:
-        """For each place in each block the token that goes there, null where the document has ended."""
+        """For each place in each block the position of its token (N·T,), null after the end of the document."""
         lengths = lengths.astype(np.int64)
         ends = np.cumsum(lengths)
         counts = lengths // self.block_size if self.pad_token_id is None else -(-lengths // self.block_size)
@@ -101,7 +101,7 @@ class Chunker:
 
 
 class _WholeSplit:
-    """Chunks batch after batch as if they were one, by carrying the tokens of the last, unfinished block along."""
+    """Chunks batch after batch as if they were one: the tokens of the last, unfinished block go to the next batch."""
 
     def __init__(self, chunker: Chunker, num_rows: int):
         self.chunker = chunker
@@ -121,26 +121,26 @@ class _WholeSplit:
 
 
 def chunk_dataset(
-    dataset: "Dataset",
+    dataset: Dataset,
     block_size: int = 128,
     *,
     pad_token_id: int | None = None,
     within_documents: bool = False,
     batch_size: int | None = None,
     cache_file_name: str | None = None,
-) -> "Dataset":
+) -> Dataset:
     """Cut a tokenised dataset into blocks of `block_size` tokens: linear in time, constant in memory.
 
     The blocks stream into an Arrow file that is memory-mapped; columns that do not hold lists are left out.
 
     Args:
         pad_token_id, within_documents: as in `Chunker`.
-        batch_size: chunk this many rows at a time and lose the unfinished block of each (1000 gives the blocks of the
-            Hugging Face course); None runs over the whole split and loses, or pads, a single block.
+        batch_size: chunk this many rows at a time and drop the unfinished block of each (1000 gives the blocks of the
+            Hugging Face course); None runs over the whole split and drops, or pads, only its last block.
         cache_file_name: keep the result in this Arrow file.
 
     Raises:
-        ValueError: as `Chunker`, or `block_size` exceeds the tokens that there are.
+        ValueError: as `Chunker`, or the rows have fewer tokens than one block.
     """
     chunker = Chunker(block_size, pad_token_id, within_documents)
     arrow = dataset.with_format("arrow")
@@ -152,20 +152,3 @@ def chunk_dataset(
     if len(blocks) == 0:
         raise ValueError(f"no block of block_size={block_size} tokens can be cut from these {len(dataset)} rows")
     return blocks.with_format(None)
-
-
-def _as_table(batch: LazyBatch) -> pa.Table:
-    """The batch as Arrow; columns that nobody has read yet are Arrow already."""
-    return pa.table(
-        {name: batch.table[name] if batch.data[name] is UNTOUCHED else pa.array(batch[name]) for name in batch}
-    )
-
-
-def _holds_lists(type_: pa.DataType) -> bool:
-    return pa.types.is_list(type_) or pa.types.is_large_list(type_) or pa.types.is_fixed_size_list(type_)
-
-
-def _joined(values: pa.Array | pa.ChunkedArray) -> pa.Array:
-    if isinstance(values, pa.Array):
-        return values
-    return values.chunk(0) if values.num_chunks == 1 else pa.concat_arrays(values.chunks or [pa.array([], values.type)])

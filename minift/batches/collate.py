@@ -10,16 +10,16 @@ from minift.tensors import as_tensor, tensor_kind
 from minift.tokenizer.batch_encoding import BatchEncoding, column_to_tensor
 from minift.tokenizer.padding import as_columns
 
-LABEL_COLUMNS = ("label", "label_ids")  # what data sets call the column that models take as ``labels``
+LABEL_COLUMNS = ("label", "label_ids")  # datasets' names for the column that models take as ``labels``
 
 
 @dataclass
 class DataCollatorWithPadding:
     """Pads the rows of a batch to one length (dynamic padding) and makes tensors of shape (B, T).
 
-    Takes a list of dicts or a dict of lists. ``input_ids``, ``attention_mask``, ``token_type_ids`` and
-    ``special_tokens_mask`` are padded by the tokenizer's rules, other columns are stacked, ``label`` and ``label_ids``
-    become ``labels``. Re-implements transformers/data/data_collator.py, ``DataCollatorWithPadding``.
+    Takes a list of dicts or a dict of lists. The tokenizer pads ``input_ids``, ``attention_mask``, ``token_type_ids``
+    and ``special_tokens_mask``; other columns are stacked; ``label`` and ``label_ids`` become ``labels``. Re-implements
+    transformers/data/data_collator.py, ``DataCollatorWithPadding``.
 
     Args:
         tokenizer: gives the pad token and the padding side.
@@ -29,8 +29,7 @@ class DataCollatorWithPadding:
         return_tensors: ``pt``, ``np`` or ``tf``.
 
     Raises:
-        ValueError: no rows, rows of different lengths in a column that is not padded, or a column of strings; the
-            message names the column.
+        ValueError: no rows, or a column that is not padded holds strings or rows of different lengths.
     """
 
     tokenizer: Any
@@ -54,17 +53,16 @@ class DataCollatorWithPadding:
 
 
 def default_data_collator(features: Any, return_tensors: str = "pt") -> dict[str, Any]:
-    """Stack rows that have one length already; columns of strings, and those that are None in row 0, are left out.
+    """Stack rows of one length; columns of strings, and columns that are None in row 0, are left out.
 
     ``label`` (a number) or ``label_ids`` (numbers) come first, as ``labels``: int64 for integers, float32 otherwise.
     Re-implements transformers/data/data_collator.py, ``default_data_collator``.
 
     Args:
         features: a list of dicts, a dict of lists, or a list of objects with attributes.
-        return_tensors: ``pt``, ``np`` or ``tf``.
 
     Raises:
-        ValueError: no rows, or a column whose rows differ in length; the message names it.
+        ValueError: no rows, or the rows of a column differ in length; the message names it.
     """
     kind = tensor_kind(return_tensors)
     if not isinstance(features, Mapping) and len(features) and not isinstance(features[0], Mapping):
@@ -82,7 +80,7 @@ def default_data_collator(features: Any, return_tensors: str = "pt") -> dict[str
 
 @dataclass
 class DefaultDataCollator:
-    """`default_data_collator` with its tensor type fixed beforehand."""
+    """`default_data_collator` for one type of tensors."""
 
     return_tensors: str = "pt"
 

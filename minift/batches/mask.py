@@ -1,75 +1,61 @@
 """Masked language modelling: which tokens are hidden, what replaces them, and evaluation sets masked once."""
 
-import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+from typing import Any
 
 import numpy as np
 
+from minift.batches.draws import RandomCollator
+from minift.data.dataset import Dataset
 from minift.tensors import as_tensor, tensor_kind
 from minift.tokenizer.batch_encoding import BatchEncoding
 from minift.tokenizer.padding import as_columns, check_lengths, inside_rows
 from minift.tokenizer.ragged import Ragged, row_lengths
 
-if TYPE_CHECKING:
-    from minift.data.dataset import Dataset
-
 IGNORED = -100  # the label of a token that the loss does not count
 
 
-class OwnGenerator:
-    """For collators with a `seed`: a generator of their own, whose state a checkpoint can hold."""
+def hide(ids: Any, chosen: Any, how: Any, coins: Callable, tokens: Callable) -> tuple[Any, Any]:
+    """Hide the chosen tokens: most become [MASK], some a random token, the rest stay as they are.
 
-    seed: int | None
-    generator: Any
+    BERT, https://arxiv.org/abs/1810.04805, section 3.1; there 80 %, 10 % and 10 %.
 
-    def _start_generator(self, kind: str) -> None:
-        if self.seed is None or self.generator is not None:
-            return
-        torch = sys.modules.get("torch")  # only torch's DataLoader has workers
-        worker = torch.utils.data.get_worker_info() if torch else None
-        seed = self.seed + (worker.id if worker else 0)
-        self.generator = torch.Generator().manual_seed(seed) if kind == "pt" else np.random.default_rng(seed)
+    Args:
+        ids, chosen: int64 and bool (B, T), arrays or tensors.
+        how: a collator; gives `mask_replace_prob`, `random_replace_prob` and the tokenizer.
+        coins, tokens: the draws, see `numpy_draws`.
 
-    def state_dict(self) -> dict[str, Any]:
-        """The generator's state as JSON can hold it; empty before the first draw and without a seed."""
-        if self.generator is None:
-            return {}
-        if isinstance(self.generator, np.random.Generator):
-            return {"numpy": self.generator.bit_generator.state}
-        return {"torch": self.generator.get_state().tolist()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from where `state_dict` was taken."""
-        self.generator = None
-        if "numpy" in state:
-            self.generator = np.random.default_rng()
-            self.generator.bit_generator.state = state["numpy"]
-        elif "torch" in state:
-            import torch
-
-            self.generator = torch.Generator()
-            self.generator.set_state(torch.tensor(state["torch"], dtype=torch.uint8))
+    Returns:
+        the ids with tokens hidden, and the labels: the ids before, -100 where nothing was chosen; both int64 (B, T).
+    """
+    hidden, labels = ids + 0, ids + 0  # copies
+    labels[~chosen] = IGNORED
+    masked = chosen & coins(how.mask_replace_prob, ids.shape)
+    hidden[masked] = how.tokenizer.mask_token_id
+    if how.mask_replace_prob < 1 and how.random_replace_prob > 0:
+        share = how.random_replace_prob / (1 - how.mask_replace_prob)  # of the tokens that do not become [MASK]
+        random = chosen & ~masked & coins(share, ids.shape)
+        hidden[random] = tokens(random, len(how.tokenizer))
+    return hidden, labels
 
 
 @dataclass
-class DataCollatorForLanguageModeling(OwnGenerator):
-    """Pads a batch and hides tokens in it: ``labels`` (B, T) hold the hidden ids and -100 everywhere else.
+class DataCollatorForLanguageModeling(RandomCollator):
+    """Pads a batch and hides tokens in it: ``labels`` (B, T) hold the hidden ids, and -100 everywhere else.
 
-    Of the tokens chosen with `mlm_probability`, a share of `mask_replace_prob` becomes [MASK], `random_replace_prob`
-    a random token, and the rest stays as it is (BERT, https://arxiv.org/abs/1810.04805, section 3.1). Special tokens
-    are never chosen: those that a ``special_tokens_mask`` column marks, or else every special id. The random draws are
-    those of transformers/data/data_collator.py (``torch_mask_tokens``, ``numpy_mask_tokens``), full shape each, so
-    that one seed gives one mask; ``tf`` draws as ``np`` does.
+    Each token is chosen with `mlm_probability`, and then replaced as `hide` says. Special tokens are never chosen:
+    those that a ``special_tokens_mask`` column marks, or else every special id. The draws are those of
+    transformers/data/data_collator.py (``torch_mask_tokens``, ``numpy_mask_tokens``), so that one seed gives the same
+    masks here and there; ``tf`` draws as ``np`` does.
 
     Args:
         tokenizer: pads, and gives the ids of [MASK] and of the special tokens.
         mlm: False for causal modelling: labels are the ids, -100 on padding.
-        whole_word_mask: not supported here, see `DataCollatorForWholeWordMask`.
-        pad_to_multiple_of: round T up to a multiple of this.
-        return_tensors: ``pt``, ``np`` or ``tf``.
-        seed: draw from a generator of its own (plus the worker's number in a DataLoader worker), not the global one.
+        whole_word_mask: must be False; see `DataCollatorForWholeWordMask`.
+        seed: of a generator of its own (a DataLoader worker adds its number); None draws from the global one.
 
     Raises:
         ValueError: no mask token in the vocabulary, or probabilities outside [0, 1].
@@ -84,7 +70,6 @@ class DataCollatorForLanguageModeling(OwnGenerator):
     pad_to_multiple_of: int | None = None
     return_tensors: str = "pt"
     seed: int | None = None
-    generator: Any = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.whole_word_mask:
@@ -92,6 +77,7 @@ class DataCollatorForLanguageModeling(OwnGenerator):
         if self.mlm:
             _check_masking(self)
         tensor_kind(self.return_tensors)
+        super().__init__(self.seed)
 
     def __call__(self, features: Any, return_tensors: str | None = None) -> BatchEncoding:
         kind = tensor_kind(return_tensors or self.return_tensors)
@@ -102,15 +88,17 @@ class DataCollatorForLanguageModeling(OwnGenerator):
             labels[labels == self.tokenizer.pad_token_id] = IGNORED
             batch["labels"] = labels
         else:
-            self._start_generator("pt" if kind == "pt" else "np")
-            mask = self._mask_torch if kind == "pt" else self._mask_numpy
-            batch["input_ids"], batch["labels"] = mask(batch["input_ids"], special)
+            ids, (coins, tokens) = batch["input_ids"], self.draws(kind)
+            if special is None:
+                special = reduce(or_, (ids == special_id for special_id in self.tokenizer.all_special_ids))
+            chosen = coins(self.mlm_probability * (special == 0), ids.shape)
+            batch["input_ids"], batch["labels"] = hide(ids, chosen, self, coins, tokens)
         return _convert(batch, kind)
 
     def _pad(self, features: Any, kind: str) -> BatchEncoding:
         only_ids = not isinstance(features, Mapping) and len(features) > 0 and not isinstance(features[0], Mapping)
         columns = {"input_ids": list(features)} if only_ids else as_columns(features)
-        columns.pop("labels", None)  # a copy of input_ids that chunking made; the labels are made here
+        columns.pop("labels", None)  # chunking has made a copy of input_ids; the labels are made here
         return self.tokenizer.pad(
             columns,
             pad_to_multiple_of=self.pad_to_multiple_of,
@@ -118,42 +106,14 @@ class DataCollatorForLanguageModeling(OwnGenerator):
             return_tensors=kind,
         )
 
-    def _mask_torch(self, ids: Any, special: Any) -> tuple[Any, Any]:
-        """ids and special_tokens_mask (B, T) -> ids with tokens hidden, labels."""
-        import torch
-
-        def draw(probabilities: torch.Tensor) -> torch.Tensor:
-            return torch.bernoulli(probabilities, generator=self.generator).bool()
-
-        if special is None:
-            special = torch.isin(ids, torch.tensor(self.tokenizer.all_special_ids))
-        chosen = draw(torch.full(ids.shape, self.mlm_probability).masked_fill_(special.bool(), 0.0))
-        labels = ids.masked_fill(~chosen, IGNORED)
-        replaced = draw(torch.full(ids.shape, self.mask_replace_prob)) & chosen
-        if self.mask_replace_prob < 1 and self.random_replace_prob > 0:
-            # of the tokens that do not become [MASK], this share becomes random
-            share = self.random_replace_prob / (1 - self.mask_replace_prob)
-            random = draw(torch.full(ids.shape, share)) & chosen
-            words = torch.randint(len(self.tokenizer), ids.shape, generator=self.generator)
-            ids = torch.where(random, words, ids)
-        return ids.masked_fill_(replaced, self.tokenizer.mask_token_id), labels
-
-    def _mask_numpy(self, ids: np.ndarray, special: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        """The same in numpy."""
-        if special is None:
-            special = np.isin(ids, self.tokenizer.all_special_ids)
-        random = self.generator or np.random
-        chosen = random.binomial(1, np.where(special, 0.0, self.mlm_probability)).astype(bool)
-        return replace_chosen(ids, chosen, self, random)
-
 
 @dataclass
-class DataCollatorForWholeWordMask(OwnGenerator):
+class DataCollatorForWholeWordMask(RandomCollator):
     """Hides whole words: the tokens that share a number in the column ``word_ids`` (None on special tokens).
 
     A word ends where the number changes and at a special token, so that the last word of one document and the first
-    of the next stay two. Each word is chosen with `mlm_probability`; its tokens are then replaced one by one, 80 % by
-    [MASK], 10 % by random tokens, 10 % not at all, as in google-research/bert's create_pretraining_data.py.
+    word of the next stay two words. Each word is chosen with `mlm_probability`; its tokens are then replaced one by
+    one, as `hide` says and as in google-research/bert's create_pretraining_data.py.
 
     ``mlm_probability=0.2, mask_replace_prob=1.0, random_replace_prob=0.0`` is the collator of the Hugging Face course;
     it draws one ``np.random.binomial`` a word, and so gives the same masks for the same numpy seed.
@@ -161,7 +121,7 @@ class DataCollatorForWholeWordMask(OwnGenerator):
     Args:
         tokenizer: pads, and gives the id of [MASK] and the size of the vocabulary.
         return_tensors: ``pt``, ``np`` or ``tf``; the draws are numpy's for all three.
-        seed: draw from a generator of its own and not from ``np.random``.
+        seed: of a generator of its own; None draws from ``np.random``.
 
     Raises:
         ValueError: no mask token in the vocabulary, probabilities outside [0, 1], or rows without ``word_ids``.
@@ -174,11 +134,11 @@ class DataCollatorForWholeWordMask(OwnGenerator):
     pad_to_multiple_of: int | None = None
     return_tensors: str = "pt"
     seed: int | None = None
-    generator: Any = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         _check_masking(self)
         tensor_kind(self.return_tensors)
+        super().__init__(self.seed)
 
     def __call__(self, features: Any, return_tensors: str | None = None) -> BatchEncoding:
         kind = tensor_kind(return_tensors or self.return_tensors)
@@ -198,14 +158,13 @@ class DataCollatorForWholeWordMask(OwnGenerator):
         inside = inside_rows(lengths, ids.shape[1], self.tokenizer.padding_side)
         words[inside] = _with_nan(word_ids)
 
-        self._start_generator("np")
-        random = self.generator or np.random
-        chosen = choose_words(words, self.mlm_probability, random)
-        if self.mask_replace_prob == 1:  # no draw: the course's masks for the course's seed
-            batch["input_ids"] = np.where(chosen, self.tokenizer.mask_token_id, ids)
+        coins, tokens = self.draws("np")
+        chosen = choose_words(words, self.mlm_probability, coins)
+        if self.mask_replace_prob == 1:  # without a draw, as in the course
             batch["labels"] = np.where(chosen, ids, IGNORED)
+            batch["input_ids"] = np.where(chosen, self.tokenizer.mask_token_id, ids)
         else:
-            batch["input_ids"], batch["labels"] = replace_chosen(ids, chosen, self, random)
+            batch["input_ids"], batch["labels"] = hide(ids, chosen, self, coins, tokens)
         return _convert(batch, kind)
 
 
@@ -216,12 +175,11 @@ def _with_nan(rows: Any) -> np.ndarray:
     return np.concatenate([np.array(row, dtype=np.float64) for row in rows])
 
 
-def choose_words(words: np.ndarray, probability: float, random: Any) -> np.ndarray:
-    """Choose whole words.
+def choose_words(words: np.ndarray, probability: float, coins: Callable) -> np.ndarray:
+    """Choose whole words, with one draw for each word, in reading order.
 
     Args:
-        words: float (B, T), the number of each token's word, NaN where there is none.
-        random: ``np.random`` or a Generator; one Bernoulli draw a word, in reading order.
+        words: float (B, T), the number of each token's word, NaN for a token that is in no word.
 
     Returns:
         bool (B, T): True on all tokens of the chosen words.
@@ -230,37 +188,15 @@ def choose_words(words: np.ndarray, probability: float, random: Any) -> np.ndarr
     starts = is_word.copy()
     starts[:, 1:] &= words[:, 1:] != words[:, :-1]  # NaN equals nothing: after a special token a word starts
     number = np.cumsum(starts, dtype=np.int32)  # (B·T,), counts the words of the whole batch from 1
-    chosen = random.binomial(1, probability, int(number[-1])).astype(bool)
+    chosen = coins(probability, int(number[-1]))
     return is_word & np.append(False, chosen)[number].reshape(words.shape)
 
 
-def replace_chosen(ids: np.ndarray, chosen: np.ndarray, how: Any, random: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Replace chosen tokens by [MASK], a random token, or themselves, with the probabilities of the collator `how`.
-
-    Args:
-        ids, chosen: int64 and bool (B, T).
-
-    Returns:
-        the ids with tokens hidden, and the labels: the ids before, -100 where nothing was chosen.
-    """
-    labels = np.where(chosen, ids, IGNORED)
-    replaced = random.binomial(1, how.mask_replace_prob, size=ids.shape).astype(bool) & chosen
-    ids = np.where(replaced, how.tokenizer.mask_token_id, ids)
-    if how.mask_replace_prob < 1 and how.random_replace_prob > 0:
-        share = how.random_replace_prob / (1 - how.mask_replace_prob)
-        at_random = random.binomial(1, share, size=ids.shape).astype(bool) & chosen & ~replaced
-        integers = getattr(random, "integers", None) or random.randint
-        ids[at_random] = integers(0, len(how.tokenizer), size=int(at_random.sum()), dtype=np.int64)
-    return ids, labels
-
-
-def freeze_masks(dataset: "Dataset", collator: Any, batch_size: int = 1000) -> "Dataset":
+def freeze_masks(dataset: Dataset, collator: Any, batch_size: int = 1000) -> Dataset:
     """Mask an evaluation set once and store it, so that every evaluation sees the same masks.
 
     Args:
-        dataset: rows with ``input_ids`` (and ``word_ids`` where `collator` wants them).
-        collator: `DataCollatorForLanguageModeling` or `DataCollatorForWholeWordMask`.
-        batch_size: rows that are masked in one call.
+        collator: `DataCollatorForLanguageModeling`, or `DataCollatorForWholeWordMask` for rows with ``word_ids``.
 
     Returns:
         a Dataset of what the collator returns (``input_ids``, ``attention_mask``, ``labels``), without its padding.
@@ -286,7 +222,7 @@ def _convert(batch: BatchEncoding, kind: str) -> BatchEncoding:
 
 
 def _check_masking(collator: Any) -> None:
-    """The tokenizer has a mask token and the probabilities are some."""
+    """Raise a ValueError if there is no mask token, or if a probability is outside [0, 1]."""
     if collator.tokenizer.mask_token is None:
         raise ValueError("masked language modelling needs a mask token, and this tokenizer's vocabulary has none")
     for name in ("mlm_probability", "mask_replace_prob", "random_replace_prob"):

@@ -1,4 +1,4 @@
-"""Which rows, in which order, in which batch."""
+"""Which rows are in which batch: the order of an epoch, cut into batches, shared by the ranks."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -7,21 +7,18 @@ import numpy as np
 
 
 def randperm(length: int, seed: int) -> list[int]:
-    """``torch.randperm(length, generator=torch.Generator().manual_seed(seed)).tolist()``, without torch.
+    """Compute ``torch.randperm(length)`` for a generator of this seed, without torch.
 
-    A Fisher-Yates shuffle (Knuth, TAOCP 2, algorithm P): row i changes places with one of the rows from i on, which
-    the next 32 bits of MT19937 pick by their remainder (torch: aten/src/ATen/native/TensorFactories.cpp,
-    ``randperm_cpu``). Several times slower than torch's compiled loop, and still some milliseconds an epoch.
-
-    Args:
-        seed: an integer ≥ 0, of which torch's generator, too, takes the lower 32 bits.
+    A Fisher-Yates shuffle (Knuth, TAOCP 2, algorithm P): row i changes places with one of the rows from i on; the
+    remainder of the next 32 bits of MT19937 picks it (torch: aten/src/ATen/native/TensorFactories.cpp,
+    ``randperm_cpu``). Slower than torch's compiled loop, but still a few milliseconds for an epoch.
 
     Raises:
         ValueError: 2**32 / 20 rows or more, which torch shuffles in another way.
     """
     if length >= (2**32 - 1) // 20:
         raise ValueError(f"cannot shuffle {length:,} rows: the limit is {(2**32 - 1) // 20:,}")
-    remaining = np.arange(length, 1, -1)  # the rows that row i can change places with: those from i on
+    remaining = np.arange(length, 1, -1)  # the number of rows from row i on
     draws = np.random.RandomState(seed % 2**32).randint(0, 2**32, len(remaining), dtype=np.uint32)
     partners = np.arange(len(remaining)) + draws % remaining
     rows = list(range(length))
@@ -31,10 +28,10 @@ def randperm(length: int, seed: int) -> list[int]:
 
 
 class RandomOrder:
-    """A permutation of n rows that depends on the seed and the epoch alone.
+    """A permutation of n rows that depends only on the seed and the epoch: a run can resume in any epoch.
 
-    Epoch e is ``torch.randperm(n)`` of a generator seeded with ``seed + e``, the order in which accelerate's
-    `SeedableRandomSampler` visits the rows, so that any epoch can be entered without running those before it.
+    Epoch e is ``torch.randperm(n)`` of a generator seeded with ``seed + e``, as in accelerate's
+    `SeedableRandomSampler`.
     """
 
     def __init__(self, length: int, seed: int):
@@ -47,7 +44,7 @@ class RandomOrder:
 
 
 class SequentialOrder:
-    """The rows as they lie in the data set, in every epoch."""
+    """The rows in the order of the dataset, in every epoch."""
 
     def __init__(self, length: int):
         self.length = length
@@ -59,8 +56,8 @@ class SequentialOrder:
 class LengthGroupedOrder:
     """A random order in which neighbours have similar lengths, so that batches need little padding.
 
-    The rows are permuted with torch's global generator, cut into mega-batches of up to 50 batches, and sorted by
-    falling length within each; the longest row of all comes first, so that running out of memory shows at once
+    torch's global generator permutes the rows; they are cut into groups of up to 50 batches, and sorted from long to
+    short in each group. The longest row of all comes first: if memory does not suffice, this shows at once
     (transformers' `get_length_grouped_indices`).
     """
 
@@ -82,7 +79,7 @@ class LengthGroupedOrder:
 
 
 class LengthSortedOrder:
-    """From the longest row to the shortest, so that batches need next to no padding; the loop puts results back."""
+    """From the longest row to the shortest: batches need almost no padding. The loop puts results back in order."""
 
     def __init__(self, lengths: Sequence[int]):
         self.lengths, self.length = lengths, len(lengths)
@@ -92,7 +89,7 @@ class LengthSortedOrder:
 
 
 def count_batches(length: int, batch_size: int, rank: int, world_size: int, drop_last: bool, even: bool) -> int:
-    """The batches that one of `world_size` ranks gets of `length` rows, see `rank_rows`."""
+    """Count the batches that one of `world_size` ranks gets of `length` rows, see `rank_rows`."""
     together = batch_size * world_size
     if drop_last:
         return length // together
@@ -100,14 +97,13 @@ def count_batches(length: int, batch_size: int, rank: int, world_size: int, drop
 
 
 def rank_rows(order: Sequence[int], batch: int, batch_size: int, rank: int, world_size: int, even: bool) -> list[int]:
-    """The rows of a rank's batch number `batch`.
+    """The rows of batch number `batch` of one rank.
 
-    The order is cut into batches, which the ranks take in turn: rank r of N gets r, r + N, r + 2N, … With `even`, all
-    ranks get as many full batches: what the end of the order lacks comes from its beginning, again and again if need
-    be. Otherwise each row belongs to exactly one batch of one rank, so that the last batches are shorter, or missing.
+    The order is cut into batches, which the ranks take in turn: rank r of N gets batch r, r + N, r + 2N, … With
+    `even`, all ranks get the same number of full batches: missing rows at the end are taken from the beginning of the
+    order. Without it, each row is in exactly one batch: the last batches are shorter, or missing.
 
-    These are the batches of accelerate's `BatchSamplerShard` (data_loader.py), in which `split_batches` means that
-    `batch_size` is a rank's share of the batch asked for.
+    These are the batches of accelerate's `BatchSamplerShard` (data_loader.py).
     """
     start = (batch * world_size + rank) * batch_size
     if even:
@@ -118,15 +114,13 @@ def rank_rows(order: Sequence[int], batch: int, batch_size: int, rank: int, worl
 class BatchSampler:
     """Cuts the order of an epoch into batches of row numbers; an epoch can be entered at any batch.
 
-    Of several ranks, each gets its own batches; all must have been given the same order.
-
     Args:
-        order: the rows of each epoch.
+        order: the rows of each epoch; the same on all ranks.
         batch_size: rows in a batch, on each rank.
         drop_last: leave out what does not fill a batch on every rank.
-        rank, world_size: the rank that asks, of how many.
-        even: fill the last batches up, so that all ranks have the same number of batches of the same size. One rank
-            alone has nothing to even out: its last batch may be shorter.
+        rank, world_size: the number of this rank, and how many there are.
+        even: fill the last batches, so that all ranks have the same number of batches of the same size. A single rank
+            fills nothing: its last batch may be shorter.
     """
 
     def __init__(
@@ -145,17 +139,17 @@ class BatchSampler:
         self.begin(epoch=0)
 
     def begin(self, epoch: int, first_batch: int = 0) -> None:
-        """Choose what the next iteration yields: the batches of `epoch` from `first_batch` on."""
+        """Let the next iteration yield the batches of `epoch` from `first_batch` on."""
         self.epoch, self.first_batch, self._rows = epoch, first_batch, None
 
     def rows(self) -> Sequence[int]:
-        """The order of the chosen epoch, drawn when it is first asked for: after the DataLoader's own draw."""
+        """The order of the epoch, which is drawn late: after the DataLoader's own draw."""
         if self._rows is None:
             self._rows = self.order.order(self.epoch)
         return self._rows
 
     def __len__(self) -> int:
-        """Batches of this rank in a whole epoch."""
+        """The batches of this rank in a whole epoch."""
         return count_batches(self.order.length, self.batch_size, self.rank, self.world_size, self.drop_last, self.even)
 
     def __iter__(self) -> Iterator[list[int]]:

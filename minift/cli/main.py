@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
 
-from minift.data.shared_files import is_main_process
+from minift.distributed.environment import is_main_process
 
 # command -> its line in --help; the command's file has the same name
 COMMANDS = {

@@ -1,28 +1,32 @@
 """One column of a dataset as a sequence that reads its rows when they are asked for."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from minift.data.dataset import Dataset
+from minift.data.from_arrow import object_array
 
 
 class Column(Sequence):
-    """``dataset["text"]``: indexes, slices, iterates and compares as the list of the column's values."""
+    """``dataset["text"]``: indexes, slices, iterates and compares as the list of the column's values.
 
-    def __init__(self, dataset: "Dataset", name: str):
-        self._dataset, self._name = dataset, name
+    Args:
+        rows: a dataset that has the column; it reads the rows.
+        name: the column.
+    """
+
+    def __init__(self, rows: Any, name: str):
+        self._rows, self._name = rows, name
 
     def __len__(self) -> int:
-        return len(self._dataset)
+        return len(self._rows)
 
     def __getitem__(self, key: Any) -> Any:
-        return self._dataset[key][self._name]
+        return self._rows[key][self._name]
 
     def __iter__(self) -> Iterator[Any]:
-        for batch in self._dataset.iter(1000):
+        for batch in self._rows.iter(1000):
             yield from batch[self._name]
 
     def __eq__(self, other: object) -> bool:
@@ -34,10 +38,8 @@ class Column(Sequence):
         values = list(self)
         try:
             return np.array(values, dtype=dtype)
-        except ValueError:  # rows of several lengths
-            array = np.empty(len(values), dtype=object)
-            array[:] = values
-            return array
+        except ValueError:  # rows of different lengths
+            return object_array(values)
 
     def __repr__(self) -> str:
         head = repr(list(self[:5]))

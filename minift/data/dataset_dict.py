@@ -1,122 +1,76 @@
 """`DatasetDict`: the splits of a dataset by name; what is asked of it is done to each split."""
 
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from minift.data.dataset import Dataset
-from minift.data.features import Features
+from minift.data.saved_folder import save_splits
+from minift.data.view import TableView
 
 
-class DatasetDict(dict[str, Dataset]):
+def on_each_split(method: Callable) -> Callable:
+    """Make a method of `DatasetDict` that does a method of `Dataset` to each split; name and arguments are the same."""
+
+    @wraps(method)
+    def call(self: "DatasetDict", *args: Any, **options: Any) -> Any:
+        results = {split: method(dataset, *args, **options) for split, dataset in self.items()}
+        if all(result is None for result in results.values()):  # it has changed the splits themselves
+            return None
+        return DatasetDict(results) if all(isinstance(result, TableView) for result in results.values()) else results
+
+    return call
+
+
+class DatasetDict(dict[str, TableView]):
     """Split name -> `Dataset`. Re-implements `datasets.DatasetDict` (dataset_dict.py)."""
 
-    def __getitem__(self, split: str) -> Dataset:
+    column_names = property(on_each_split(TableView.column_names.fget))
+    num_columns = property(on_each_split(TableView.num_columns.fget))
+    num_rows = property(on_each_split(TableView.num_rows.fget))
+    shape = property(on_each_split(TableView.shape.fget))
+
+    cast = on_each_split(TableView.cast)
+    cast_column = on_each_split(TableView.cast_column)
+    class_encode_column = on_each_split(TableView.class_encode_column)
+    filter = on_each_split(TableView.filter)
+    flatten_indices = on_each_split(TableView.flatten_indices)
+    remove_columns = on_each_split(TableView.remove_columns)
+    rename_column = on_each_split(TableView.rename_column)
+    rename_columns = on_each_split(TableView.rename_columns)
+    reset_format = on_each_split(TableView.reset_format)
+    select_columns = on_each_split(TableView.select_columns)
+    set_format = on_each_split(TableView.set_format)
+    set_transform = on_each_split(TableView.set_transform)
+    sort = on_each_split(TableView.sort)
+    unique = on_each_split(TableView.unique)
+    with_format = on_each_split(TableView.with_format)
+    with_transform = on_each_split(TableView.with_transform)
+
+    def __getitem__(self, split: str) -> TableView:
         try:
             return super().__getitem__(split)
         except KeyError:
             raise KeyError(f"no split {split!r}: there are {list(self)}") from None
 
-    @property
-    def num_rows(self) -> dict[str, int]:
-        return {split: dataset.num_rows for split, dataset in self.items()}
-
-    @property
-    def num_columns(self) -> dict[str, int]:
-        return {split: dataset.num_columns for split, dataset in self.items()}
-
-    @property
-    def column_names(self) -> dict[str, list[str]]:
-        return {split: dataset.column_names for split, dataset in self.items()}
-
-    @property
-    def shape(self) -> dict[str, tuple[int, int]]:
-        return {split: dataset.shape for split, dataset in self.items()}
-
     def __repr__(self) -> str:
         splits = "\n".join(f"{split}: {dataset!r}" for split, dataset in self.items())
         return "DatasetDict({\n" + "".join(f"    {line}\n" for line in splits.splitlines()) + "})"
 
-    def map(
-        self,
-        function: Callable | None = None,
-        *args: Any,
-        cache_file_names: dict[str, str] | None = None,
-        **kwargs: Any,
-    ) -> "DatasetDict":
-        """`Dataset.map` on each split; `cache_file_names` is a file for each of them."""
+    def map(self, *args: Any, cache_file_names: dict[str, str] | None = None, **options: Any) -> Self:
+        """Do `Dataset.map` to each split; `cache_file_names` is a file for each of them."""
         files = cache_file_names or {}
         return DatasetDict(
-            {
-                split: dataset.map(function, *args, cache_file_name=files.get(split), **kwargs)
-                for split, dataset in self.items()
-            }
+            {split: rows.map(*args, cache_file_name=files.get(split), **options) for split, rows in self.items()}
         )
 
-    def filter(self, function: Callable | None = None, *args: Any, **kwargs: Any) -> "DatasetDict":
-        return self._each("filter", function, *args, **kwargs)
-
-    def shuffle(self, seeds: int | dict[str, int] | None = None, seed: int | None = None) -> "DatasetDict":
+    def shuffle(self, seeds: int | dict[str, int] | None = None, seed: int | None = None, **options: Any) -> Self:
         """Shuffle each split with its own of `seeds`, or all with `seed`."""
         if seed is not None and seeds is not None:
             raise ValueError("pass seed or seeds, not both")
         seeds = seeds if isinstance(seeds, dict) else dict.fromkeys(self, seed if seeds is None else seeds)
-        return DatasetDict({split: dataset.shuffle(seeds.get(split)) for split, dataset in self.items()})
-
-    def sort(
-        self, column_names: str | list[str], reverse: bool | list[bool] = False, null_placement: str = "at_end"
-    ) -> "DatasetDict":
-        return self._each("sort", column_names, reverse, null_placement)
-
-    def select_columns(self, column_names: str | list[str]) -> "DatasetDict":
-        return self._each("select_columns", column_names)
-
-    def remove_columns(self, column_names: str | list[str]) -> "DatasetDict":
-        return self._each("remove_columns", column_names)
-
-    def rename_column(self, original_column_name: str, new_column_name: str) -> "DatasetDict":
-        return self._each("rename_column", original_column_name, new_column_name)
-
-    def rename_columns(self, column_mapping: dict[str, str]) -> "DatasetDict":
-        return self._each("rename_columns", column_mapping)
-
-    def cast(self, features: Features) -> "DatasetDict":
-        return self._each("cast", features)
-
-    def cast_column(self, column: str, feature: Any) -> "DatasetDict":
-        return self._each("cast_column", column, feature)
-
-    def class_encode_column(self, column: str, include_nulls: bool = False) -> "DatasetDict":
-        return self._each("class_encode_column", column, include_nulls)
-
-    def flatten_indices(self) -> "DatasetDict":
-        return self._each("flatten_indices")
-
-    def unique(self, column: str) -> dict[str, list]:
-        return {split: dataset.unique(column) for split, dataset in self.items()}
-
-    def set_format(self, *args: Any, **kwargs: Any) -> None:
-        for dataset in self.values():
-            dataset.set_format(*args, **kwargs)
-
-    def reset_format(self) -> None:
-        self.set_format()
-
-    def set_transform(self, *args: Any, **kwargs: Any) -> None:
-        for dataset in self.values():
-            dataset.set_transform(*args, **kwargs)
-
-    def with_format(self, *args: Any, **kwargs: Any) -> "DatasetDict":
-        return self._each("with_format", *args, **kwargs)
-
-    def with_transform(self, *args: Any, **kwargs: Any) -> "DatasetDict":
-        return self._each("with_transform", *args, **kwargs)
+        return DatasetDict({split: rows.shuffle(seeds.get(split), **options) for split, rows in self.items()})
 
     def save_to_disk(self, dataset_dict_path: str | Path) -> None:
         """Write a folder that `load_from_disk`, here and in `datasets`, reads."""
-        from minift.data.disk import save_dataset_dict
-
-        save_dataset_dict(self, dataset_dict_path)
-
-    def _each(self, method: str, *args: Any, **kwargs: Any) -> "DatasetDict":
-        return DatasetDict({split: getattr(dataset, method)(*args, **kwargs) for split, dataset in self.items()})
+        save_splits(self, dataset_dict_path)

@@ -1,4 +1,4 @@
-"""The types of a dataset's columns, read from and written to Arrow schemas, `datasets`' JSON and README files."""
+"""The types of a dataset's columns; read from Arrow schemas, from the JSON files of `datasets` and from READMEs."""
 
 import json
 import re
@@ -7,11 +7,10 @@ from dataclasses import InitVar, dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 # Arrow's own spelling of a type -> the name that `datasets` uses
-_DTYPE_NAMES = {"double": "float64", "float": "float32", "halffloat": "float16", "date32[day]": "date32"}
-_ZONED = re.compile(r"timestamp\[(\w+), tz=(.+)\]")
+DTYPE_NAMES = {"double": "float64", "float": "float32", "halffloat": "float16", "date32[day]": "date32"}
+ZONED = re.compile(r"timestamp\[(\w+), tz=(.+)\]")
 
 
 @dataclass
@@ -21,16 +20,16 @@ class Value:
     dtype: str
 
     def __post_init__(self) -> None:
-        self.dtype = {"double": "float64", "float": "float32"}.get(self.dtype, self.dtype)
+        self.dtype = DTYPE_NAMES.get(self.dtype, self.dtype)
         self.arrow_type  # noqa: B018 - an unknown name is an error here, not at the first row
 
     @property
     def arrow_type(self) -> pa.DataType:
-        zoned = _ZONED.fullmatch(self.dtype)
+        zoned = ZONED.fullmatch(self.dtype)
         try:
             return pa.timestamp(*zoned.groups()) if zoned else pa.type_for_alias(self.dtype)
         except ValueError:
-            raise ValueError(f"Value({self.dtype!r}): not a column type that minift knows") from None
+            raise ValueError(f"Value({self.dtype!r}): unknown column type") from None
 
     def to_dict(self) -> dict:
         return {"dtype": self.dtype, "_type": "Value"}
@@ -41,12 +40,7 @@ class Value:
 
 @dataclass
 class ClassLabel:
-    """Integer labels with a name each, stored as int64; -1 stands for an unknown label.
-
-    Args:
-        num_classes: how many; without `names` they are called "0", "1", ….
-        names: the classes in the order of their integers.
-    """
+    """Integer labels, each with a name (without `names`: "0", "1", …), stored as int64; -1 is an unknown label."""
 
     num_classes: InitVar[int | None] = None
     names: list[str] | None = None
@@ -67,11 +61,10 @@ class ClassLabel:
             raise ValueError(f"ClassLabel: a name occurs twice in {self.names}")
 
     def str2int(self, values: str | Iterable[str]) -> int | list[int]:
-        """Name(s) -> integer(s); a number written as text counts as itself."""
+        """Turn name(s) into integer(s); a number written as text counts as this number."""
         return self._to_int(values) if isinstance(values, str) else [self._to_int(value) for value in values]
 
     def int2str(self, values: int | Iterable[int]) -> str | list[str]:
-        """Integer(s) -> name(s)."""
         return [self._to_name(i) for i in values] if isinstance(values, Iterable) else self._to_name(values)
 
     def _to_int(self, name: str) -> int:
@@ -81,11 +74,11 @@ class ClassLabel:
                 return self.names.index(spelling)
         if re.fullmatch(r"\s*(-1|\d+)\s*", name) and int(name) < self.num_classes:
             return int(name)
-        raise ValueError(f"{name!r} is no class: expected one of {self.names}")
+        raise ValueError(f"{name!r} is not a class: expected one of {self.names}")
 
     def _to_name(self, label: int) -> str:
         if not 0 <= label < self.num_classes:
-            raise ValueError(f"label {int(label)} is no class: expected 0 to {self.num_classes - 1}")
+            raise ValueError(f"label {int(label)} is not a class: expected 0 to {self.num_classes - 1}")
         return self.names[int(label)]
 
     def to_dict(self) -> dict:
@@ -97,7 +90,7 @@ class ClassLabel:
 
 @dataclass
 class List:
-    """Lists of `feature`, all `length` long, or of any length where that is -1; `large` counts in 64 bits."""
+    """Lists of `feature`: of any length (-1) or all of one `length`; `large` stores 64-bit offsets."""
 
     feature: Any
     length: int = -1
@@ -121,7 +114,7 @@ Feature = Value | ClassLabel | List | dict
 
 
 def Sequence(feature: Feature, length: int = -1) -> Feature:
-    """The older name of `List`; a sequence of a dict is a dict of lists."""
+    """Make a `List`, by its older name; a sequence of a dict is a dict of lists."""
     if isinstance(feature, dict):
         return {name: Sequence(inner, length) for name, inner in feature.items()}
     return List(feature, length)
@@ -135,13 +128,13 @@ class Features(dict):
 
     @property
     def arrow_schema(self) -> pa.Schema:
-        """The Arrow schema, with these features as JSON in its metadata, where `datasets` looks for them."""
+        """The Arrow schema; its metadata holds these features as JSON, where `datasets` looks for them."""
         fields = {name: arrow_type(feature) for name, feature in self.items()}
         return pa.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": self.to_dict()}})})
 
     @classmethod
     def from_arrow_schema(cls, schema: pa.Schema) -> "Features":
-        """The features in the schema's metadata; for columns that those do not describe, what the types tell."""
+        """Read the features from the schema's metadata, or from the Arrow type of a column that is not described."""
         metadata = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
         described = (metadata.get("info") or {}).get("features") or {}
         features = cls()
@@ -152,7 +145,6 @@ class Features(dict):
         return features
 
     def to_dict(self) -> dict:
-        """As `datasets` writes them to dataset_info.json."""
         return {name: _to_dict(feature) for name, feature in self.items()}
 
     @classmethod
@@ -161,52 +153,21 @@ class Features(dict):
 
     @classmethod
     def from_yaml(cls, features: list[dict]) -> "Features":
-        """As the `dataset_info` of a Hub repository's README lists them."""
+        """Read what the `dataset_info` of a Hub repository's README lists."""
         return cls({feature["name"]: _from_yaml(feature) for feature in features})
 
     def copy(self) -> "Features":
         return Features(self)
 
 
-def cast_array(array: pa.Array | pa.ChunkedArray, feature: Feature) -> pa.Array | pa.ChunkedArray:
-    """Convert to the storage of `feature`: class names become integers, numbers are checked against their new type.
-
-    Raises:
-        ValueError: a value does not fit (pyarrow's ArrowInvalid is one, too).
-    """
-    if isinstance(feature, ClassLabel):
-        if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
-            labels = [None if name is None else feature.str2int(name) for name in array.to_pylist()]
-            return pa.array(labels, pa.int64())
-        if pa.types.is_integer(array.type):
-            bounds = pc.min_max(array).as_py()
-            if bounds["max"] is not None and (bounds["max"] >= feature.num_classes or bounds["min"] < -1):
-                raise ValueError(f"labels from {bounds['min']} to {bounds['max']} do not fit {feature!r}")
-    target = arrow_type(feature)
-    return array if array.type == target else array.cast(target)
-
-
-def first_misfit(array: pa.Array | pa.ChunkedArray, feature: Feature) -> int:
-    """The number of the first value that `cast_array` refuses, in an array that it has refused."""
-    fits, fails = 0, len(array)  # the first `fits` values convert, the first `fails` do not
-    while fails - fits > 1:
-        middle = (fits + fails) // 2
-        try:
-            cast_array(array.slice(0, middle), feature)
-            fits = middle
-        except (pa.ArrowException, ValueError, TypeError):
-            fails = middle
-    return fits
-
-
 def arrow_type(feature: Feature) -> pa.DataType:
-    """How Arrow stores a column of this feature."""
+    """The Arrow type in which a column of this feature is stored."""
     if isinstance(feature, dict):
         return pa.struct({name: arrow_type(inner) for name, inner in feature.items()})
     if isinstance(feature, list | tuple) and len(feature) == 1:
         return pa.list_(arrow_type(feature[0]))
     if not isinstance(feature, Value | ClassLabel | List):
-        raise TypeError(f"{feature!r} is no feature: expected Value, ClassLabel, List or a dict of those")
+        raise TypeError(f"{feature!r} is not a feature: expected Value, ClassLabel, List or a dict of those")
     return feature.arrow_type
 
 
@@ -217,7 +178,7 @@ def _from_arrow_type(type_: pa.DataType) -> Feature:
         return List(_from_arrow_type(type_.value_type), length=type_.list_size)
     if pa.types.is_list(type_) or pa.types.is_large_list(type_):
         return List(_from_arrow_type(type_.value_type), large=pa.types.is_large_list(type_))
-    return Value(_DTYPE_NAMES.get(str(type_), str(type_)))
+    return Value(str(type_))
 
 
 def _to_dict(feature: Feature) -> dict:

@@ -1,55 +1,48 @@
-"""A dataset repository's folder: the configurations in its README, and the files of each split."""
+"""The folder of a dataset repository: the configurations in its README, and the files of each split."""
 
 import re
 from collections import Counter
 from dataclasses import dataclass
+from glob import glob
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from minift.data.features import Features
+from minift.data.file_readers import FORMATS
 
-# file name ending -> the reader of `prepare.py`
-FORMATS = {
-    ".parquet": "parquet",
-    ".arrow": "arrow",
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".json": "json",
-    ".jsonl": "json",
-    ".ndjson": "json",
-}
-_KEYWORDS = {
+KEYWORDS = {
     "train": ("train", "training"),
     "validation": ("validation", "valid", "dev", "val"),
     "test": ("test", "testing", "eval", "evaluation"),
 }
-_SHARD = re.compile(r"data/([\w.-]+?)-\d{5}-of-\d{5}.*")
-_WHOLE_SPLIT = "train"  # what a repository is that names no splits
+SHARD = re.compile(r"data/([\w.-]+?)-\d{5}-of-\d{5}.*")
+WHOLE_SPLIT = "train"  # the only split of a repository that names none
+FROM_README = ("data_files", "data_dir", "default")  # the last fields of `Config`
 
 
 @dataclass(frozen=True)
 class Config:
-    """One configuration of a repository: what `load_dataset(path, name)` selects with `name`."""
+    """One configuration of a repository, which the `name` of `load_dataset(path, name)` selects."""
 
     name: str
+    columns: list[dict] | None = None  # as the README's `dataset_info` lists them
     data_files: Any = None  # as the README writes it: a pattern, a list, a dict, or a list of {split, path}
     data_dir: str | None = None
-    columns: list[dict] | None = None  # as the README's `dataset_info` lists them
-    default: bool = False
+    default: bool | None = None
 
     @property
     def features(self) -> Features | None:
-        """Read when asked for: another configuration may have columns of types that are not supported here."""
+        """The columns' types; read late, since a configuration that nobody loads may have unsupported types."""
         return Features.from_yaml(self.columns) if self.columns else None
 
 
 def read_configs(readme: Path) -> list[Config]:
-    """The `configs` of a README's YAML header, with the columns that its `dataset_info` lists; [] without any.
+    """Read the configurations from a README's YAML header, with the columns that it lists; [] if there are none.
 
     Raises:
-        ValueError: the header is not what the Hub's documentation describes; the message names the file.
+        ValueError: the header is not as the Hub's documentation describes it; the message names the file.
     """
     try:
         text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
@@ -59,13 +52,7 @@ def read_configs(readme: Path) -> list[Config]:
         infos = [infos] if isinstance(infos, dict) else infos
         columns = {info.get("config_name", "default"): info.get("features") for info in infos}
         configs = [
-            Config(
-                str(config["config_name"]),
-                config.get("data_files"),
-                config.get("data_dir"),
-                columns.get(config["config_name"]),
-                bool(config.get("default")),
-            )
+            Config(str(config["config_name"]), columns.get(config["config_name"]), *map(config.get, FROM_README))
             for config in card.get("configs") or []
         ]
     except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -74,10 +61,10 @@ def read_configs(readme: Path) -> list[Config]:
 
 
 def choose_config(configs: list[Config], name: str | None, path: str) -> Config:
-    """The configuration of this name, or the only one, or the default one.
+    """Choose the configuration of this name, or the only one, or the default one.
 
     Raises:
-        ValueError: there is no such configuration, or none to prefer; the message lists those that there are.
+        ValueError: no such configuration, or several and no default; the message lists them.
     """
     names = [config.name for config in configs]
     if name is None:
@@ -93,13 +80,13 @@ def choose_config(configs: list[Config], name: str | None, path: str) -> Config:
 
 
 def patterns_by_split(data_files: Any) -> dict[str, list[str]]:
-    """Any spelling of data files -> split name -> patterns.
+    """Bring any spelling of data files into one form: split name -> patterns.
 
     Raises:
-        TypeError: it is none of a pattern, a list of patterns, a dict of those by split, a list of {split, path}.
+        TypeError: it is not a pattern, a list of patterns, a dict of those by split, or a list of {split, path}.
     """
     if isinstance(data_files, str | Path):
-        return {_WHOLE_SPLIT: [str(data_files)]}
+        return {WHOLE_SPLIT: [str(data_files)]}
     if isinstance(data_files, list | tuple) and any(isinstance(file, dict) for file in data_files):
         if not all(isinstance(file, dict) and {"split", "path"} <= file.keys() for file in data_files):
             raise TypeError(f"data_files={data_files!r}: expected a split and a path in each of its entries")
@@ -110,12 +97,12 @@ def patterns_by_split(data_files: Any) -> dict[str, list[str]]:
             for split, files in data_files.items()
         }
     if isinstance(data_files, list | tuple) and data_files:
-        return {_WHOLE_SPLIT: [str(file) for file in data_files]}
+        return {WHOLE_SPLIT: [str(file) for file in data_files]}
     raise TypeError(f"data_files={data_files!r}: expected a path or pattern, a list of them, or a dict split -> those")
 
 
 def find_files(folder: Path, patterns: dict[str, list[str]]) -> dict[str, list[Path]]:
-    """Split name -> the files that its patterns name, relative to `folder`, in the order of their names.
+    """Find the files of each split; patterns are relative to `folder`, and match in the order of the files' names.
 
     Raises:
         FileNotFoundError: a pattern matches no file.
@@ -123,13 +110,9 @@ def find_files(folder: Path, patterns: dict[str, list[str]]) -> dict[str, list[P
     found: dict[str, list[Path]] = {}
     for split, split_patterns in patterns.items():
         for pattern in split_patterns:
-            whole = (folder / pattern).expanduser()
-            if whole.is_file():
-                files = [whole]
-            else:
-                root = Path(whole.anchor) if Path(pattern).is_absolute() else folder
-                relative = whole.relative_to(root) if root != folder else Path(pattern)
-                files = sorted(file for file in root.glob(str(relative)) if file.is_file())
+            pattern = str(Path(pattern).expanduser())
+            names = [pattern] if (folder / pattern).is_file() else glob(pattern, root_dir=folder, recursive=True)
+            files = sorted(folder / name for name in names if (folder / name).is_file())
             if not files:
                 raise FileNotFoundError(f"split {split!r}: no file matches {pattern!r} in {folder}")
             found.setdefault(split, []).extend(files)
@@ -137,7 +120,7 @@ def find_files(folder: Path, patterns: dict[str, list[str]]) -> dict[str, list[P
 
 
 def infer_splits(folder: Path) -> dict[str, list[Path]]:
-    """Split name -> data files, told from folder and file names; one split, ``train``, where these name none.
+    """Tell the splits from the names of folders and files; all files are ``train`` if no name tells.
 
     Raises:
         FileNotFoundError: the folder holds no file of a format in `FORMATS`.
@@ -150,7 +133,7 @@ def infer_splits(folder: Path) -> dict[str, list[Path]]:
     files = [file for file in files if FORMATS[file.suffix] == kind]
     relative = {file: file.relative_to(folder).as_posix() for file in files}
     for name_of in (
-        lambda file: (match := _SHARD.fullmatch(relative[file])) and match[1],
+        lambda file: (match := SHARD.fullmatch(relative[file])) and match[1],
         lambda file: _keyword("/".join(relative[file].split("/")[:-1])),
         lambda file: _keyword(file.name),
     ):
@@ -159,15 +142,12 @@ def infer_splits(folder: Path) -> dict[str, list[Path]]:
             splits.setdefault(name_of(file), []).append(file)
         splits.pop(None, None)
         if splits:
-            return {name: splits[name] for name in sorted(splits, key=_usual_order)}
-    return {_WHOLE_SPLIT: files}
+            usual = [name for name in KEYWORDS if name in splits]
+            return {name: splits[name] for name in [*usual, *sorted(splits.keys() - set(usual))]}
+    return {WHOLE_SPLIT: files}
 
 
 def _keyword(text: str) -> str | None:
-    """The split that a name speaks of: ``sst_train-2.csv`` -> ``train``."""
+    """Find the split that a name contains: ``sst_train-2.csv`` -> ``train``."""
     words = re.split(r"[^a-z]+", text.lower())
-    return next((split for split, keywords in _KEYWORDS.items() if set(keywords) & set(words)), None)
-
-
-def _usual_order(split: str) -> tuple[int, str]:
-    return (list(_KEYWORDS).index(split) if split in _KEYWORDS else len(_KEYWORDS), split)
+    return next((split for split, keywords in KEYWORDS.items() if set(keywords) & set(words)), None)

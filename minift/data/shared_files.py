@@ -1,42 +1,32 @@
-"""Several processes of a run: what one of them maps, the others on its machine need not map again."""
+"""Files that the processes of one run share: what the first one makes in `map`, the others read."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from itertools import count
 from pathlib import Path
 
-_open: "_Folder | None" = None
-
-
-def is_main_process() -> bool:
-    """Whether this is the first of the processes that torchrun started, or the only one."""
-    return os.environ.get("RANK", "0") == "0"
-
-
-class _Folder:
-    """A folder of Arrow files, numbered in the order of the calls that make them or look for them."""
-
-    def __init__(self, path: Path, makes: bool):
-        self.path, self.makes, self.calls = path, makes, 0
+# of the `share_files` block: its folder, whether this process writes, and the numbers of the next calls of `map`
+_shared: ContextVar[tuple[Path, bool, Iterator[int]] | None] = ContextVar("shared", default=None)
 
 
 @contextmanager
-def hand_over(folder: str | Path, makes: bool) -> Iterator[None]:
-    """In the `with` block, `map` leaves the files that it makes in `folder`, or takes those that it finds there.
+def share_files(folder: str | Path, writes: bool) -> Iterator[None]:
+    """In the `with` block, `map` writes its results to `folder` (`writes`), or reads the results that it finds there.
 
-    A folder that is not there, since it is on another machine, hands nothing over.
+    All processes must call `map` in the same order. If the folder is on another machine, nothing is shared.
     """
-    global _open
-    before, _open = _open, _Folder(Path(folder), makes) if Path(folder).is_dir() else None
+    token = _shared.set((Path(folder), writes, count()) if Path(folder).is_dir() else None)
     try:
         yield
     finally:
-        _open = before
+        _shared.reset(token)
 
 
-def next_file() -> tuple[Path, bool] | None:
-    """The file of this call, and whether to make it; None outside of `hand_over`."""
-    if _open is None:
+def next_shared_file() -> tuple[Path, bool] | None:
+    """The file of this call of `map`, and whether this process writes it; None outside of a `share_files` block."""
+    shared = _shared.get()
+    if shared is None:
         return None
-    _open.calls += 1
-    return _open.path / f"{_open.calls}.arrow", _open.makes
+    folder, writes, numbers = shared
+    return folder / f"{next(numbers)}.arrow", writes

@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from minift.data.shared_files import hand_over
+from minift.data.shared_files import share_files
 from minift.distributed.exchange import barrier, gather_objects
 from minift.distributed.world import world
 
@@ -23,11 +23,11 @@ def main_process_first(local: bool = True) -> Iterator[None]:
     goes_first = (place.local_rank if local else place.rank) == 0
     with tempfile.TemporaryDirectory(prefix="minift-shared-", ignore_cleanup_errors=True) as folder:
         if goes_first:
-            with hand_over(folder, makes=True):
+            with share_files(folder, writes=True):
                 yield
         folders = gather_objects(folder)  # returns when the processes that go first have left the block
         first = place.rank - place.local_rank if local else 0
         if not goes_first:
-            with hand_over(folders[first], makes=False):
+            with share_files(folders[first], writes=False):
                 yield
         barrier()

@@ -10,17 +10,77 @@ from typing import Any
 
 ANY = "any value"
 
-# function -> keyword -> the values at which it is taken
+# what `datasets` offers on each method that makes a dataset: rows are memory-mapped here, and no cache is hidden
+CACHING = {
+    "keep_in_memory": ANY,
+    "load_from_cache_file": ANY,
+    "new_fingerprint": ANY,
+    "writer_batch_size": ANY,
+}
+
+# function -> keyword -> the values at which it is taken; rooms in the order of the pipeline, functions by name
 WITHOUT_EFFECT: dict[str, dict[str, tuple[Any, ...] | str]] = {
-    # optim
-    "AdamW.__init__": {
-        "amsgrad": (False,),
-        "capturable": (False,),
-        "differentiable": (False,),
-        "foreach": (None, False),
-        "fused": (None, False),
-        "maximize": (False,),
-        "no_deprecation_warning": ANY,
+    # data
+    "Dataset.from_file": {"in_memory": ANY, "indices_filename": (None,), "info": ANY},
+    "Dataset.save_to_disk": {
+        "max_shard_size": ANY,
+        "num_proc": ANY,
+        "num_shards": (None, 1),
+        "storage_options": (None,),
+    },
+    "Dataset.to_json": {"batch_size": ANY, "lines": (True,), "num_proc": ANY, "orient": ("records",)},
+    "Dataset.to_parquet": {"batch_size": ANY},
+    "Dataset.train_test_split": {
+        **CACHING,
+        "test_indices_cache_file_name": (None,),
+        "test_new_fingerprint": ANY,
+        "train_indices_cache_file_name": (None,),
+        "train_new_fingerprint": ANY,
+    },
+    "TableView.filter": {**CACHING, "cache_file_name": (None,), "suffix_template": ANY},
+    "TableView.map": {
+        "disable_nullable": (False,),
+        "keep_in_memory": ANY,
+        "load_from_cache_file": ANY,
+        "new_fingerprint": ANY,
+        "suffix_template": ANY,
+        "try_original_type": (None, True),
+    },
+    "TableView.select": {**CACHING, "indices_cache_file_name": (None,)},
+    "TableView.shuffle": {**CACHING, "indices_cache_file_name": (None,)},
+    "TableView.sort": {**CACHING, "indices_cache_file_name": (None,)},
+    "concatenate_datasets": {"axis": (0,), "info": (None,)},
+    "load_dataset": {
+        "download_config": (None,),
+        "download_mode": (None, "reuse_cache_if_exists", "reuse_dataset_if_exists"),
+        "ignore_verifications": ANY,
+        "keep_in_memory": ANY,
+        "num_proc": ANY,
+        "save_infos": (False,),
+        "storage_options": (None,),
+        "streaming": (False,),
+        "task": (None,),
+        "trust_remote_code": (None, False),
+        "use_auth_token": (None,),
+        "verification_mode": ANY,
+    },
+    "load_from_disk": {"keep_in_memory": ANY, "storage_options": (None,)},
+    # tokenizer
+    "AutoTokenizer.from_pretrained": {
+        "force_download": (False,),
+        "from_slow": (False,),
+        "proxies": (None,),
+        "resume_download": ANY,
+        "subfolder": (None, ""),
+        "trust_remote_code": (None, False),
+        "use_auth_token": (None,),
+        "use_fast": (True,),
+    },
+    "Tokenizer.save_pretrained": {
+        "filename_prefix": (None,),
+        "legacy_format": (None, False),
+        "push_to_hub": (False,),
+        "save_format": (None,),
     },
     # model
     "StoredModel.from_pretrained": {
@@ -38,6 +98,16 @@ WITHOUT_EFFECT: dict[str, dict[str, tuple[Any, ...] | str]] = {
     "StoredModel.save_pretrained": {
         "push_to_hub": (False,),
         "safe_serialization": (True,),
+    },
+    # optim
+    "AdamW.__init__": {
+        "amsgrad": (False,),
+        "capturable": (False,),
+        "differentiable": (False,),
+        "foreach": (None, False),
+        "fused": (None, False),
+        "maximize": (False,),
+        "no_deprecation_warning": ANY,
     },
     # pipelines
     "pipeline": {

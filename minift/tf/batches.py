@@ -10,11 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import tensorflow as tf
 
-from minift.batches.arrow_columns import TAKE_COLUMNS
 from minift.batches.collate import LABEL_COLUMNS, DataCollatorWithPadding, DefaultDataCollator
+from minift.batches.column_batches import TAKE_COLUMNS
 from minift.batches.sampler import randperm
+from minift.data.arrow_types import is_list_of, is_number
 from minift.data.dataset import Dataset
-from minift.data.formats import to_numpy
+from minift.data.from_arrow import to_numpy
 
 FOR_THE_COLLATOR = ("special_tokens_mask", "word_ids")  # columns that the masking collators read and take out
 
@@ -194,14 +195,10 @@ def _columns_to_read(dataset: Dataset, wanted: list[str], collate_fn: Callable |
             wanted.update(FOR_THE_COLLATOR)
         names = [name for name in names if name in wanted]
     for name in names:
-        row = pc.index(_column(dataset, name).is_null(), True).as_py()
+        row = pc.index(dataset.arrow_column(name).is_null(), True).as_py()
         if row >= 0:
             raise ValueError(f"to_tf_dataset: row {row}: column {name!r} is null")
     return names
-
-
-def _column(dataset: Dataset, name: str) -> pa.ChunkedArray:
-    return dataset.select_columns(name).arrow_rows(slice(None))[name]
 
 
 def _in_their_collated_names(names: list[str], made: Iterable[str]) -> list[str]:
@@ -236,13 +233,13 @@ def _padding(dataset: Dataset, names: list[str], collator: Any) -> Callable[[tf.
         "special_tokens_mask": 1,
         "attention_mask": 0,
     }
-    columns = {name: _column(dataset, name) for name in names}
-    are_lists = {name: _is_list_of(column.type, pa.types.is_integer) for name, column in columns.items()}
+    columns = {name: dataset.arrow_column(name) for name in names}
+    are_lists = {name: is_list_of(column.type, pa.types.is_integer) for name, column in columns.items()}
     if not are_lists.get("input_ids") or any(
-        not is_list if name in fills else not _is_number(columns[name].type) for name, is_list in are_lists.items()
+        not is_list if name in fills else not is_number(columns[name].type) for name, is_list in are_lists.items()
     ):
         return None
-    offsets, _ = dataset.column_arrow("input_ids")
+    offsets, _ = dataset.offsets_and_values("input_ids")
     flat, numbers = {}, {}
     with tf.device("CPU:0"):
         for name, column in columns.items():
@@ -250,7 +247,7 @@ def _padding(dataset: Dataset, names: list[str], collator: Any) -> Callable[[tf.
                 values = column.to_numpy()
                 numbers[name] = tf.constant(values.astype(np.float32 if values.dtype.kind == "f" else np.int64))
                 continue
-            own, values = dataset.column_arrow(name)
+            own, values = dataset.offsets_and_values(name)
             unequal = np.flatnonzero(np.diff(own) != np.diff(offsets))
             if unequal.size:
                 row = unequal[0]
@@ -328,8 +325,12 @@ def _collated(
 
 def _read_arrays(dataset: Dataset, names: list[str]) -> Callable[[np.ndarray], dict[str, Any]]:
     """A function from row numbers to columns: views of the Arrow buffers for lists of numbers, else arrays."""
-    lists = {name: dataset.column_arrow(name) for name in names if _is_list_of(_column(dataset, name).type, _is_number)}
-    others = {name: to_numpy(_column(dataset, name)) for name in names if name not in lists}
+    lists = {
+        name: dataset.offsets_and_values(name)
+        for name in names
+        if is_list_of(dataset.arrow_column(name).type, is_number)
+    }
+    others = {name: to_numpy(dataset.arrow_column(name)) for name in names if name not in lists}
 
     def read(rows: np.ndarray) -> dict[str, Any]:
         ends = {name: (offsets[rows].tolist(), offsets[rows + 1].tolist()) for name, (offsets, _) in lists.items()}
@@ -371,11 +372,3 @@ def _as_tf_reads_it(name: str, array: np.ndarray) -> np.ndarray:
     if array.dtype.kind not in kinds:
         raise ValueError(f"to_tf_dataset: column {name!r} holds {array.dtype} values; expected numbers or text")
     return array.astype(kinds[array.dtype.kind], copy=False)
-
-
-def _is_number(type_: pa.DataType) -> bool:
-    return pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_boolean(type_)
-
-
-def _is_list_of(type_: pa.DataType, is_kind: Callable[[pa.DataType], bool]) -> bool:
-    return (pa.types.is_list(type_) or pa.types.is_large_list(type_)) and is_kind(type_.value_type)

@@ -1,13 +1,13 @@
 """BatchEncoding: the columns that a tokenizer returns, with the alignment of tokens to words and characters."""
 
 from collections import UserDict
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from tokenizers import Encoding
 
 from minift.tensors import as_tensor, tensor_kind
+from minift.tokenizer.word_ids import LateEncodings
 
 
 class CharSpan(NamedTuple):
@@ -33,15 +33,14 @@ class BatchEncoding(UserDict):
 
     Args:
         data: the columns.
-        encoding: one encoding a row, or a function that produces them the first time that they are needed: computing
-            words and offsets makes tokenising a third slower, and most callers only want ids.
-        tensor_type: ``np``, ``pt`` or ``tf`` to convert the columns at once.
+        encoding: one encoding for each row, at once or late.
+        tensor_type: ``np``, ``pt`` or ``tf``: convert the columns at once.
     """
 
     def __init__(
         self,
         data: dict[str, Any] | None = None,
-        encoding: Encoding | list[Encoding] | Callable[[], list[Encoding]] | None = None,
+        encoding: Encoding | list[Encoding] | LateEncodings | None = None,
         tensor_type: str | None = None,
         prepend_batch_axis: bool = False,
     ):
@@ -63,17 +62,15 @@ class BatchEncoding(UserDict):
             raise AttributeError(f"this BatchEncoding has no attribute or column {name!r}") from None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"data": self.data, "_encodings": self.encodings}  # the function that makes encodings does not travel
+        return {"data": self.data, "_encodings": self.encodings}  # complete: the text stays behind
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
 
     @property
     def encodings(self) -> list[Encoding] | None:
-        """The rows' ``tokenizers.Encoding`` objects; None for a batch that did not come straight from a tokenizer."""
-        if callable(self._encodings):
-            self._encodings = self._encodings()
-        return self._encodings
+        """The rows' ``tokenizers.Encoding`` objects; None for a batch that no tokenizer has made."""
+        return self._encodings.complete if isinstance(self._encodings, LateEncodings) else self._encodings
 
     @property
     def is_fast(self) -> bool:
@@ -89,58 +86,51 @@ class BatchEncoding(UserDict):
         return self._rows("tokens()")[batch_index].tokens
 
     def word_ids(self, batch_index: int = 0) -> list[int | None]:
-        """For each token of the row the index of its word in the text, None for special tokens."""
+        """For each token of the row the number of its word in the text, None for special tokens."""
+        if isinstance(self._encodings, LateEncodings):
+            return self._encodings.word_ids(batch_index)
         return self._rows("word_ids()")[batch_index].word_ids
 
     def sequence_ids(self, batch_index: int = 0) -> list[int | None]:
         """For each token of the row 0 (first text) or 1 (second), None for special tokens."""
         return self._rows("sequence_ids()")[batch_index].sequence_ids
 
+    # Each lookup takes a row and a place in it, or only the place, in row 0.
+
     def token_to_sequence(self, batch_or_token_index: int, token_index: int | None = None) -> int | None:
-        """Which text (0 or 1) a token comes from; as all lookups below, ``f(row, i)`` or, for row 0, ``f(i)``."""
-        row, index = _row_and_index(batch_or_token_index, token_index)
-        return self._rows("token_to_sequence()")[row].token_to_sequence(index)
+        """Which text (0 or 1) a token comes from."""
+        return self._look_up("token_to_sequence", batch_or_token_index, token_index)
 
     def token_to_word(self, batch_or_token_index: int, token_index: int | None = None) -> int | None:
-        """The index of a token's word."""
-        row, index = _row_and_index(batch_or_token_index, token_index)
-        return self._rows("token_to_word()")[row].token_to_word(index)
+        """The number of a token's word."""
+        return self._look_up("token_to_word", batch_or_token_index, token_index)
 
     def token_to_chars(self, batch_or_token_index: int, token_index: int | None = None) -> CharSpan | None:
         """The characters that a token covers; None for special tokens."""
-        row, index = _row_and_index(batch_or_token_index, token_index)
-        span = self._rows("token_to_chars()")[row].token_to_chars(index)
+        span = self._look_up("token_to_chars", batch_or_token_index, token_index)
         return None if span is None else CharSpan(*span)
 
-    def char_to_token(
-        self, batch_or_char_index: int, char_index: int | None = None, sequence_index: int = 0
-    ) -> int | None:
+    def char_to_token(self, batch_or_char_index: int, char_index: int | None = None, sequence_index: int = 0) -> Any:
         """The token that covers a character; None for white space."""
-        row, index = _row_and_index(batch_or_char_index, char_index)
-        return self._rows("char_to_token()")[row].char_to_token(index, sequence_index)
+        return self._look_up("char_to_token", batch_or_char_index, char_index, sequence_index)
 
-    def char_to_word(
-        self, batch_or_char_index: int, char_index: int | None = None, sequence_index: int = 0
-    ) -> int | None:
-        """The word that covers a character."""
-        row, index = _row_and_index(batch_or_char_index, char_index)
-        return self._rows("char_to_word()")[row].char_to_word(index, sequence_index)
+    def char_to_word(self, batch_or_char_index: int, char_index: int | None = None, sequence_index: int = 0) -> Any:
+        """The word that covers a character; None for white space."""
+        return self._look_up("char_to_word", batch_or_char_index, char_index, sequence_index)
 
-    def word_to_tokens(
-        self, batch_or_word_index: int, word_index: int | None = None, sequence_index: int = 0
-    ) -> TokenSpan | None:
-        """The tokens of a word."""
-        row, index = _row_and_index(batch_or_word_index, word_index)
-        span = self._rows("word_to_tokens()")[row].word_to_tokens(index, sequence_index)
+    def word_to_tokens(self, batch_or_word_index: int, word_index: int | None = None, sequence_index: int = 0) -> Any:
+        """The tokens of a word, a `TokenSpan`."""
+        span = self._look_up("word_to_tokens", batch_or_word_index, word_index, sequence_index)
         return None if span is None else TokenSpan(*span)
 
-    def word_to_chars(
-        self, batch_or_word_index: int, word_index: int | None = None, sequence_index: int = 0
-    ) -> CharSpan | None:
-        """The characters of a word."""
-        row, index = _row_and_index(batch_or_word_index, word_index)
-        span = self._rows("word_to_chars()")[row].word_to_chars(index, sequence_index)
+    def word_to_chars(self, batch_or_word_index: int, word_index: int | None = None, sequence_index: int = 0) -> Any:
+        """The characters of a word, a `CharSpan`."""
+        span = self._look_up("word_to_chars", batch_or_word_index, word_index, sequence_index)
         return None if span is None else CharSpan(*span)
+
+    def _look_up(self, what: str, first: int, second: int | None, *sequence_index: int) -> Any:
+        row, place = (0, first) if second is None else (first, second)
+        return getattr(self._rows(f"{what}()")[row], what)(place, *sequence_index)
 
     def convert_to_tensors(self, tensor_type: str | None = None, prepend_batch_axis: bool = False) -> "BatchEncoding":
         """Turn every column into a tensor, in place.
@@ -167,13 +157,13 @@ class BatchEncoding(UserDict):
 
 
 def column_to_tensor(name: str, column: Any, kind: str) -> Any:
-    """One column (numbers, rows of numbers, arrays or tensors) as a tensor; a tensor of `kind` is returned as it is.
+    """Convert a column (numbers, rows of numbers, arrays or tensors) to a tensor.
 
-    Integers become int64. Python floats become float32 in torch and TensorFlow, as those frameworks read them, and
-    float64 in numpy; arrays keep their type.
+    Integers become int64. Python floats become float32 in torch and TensorFlow, and float64 in numpy; floats of arrays
+    keep their type.
 
     Raises:
-        ValueError: the rows differ in length or are not numbers; the message names the column and says what helps.
+        ValueError: the rows differ in length or are not numbers; the message names the column.
     """
     kind = tensor_kind(kind)
     if kind == "pt" and hasattr(column, "new_full"):  # already a torch tensor
@@ -200,7 +190,3 @@ def column_to_tensor(name: str, column: Any, kind: str) -> Any:
     elif array.dtype == np.float64 and not rows_are_typed and kind != "np":
         array = array.astype(np.float32)
     return as_tensor(array, kind)
-
-
-def _row_and_index(first: int, second: int | None) -> tuple[int, int]:
-    return (0, first) if second is None else (first, second)

@@ -1,4 +1,4 @@
-"""Dynamic padding: rows of different lengths become one array a column, filled in a single numpy pass."""
+"""Dynamic padding: rows of different lengths become one array a column, filled in one numpy pass."""
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from minift.tokenizer.lengths import Lengths
 from minift.tokenizer.ragged import Ragged, row_lengths
 
 
 def as_columns(features: Any) -> dict[str, Any]:
-    """A list of dicts (rows) turned into a dict of lists (columns); a dict of lists is returned as it is.
+    """Turn a list of dicts (rows) into a dict of lists (columns); a dict of lists is returned as it is.
 
     Raises:
-        ValueError: no rows, or a row that lacks a column of the first one (the message names both).
+        ValueError: no rows, or a row lacks a column of the first row (the message names both).
         TypeError: neither a mapping nor a list of mappings.
     """
     if isinstance(features, Mapping):
@@ -29,26 +30,14 @@ def as_columns(features: Any) -> dict[str, Any]:
         raise ValueError(f"row {position} of the batch has no column {error.args[0]!r}, which row 0 has") from None
 
 
-def padded_length(lengths: Sequence[int], padding: str, max_length: int | None, multiple: int | None) -> int:
-    """The width T of a batch: the longest row, or `max_length`; either rounded up to a multiple."""
-    width = max_length if padding == "max_length" else max(lengths)
-    return width if not multiple else -(-width // multiple) * multiple
-
-
 def inside_rows(lengths: np.ndarray, width: int, side: str) -> np.ndarray:
-    """bool (B, T), True where row b has a token; the padding is on the ``right`` or on the ``left``."""
+    """Mark the places of tokens: bool (B, T), False on padding, which is on the ``right`` or on the ``left``."""
     position = np.arange(width)
     return position < lengths[:, None] if side == "right" else position >= width - lengths[:, None]
 
 
 def pad_rows(rows: Sequence[Any], inside: np.ndarray, fill: int) -> np.ndarray:
-    """Write rows of integers into an int64 array of shape (B, T) that holds `fill` elsewhere.
-
-    Args:
-        rows: B rows: Python lists, arrays, or `Ragged`.
-        inside: bool (B, T), True where row b has a token; as many per line as the row is long.
-        fill: the value of the padding.
-    """
+    """Write B rows of integers (lists, arrays, or `Ragged`) to an int64 array (B, T), where `inside` is True."""
     if isinstance(rows, Ragged) and rows.valid is None:
         values = rows.values
     elif hasattr(rows[0], "dtype"):  # arrays, or tensors of the CPU
@@ -63,7 +52,7 @@ def pad_rows(rows: Sequence[Any], inside: np.ndarray, fill: int) -> np.ndarray:
 
 
 def _flat(rows: Sequence[Sequence[int]]) -> np.ndarray:
-    """Python lists end to end: reading each number is what padding costs most."""
+    """Lay Python lists end to end; most of the time of padding goes into reading their numbers."""
     try:  # masks and token types: numbers that fit a byte are read five times as fast
         return np.frombuffer(b"".join(map(bytes, rows)), dtype=np.uint8)
     except (TypeError, ValueError):
@@ -71,41 +60,34 @@ def _flat(rows: Sequence[Sequence[int]]) -> np.ndarray:
 
 
 def pad_columns(
-    columns: dict[str, Any],
-    fills: dict[str, int],
-    padding: str,
-    side: str = "right",
-    max_length: int | None = None,
-    multiple: int | None = None,
-    add_attention_mask: bool = False,
+    columns: dict[str, Any], fills: dict[str, int], lengths: Lengths, side: str, add_attention_mask: bool
 ) -> dict[str, Any]:
     """Pad the columns named in `fills` to int64 arrays of shape (B, T); the others pass through unchanged.
 
     Args:
-        columns: column name -> B rows; ``input_ids`` gives the lengths.
+        columns: column name -> B rows; the rows of ``input_ids`` give the lengths.
         fills: column name -> the value that pads it.
-        padding: ``longest`` or ``max_length``.
-        side: ``right`` or ``left``, where the padding goes.
-        max_length: the width T for ``max_length``.
-        multiple: round T up to a multiple of this.
-        add_attention_mask: make ``attention_mask`` (1 on tokens, 0 on padding) when there is none.
+        lengths: how T is found.
+        side: ``right`` or ``left``: where the padding goes.
+        add_attention_mask: make ``attention_mask`` (1 on tokens, 0 on padding) if there is none.
 
     Raises:
-        ValueError: a row longer than `max_length`, or a column whose rows are not as long as those of ``input_ids``.
+        ValueError: a row is longer than `max_length`, or not as long as the same row of ``input_ids``.
     """
-    lengths = row_lengths(columns["input_ids"])
-    width = padded_length(lengths, padding, max_length, multiple)
-    if lengths.max() > width:
-        row = int(lengths.argmax())
-        raise ValueError(f"row {row} has {lengths[row]} tokens, more than max_length={width}: truncate it first")
-    inside = inside_rows(lengths, width, side)  # (B, T)
+    found = row_lengths(columns["input_ids"])
+    width = lengths.max_length if lengths.padding == "max_length" else int(found.max())
+    width = -(-width // lengths.multiple) * lengths.multiple if lengths.multiple else width  # T
+    if found.max() > width:
+        row = int(found.argmax())
+        raise ValueError(f"row {row} has {found[row]} tokens, more than max_length={width}: truncate it first")
+    inside = inside_rows(found, width, side)  # (B, T)
     padded = {}
     for name, rows in columns.items():
         if name not in fills:
             padded[name] = rows
             continue
         if name != "input_ids":
-            check_lengths(name, rows, lengths)
+            check_lengths(name, rows, found)
         try:
             padded[name] = pad_rows(rows, inside, fills[name])
         except (TypeError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Rows of different lengths, end to end in one array: what a batch of a column of lists is before it is padded."""
+"""Rows of different lengths, end to end in one array: a column of lists before it is padded."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,12 +7,12 @@ import numpy as np
 
 
 class Ragged(Sequence):
-    """B rows of integers, a sequence of arrays.
+    """A sequence of B rows of integers.
 
     Args:
         values: the rows end to end, of any integer dtype.
-        lengths: int64 (B,), adding up to ``len(values)``.
-        valid: bool, False where a value is missing (what `values` holds there means nothing); None: none is.
+        lengths: int64 (B,); their sum is ``len(values)``.
+        valid: bool, False where a value is missing; None: no value is missing.
     """
 
     def __init__(self, values: np.ndarray, lengths: np.ndarray, valid: np.ndarray | None = None):
@@ -27,11 +27,7 @@ class Ragged(Sequence):
         return self._or_none()[start : start + self.lengths[row]]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        """(B, T) where all rows have T values.
-
-        Raises:
-            ValueError: they differ in length.
-        """
+        """Make one array (B, T); a ValueError if the rows differ in length."""
         if len(set(self.lengths.tolist())) > 1:
             raise ValueError("rows of different lengths make no array")
         return np.array(self._or_none().reshape(len(self), -1), dtype=dtype)

@@ -1,6 +1,7 @@
 """Vocabulary: tokens to ids to text, and which tokens are special."""
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any
 
 import tokenizers
@@ -11,7 +12,7 @@ SPECIAL_NAMES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token"
 
 
 def _special_token(name: str) -> tuple[property, property]:
-    """The attributes ``x_token`` (a string or None; assigning names another token) and ``x_token_id``."""
+    """Make the attributes ``x_token`` (a string or None; another can be assigned) and ``x_token_id``."""
 
     def get(self: "Vocabulary") -> str | None:
         return self.special_tokens_map.get(name)
@@ -26,7 +27,7 @@ def _special_token(name: str) -> tuple[property, property]:
 
 
 class Vocabulary:
-    """The tokens of a ``tokenizers.Tokenizer``, which holds them, and the names of the special ones, which it does not.
+    """The tokens of a ``tokenizers.Tokenizer``, and the roles of the special tokens, which that object does not know.
 
     Args:
         backend: the Rust object; special tokens that it lacks are added to it.
@@ -66,6 +67,12 @@ class Vocabulary:
         """The size of the vocabulary without added tokens."""
         return self.backend_tokenizer.get_vocab_size(with_added_tokens=False)
 
+    @cached_property
+    def continuing_ids(self) -> frozenset[int]:
+        """The ids of WordPiece's pieces that continue a word; tokens that are added later are whole words."""
+        pieces = self.backend_tokenizer.get_vocab(with_added_tokens=False)
+        return frozenset(i for piece, i in pieces.items() if piece.startswith("##"))
+
     @property
     def vocab(self) -> dict[str, int]:
         return self.get_vocab()
@@ -75,27 +82,27 @@ class Vocabulary:
         return self.backend_tokenizer.get_vocab(with_added_tokens=True)
 
     def convert_tokens_to_ids(self, tokens: str | Iterable[str]) -> Any:
-        """A token's id, or a list of ids for a list; unknown tokens get the id of ``unk_token``."""
+        """Look up a token's id, or a list of ids; unknown tokens get the id of ``unk_token``."""
         if not isinstance(tokens, str):
             return [self.convert_tokens_to_ids(token) for token in tokens]
         found = self.backend_tokenizer.token_to_id(tokens)
         return self.unk_token_id if found is None else found
 
     def convert_ids_to_tokens(self, ids: int | Iterable[int], skip_special_tokens: bool = False) -> Any:
-        """The token of an id (None outside the vocabulary), or a list of them."""
+        """Look up the token of an id (None outside the vocabulary), or a list of tokens."""
         if isinstance(ids, int):
             return self.backend_tokenizer.id_to_token(ids) if ids >= 0 else None
         skipped = set(self.all_special_ids) if skip_special_tokens else ()
         return [self.convert_ids_to_tokens(i) for i in map(int, ids) if i not in skipped]
 
     def convert_tokens_to_string(self, tokens: list[str]) -> str:
-        """Tokens joined to a text: ``##`` pieces glued on, spaces before punctuation dropped."""
+        """Join tokens to a text: without ``##``, and without spaces before punctuation."""
         return self.backend_tokenizer.decoder.decode(tokens)
 
     def decode(
         self, token_ids: Any, skip_special_tokens: bool = False, clean_up_tokenization_spaces: bool | None = None
     ) -> Any:
-        """Ids to text; rows of ids (B, T) to a list of texts. Lists, arrays and tensors are accepted.
+        """Turn ids into text, rows of ids (B, T) into a list of texts; lists, arrays and tensors are accepted.
 
         Raises:
             ValueError: a negative id, such as the -100 of labels.
@@ -109,16 +116,13 @@ class Vocabulary:
             text = self.backend_tokenizer.decode([int(i) for i in ids], skip_special_tokens=skip_special_tokens)
         except OverflowError:
             raise ValueError(f"cannot decode the id {min(ids)}: ids are not negative") from None
-        clean = (
-            self.clean_up_tokenization_spaces if clean_up_tokenization_spaces is None else clean_up_tokenization_spaces
-        )
-        return _join_punctuation(text) if clean else text
+        if clean_up_tokenization_spaces is None:
+            clean_up_tokenization_spaces = self.clean_up_tokenization_spaces
+        return _join_punctuation(text) if clean_up_tokenization_spaces else text
 
     def batch_decode(self, sequences: Any, *args: Any, **options: Any) -> list[str]:
         """`decode` for rows of ids (B, T)."""
         return [self.decode(row, *args, **options) for row in sequences]
-
-    # Special and added tokens
 
     @property
     def all_special_tokens(self) -> list[str]:
@@ -134,11 +138,7 @@ class Vocabulary:
         token_ids_1: Sequence[int] | None = None,
         already_has_special_tokens: bool = False,
     ) -> list[int]:
-        """1 for special ids, 0 for the others, for a sequence that has its special tokens already.
-
-        Raises:
-            ValueError: a sequence without its special tokens (unsupported, as in transformers).
-        """
+        """Mark special ids by 1, others by 0; other calls than with `already_has_special_tokens` are an error."""
         if not already_has_special_tokens or token_ids_1 is not None:
             raise ValueError("get_special_tokens_mask takes one sequence, with already_has_special_tokens=True")
         special = set(self.all_special_ids)
@@ -151,12 +151,11 @@ class Vocabulary:
     def add_tokens(self, new_tokens: Any, special_tokens: bool = False) -> int:
         """Add tokens to the vocabulary (the model's embedding must grow with it); returns how many were new."""
         new = [new_tokens] if isinstance(new_tokens, str | AddedToken) else list(new_tokens)
-        return (
-            self.backend_tokenizer.add_special_tokens(new) if special_tokens else self.backend_tokenizer.add_tokens(new)
-        )
+        add = self.backend_tokenizer.add_special_tokens if special_tokens else self.backend_tokenizer.add_tokens
+        return add(new)
 
     def add_special_tokens(self, special_tokens_dict: dict[str, Any]) -> int:
-        """Name special tokens, adding to the vocabulary those that it lacks; returns how many were new.
+        """Give tokens a special role, and add those that the vocabulary lacks; returns how many were new.
 
         Args:
             special_tokens_dict: names of `SPECIAL_NAMES` to tokens, and ``extra_special_tokens`` (or

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from minift.batches.arrow_columns import fetch_columns
+from minift.batches.column_batches import column_batches
 from minift.batches.look_ahead import look_ahead
 from minift.batches.sampler import BatchSampler
 from minift.tensors import map_nest
@@ -46,7 +46,7 @@ class Loader:
     ):
         self.dataset, self.batches, self.collate, self.device = dataset, batches, collate, device
         self.in_process = num_workers == 0
-        rows = fetch_columns(dataset, collate)
+        rows = column_batches(dataset, collate)
         self.loader = DataLoader(rows, batch_sampler=batches, collate_fn=collate, num_workers=num_workers, **options)
         self.position: dict[str, Any] = {}
 

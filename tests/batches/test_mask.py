@@ -6,6 +6,7 @@ import tokenizers
 import torch
 from tokenizers import models
 
+from minift.batches.draws import numpy_draws
 from minift.batches.mask import (
     DataCollatorForLanguageModeling,
     DataCollatorForWholeWordMask,
@@ -144,7 +145,7 @@ def test_one_draw_a_word_in_reading_order():
     np.random.seed(0)
     drawn = np.random.binomial(1, 0.5, 5).astype(bool)
     np.random.seed(0)
-    chosen = choose_words(words, 0.5, np.random)
+    chosen = choose_words(words, 0.5, numpy_draws(None)[0])
     a, b, c, d, e = drawn
     assert chosen.tolist() == [[False, a, a, b, False], [c, c, False, d, e]]
 

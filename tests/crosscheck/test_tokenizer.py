@@ -41,9 +41,7 @@ def load_both(folder):
 
 @pytest.fixture(params=CHECKPOINTS, ids=lambda folder: folder.name)
 def both(request):
-    ours, theirs = load_both(request.param)
-    ours._keeps_alignment = False  # every test starts as a fresh tokenizer does: ids first, words when asked for
-    return ours, theirs
+    return load_both(request.param)
 
 
 @pytest.fixture(scope="module", params=CHECKPOINTS, ids=lambda folder: folder.name)
@@ -56,7 +54,7 @@ def both_from_vocab(request, tmp_path_factory):
     return AutoTokenizer.from_pretrained(folder), theirs_from(folder)
 
 
-def assert_equal(ours, theirs, alignment=True):
+def assert_equal(ours, theirs):
     """The same columns in the same order, of the same types; and the same words, tokens and characters."""
     assert list(ours) == list(theirs)
     for name, column in theirs.items():
@@ -66,12 +64,13 @@ def assert_equal(ours, theirs, alignment=True):
             assert ours[name].tolist() == column.tolist()
         else:
             assert ours[name] == column
-    if alignment:
-        for row, encoding in enumerate(theirs.encodings):
-            assert ours.word_ids(row) == encoding.word_ids
-            assert ours.tokens(row) == encoding.tokens
-            assert ours.sequence_ids(row) == encoding.sequence_ids
-            assert ours.encodings[row].offsets == encoding.offsets
+    for row, encoding in enumerate(theirs.encodings):
+        assert ours.word_ids(row) == encoding.word_ids
+        assert ours.tokens(row) == encoding.tokens
+        assert ours.sequence_ids(row) == encoding.sequence_ids
+        assert ours.encodings[row].ids == encoding.ids
+        assert ours.encodings[row].word_ids == encoding.word_ids
+        assert ours.encodings[row].offsets == encoding.offsets
 
 
 PAIR_OPTIONS = [
@@ -122,14 +121,6 @@ def test_pairs_of_mrpc_from_vocab_txt(both_from_vocab, options):
 def test_reviews_of_imdb(both, options):
     ours, theirs = both
     assert_equal(ours(imdb(), **options), theirs(imdb(), **options))
-
-
-@pytest.mark.parametrize("late", [True, False])
-def test_ids_are_the_same_whether_words_are_kept_or_not(both, late):
-    ours, theirs = both
-    ours._keeps_alignment = not late
-    options = {"truncation": True, "padding": True, "return_special_tokens_mask": True}
-    assert_equal(ours(imdb()[:50], **options), theirs(imdb()[:50], **options), alignment=False)
 
 
 SINGLES = [

@@ -1,5 +1,6 @@
 """`Dataset` against a plain list of dicts: indexing, selecting, ordering, renaming; and what it refuses."""
 
+import inspect
 from itertools import pairwise
 
 import numpy as np
@@ -119,7 +120,7 @@ def test_any_sequence_of_steps_equals_the_list(rows, steps, data):
         assert dataset.to_list() == rows
         assert dataset["ids"] == [row["ids"] for row in rows]
         assert dataset.features == FEATURES
-    offsets, values = dataset.column_arrow("ids")
+    offsets, values = dataset.offsets_and_values("ids")
     assert [values[a:b].tolist() for a, b in pairwise(offsets)] == [row["ids"] for row in rows]
     assert dataset.unique("n") == list(dict.fromkeys(row["n"] for row in rows))
 
@@ -209,6 +210,28 @@ def test_repr_is_the_course_s():
         splits["dev"]
 
 
+def test_the_methods_of_a_dict_are_those_of_its_splits():
+    for name in ("filter", "cast_column", "set_format", "sort", "unique"):
+        ours, theirs = getattr(DatasetDict, name), getattr(Dataset, name)
+        assert (ours.__name__, ours.__doc__) == (name, theirs.__doc__)
+        assert inspect.signature(ours) == inspect.signature(theirs)
+    splits = DatasetDict(a=tiny(), b=tiny().select([0]))
+    assert splits.unique("b") == {"a": [3, 1, 2], "b": [3]}
+    assert splits.shape == {"a": (3, 2), "b": (1, 2)}
+    assert splits.set_format("numpy") is None
+    assert type(splits["b"][0]["b"]) is np.int64
+    splits.reset_format()
+    assert splits.filter(lambda row: row["b"] > 2).sort("b")["a"][:] == {"a": ["x"], "b": [3]}
+
+
+def test_keywords_of_datasets_that_change_nothing_are_taken_and_dropped(tmp_path):
+    same = tiny().map(lambda row: row, keep_in_memory=True, load_from_cache_file=False, new_fingerprint="x")
+    assert same.filter(lambda row: True, writer_batch_size=3).shuffle(seed=0, keep_in_memory=True).num_rows == 3
+    with pytest.raises(ValueError, match="filter: cache_file_name='x' is not supported; only None is"):
+        tiny().filter(lambda row: True, cache_file_name="x")
+    assert not {"keep_in_memory", "load_from_cache_file"} & inspect.signature(Dataset.map).parameters.keys()
+
+
 def test_an_empty_dataset():
     empty = Dataset.from_dict({"a": [], "b": []}, Features(a=Value("string"), b=Value("int8")))
     assert (len(empty), empty[:], list(empty), empty["a"]) == (0, {"a": [], "b": []}, [], [])
@@ -244,7 +267,7 @@ def test_arguments_have_the_names_and_order_of_datasets(tmp_path):
         (lambda d: d[[0, 5]], IndexError, "row 5 "),
         (lambda d: d.select([3]), IndexError, "row 3 "),
         (lambda d: d.select(["a"]), TypeError, "row numbers must be integers"),
-        (lambda d: d[1.5], TypeError, "1.5 is no key"),
+        (lambda d: d[1.5], TypeError, "1.5 is not a key"),
         (lambda d: d["c"], KeyError, r"no column 'c': the dataset has \['a', 'b'\]"),
         (lambda d: d["a"][3], IndexError, "row 3 "),
         (lambda d: d.remove_columns(["c"]), ValueError, "no column 'c'"),
@@ -256,7 +279,7 @@ def test_arguments_have_the_names_and_order_of_datasets(tmp_path):
         (lambda d: d.cast_column("a", Value("int32")), ValueError, "column 'a': Failed to parse string"),
         (lambda d: d.cast_column("b", ClassLabel(2)), ValueError, "column 'b': labels from 1 to 3 do not fit"),
         (lambda d: d.cast(Features(a=Value("string"))), ValueError, "the features name"),
-        (lambda d: d.column_arrow("a"), TypeError, "column 'a' holds .*expected lists"),
+        (lambda d: d.offsets_and_values("a"), TypeError, "column 'a' holds .*expected lists"),
         (lambda d: d.train_test_split(test_size=3), ValueError, "test_size=3: expected .* 1 to 2 of the 3 rows"),
         (lambda d: d.train_test_split(test_size=1.0), ValueError, "test_size=1.0"),
         (lambda d: d.train_test_split(test_size=2, train_size=2), ValueError, "together exceed the 3 rows"),

@@ -112,10 +112,10 @@ def test_a_data_loader_takes_batches_of_rows():
     assert next(iter(ragged)) == rows().to_list()
 
 
-def test_column_arrow_is_a_view_where_it_can_be():
+def test_offsets_and_values_is_a_view_where_it_can_be():
     dataset = rows()
-    offsets, values = dataset.column_arrow("ids")
+    offsets, values = dataset.offsets_and_values("ids")
     assert (offsets.tolist(), values.tolist()) == ([0, 2, 4, 5], [1, 2, 3, 4, 5])
     assert values.__array_interface__["data"][0] == dataset.data["ids"].chunk(0).values.buffers()[1].address
-    offsets, values = dataset.select([2, 0]).column_arrow("ids")
+    offsets, values = dataset.select([2, 0]).offsets_and_values("ids")
     assert (offsets.tolist(), values.tolist()) == ([0, 1, 3], [5, 1, 2])

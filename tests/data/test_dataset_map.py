@@ -1,6 +1,8 @@
 """`map` and `filter`: what functions are given, what they may return, files, processes, memory, and mistakes."""
 
+import multiprocessing
 import os
+import signal
 import tempfile
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 
 from minift.data.dataset import Dataset
 from minift.data.features import ClassLabel, Features, List, Value
-from minift.data.transform import LazyBatch
+from minift.data.lazy_batch import LazyBatch
 
 
 def numbers(n=10):
@@ -121,8 +123,32 @@ def test_a_process_without_rows_does_not_settle_the_types():
 
 
 def test_an_error_in_a_process_comes_out():
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError, match="division by zero") as raised:
         numbers().map(lambda row: {"m": 1 / (row["n"] - 9)}, num_proc=2)
+    assert "in a process of its own" in raised.value.__notes__[0]
+    assert "test_dataset_map.py" in raised.value.__notes__[0]  # the traceback of the process
+
+
+def test_an_error_that_cannot_be_pickled_comes_out_as_its_type_and_message():
+    class Own(Exception):
+        pass
+
+    def fail(row):
+        raise Own(f"row {row['n']} is bad")
+
+    with pytest.raises(RuntimeError, match=r"Own: row 5 is bad|Own: row 0 is bad"):
+        numbers().filter(fail, num_proc=2)
+
+
+def test_a_process_that_dies_is_an_error_that_names_its_rows():
+    def die(row):
+        if row["n"] == 7:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return {"m": 1}
+
+    with pytest.raises(RuntimeError, match="the process for rows 5 to 9 died with exit code -9"):
+        numbers().map(die, num_proc=2)
+    assert multiprocessing.active_children() == []
 
 
 @pytest.mark.parametrize("num_proc", [None, 2])

@@ -6,8 +6,8 @@ import pytest
 
 from minift.data.dataset import Dataset
 from minift.data.dataset_dict import DatasetDict
-from minift.data.disk import load_from_disk
 from minift.data.features import ClassLabel
+from minift.data.load import load_from_disk
 
 
 def sample():

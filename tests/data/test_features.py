@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minift.data.features import ClassLabel, Features, List, Sequence, Value, cast_array
+from minift.data.features import ClassLabel, Features, List, Sequence, Value
+from minift.data.to_arrow import cast_array
 
 LEAF = st.one_of(
     st.sampled_from(["int8", "int64", "uint16", "float32", "float64", "bool", "string", "large_string", "binary"]).map(
@@ -97,16 +98,16 @@ def test_class_label_names_and_numbers():
         (lambda: ClassLabel(), "num_classes or names"),
         (lambda: ClassLabel(3, ["a"]), r"num_classes=3 but 1 names"),
         (lambda: ClassLabel(names=["a", "a"]), "occurs twice"),
-        (lambda: ClassLabel(names=["a"]).str2int("b"), r"'b' is no class: expected one of \['a'\]"),
-        (lambda: ClassLabel(names=["a"]).str2int("1"), "'1' is no class"),
-        (lambda: ClassLabel(names=["a"]).int2str(1), "label 1 is no class: expected 0 to 0"),
-        (lambda: ClassLabel(names=["a"]).int2str(-1), "label -1 is no class"),
+        (lambda: ClassLabel(names=["a"]).str2int("b"), r"'b' is not a class: expected one of \['a'\]"),
+        (lambda: ClassLabel(names=["a"]).str2int("1"), "'1' is not a class"),
+        (lambda: ClassLabel(names=["a"]).int2str(1), "label 1 is not a class: expected 0 to 0"),
+        (lambda: ClassLabel(names=["a"]).int2str(-1), "label -1 is not a class"),
         (lambda: Value("int65"), "'int65'"),
         (lambda: Features.from_dict({"x": {"_type": "Image"}}), "'Image' is not supported"),
         (lambda: Features.from_yaml([{"name": "x", "dtype": 3}]), "cannot read the feature"),
         (lambda: cast_array(pa.array([0, 2]), ClassLabel(names=["a", "b"])), "labels from 0 to 2 do not fit"),
         (lambda: cast_array(pa.array([-2]), ClassLabel(names=["a", "b"])), "labels from -2"),
-        (lambda: cast_array(pa.array(["a", "c"]), ClassLabel(names=["a", "b"])), "'c' is no class"),
+        (lambda: cast_array(pa.array(["a", "c"]), ClassLabel(names=["a", "b"])), "'c' is not a class"),
         (lambda: cast_array(pa.array([1.5]), Value("int64")), "1.5"),
         (lambda: cast_array(pa.array([300]), Value("int8")), "300"),
     ],
@@ -117,7 +118,7 @@ def test_bad_features_and_values(call, message):
 
 
 def test_something_else_is_no_feature():
-    with pytest.raises(TypeError, match="'int64' is no feature"):
+    with pytest.raises(TypeError, match="'int64' is not a feature"):
         Features({"x": "int64"}).arrow_schema  # noqa: B018
 
 

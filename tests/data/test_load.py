@@ -11,7 +11,7 @@ from minift.data.dataset import Dataset
 from minift.data.dataset_dict import DatasetDict
 from minift.data.features import ClassLabel, Features, Value
 from minift.data.load import load_dataset
-from minift.data.split import parse_split, split_range
+from minift.data.split_expression import parse_split, split_range
 from tests.hub import IMDB, MRPC, needs_hub
 
 LABEL = ClassLabel(names=["neg", "pos"])

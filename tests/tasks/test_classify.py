@@ -205,7 +205,7 @@ FINE = {"text": ["a", "b"], "label": ["x", "y"]}
 @pytest.mark.parametrize(
     ("validation", "message"),
     [
-        ({"text": ["a", "b"], "label": ["y", "z"]}, r"split 'validation', row 1, column 'label': 'z' is no class"),
+        ({"text": ["a", "b"], "label": ["y", "z"]}, r"split 'validation', row 1, column 'label': 'z' is not a class"),
         ({"text": ["a", None], "label": ["y", "x"]}, "split 'validation', row 1: column 'text' is null"),
         ({"label": ["y", "x"]}, "split 'validation' has no column 'text'; it has: label"),
         ({"text": ["a", "b"], "label": [1, 0]}, r"split 'validation': .* Value\('int64'\), but Value\('string'\) in"),

@@ -70,7 +70,7 @@ def test_the_numbers_of_blocks(imdb, distilbert):
     for split, count in {"train": 61_289, "test": 59_905, "unsupervised": 122_963}.items():
         tokenised = tokenize(imdb[split], distilbert, "text")
         assert len(chunk_dataset(tokenised, 128, batch_size=1000)) == count
-        tokens = len(tokenised.column_arrow("input_ids")[1])
+        tokens = len(tokenised.offsets_and_values("input_ids")[1])
         assert len(chunk_dataset(tokenised, 128)) == tokens // 128 > count
 
 

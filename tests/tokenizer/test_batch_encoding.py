@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import tokenizers
 import torch
-from tokenizers import models, pre_tokenizers
+from tokenizers import models, pre_tokenizers, processors
 
 from minift.tokenizer.batch_encoding import BatchEncoding, column_to_tensor
+from minift.tokenizer.encode import encode_batch
 from minift.tokenizer.tokenizer import Tokenizer
 
 
@@ -17,12 +18,13 @@ def tokenizer():
     words = ["[UNK]", "[PAD]", "un", "##like", "##ly", "truth"]
     backend = tokenizers.Tokenizer(models.WordPiece({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.post_processor = processors.TemplateProcessing(single="$A:0", pair="$A:0 $B:1", special_tokens=[])
     return Tokenizer(backend, {"unk_token": "[UNK]", "pad_token": "[PAD]"})
 
 
 @pytest.mark.parametrize("texts", ["unlikely truth", ["unlikely truth"]])
 def test_tokens_words_and_characters(tokenizer, texts):
-    """The same from one text (aligned at once) and from a batch (aligned when asked)."""
+    """The same from one text (complete at once) and from a batch (complete when asked)."""
     batch = tokenizer(texts)
     assert batch.word_ids(0) == [0, 0, 0, 1]
     assert batch.tokens() == ["un", "##like", "##ly", "truth"]
@@ -41,12 +43,20 @@ def test_tokens_words_and_characters(tokenizer, texts):
     assert batch[0].ids == [2, 3, 4, 5]
 
 
-def test_the_encodings_of_a_batch_are_made_when_they_are_asked_for(tokenizer):
-    batch = tokenizer(["unlikely", "truth truth"], padding=True)
-    assert callable(batch._encodings)
-    assert batch.word_ids(0) == [0, 0, 0]
-    assert batch.word_ids(1) == [0, 1, None]
-    assert not callable(tokenizer(["truth"])._encodings)  # from then on they come at once
+def test_a_batch_is_tokenised_again_only_for_more_than_ids_and_words(tokenizer, monkeypatch):
+    runs = []
+    run = lambda *args: runs.append(args[-1]) or encode_batch(*args)  # noqa: E731
+    monkeypatch.setattr("minift.tokenizer.tokenizer.encode_batch", run)
+    for _ in range(2):  # one batch does not change how the next is made
+        runs.clear()
+        batch = tokenizer(["unlikely", "truth truth"], padding=True)
+        assert batch.word_ids(0) == [0, 0, 0]
+        assert batch.word_ids(1) == [0, 1, None]
+        assert runs == [True]  # without offsets
+        assert batch.token_to_chars(1, 1) == (6, 11)
+        assert batch.tokens(1) == ["truth", "truth", "[PAD]"]
+        assert batch.word_ids(1) == [0, 1, None]
+        assert runs == [True, False]
 
 
 def test_late_encodings_follow_the_call_that_made_the_batch(tokenizer):

@@ -1,4 +1,4 @@
-"""ColumnFetcher and Ragged: batches of columns are the batches of rows, whatever the order and the record batches."""
+"""ColumnBatches and Ragged: batches of columns are the batches of rows, whatever the order and the record batches."""
 
 import numpy as np
 import pytest
@@ -6,9 +6,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minift.batches.arrow_columns import ColumnFetcher, fetch_columns
 from minift.batches.chunk import chunk_dataset
 from minift.batches.collate import DataCollatorWithPadding, DefaultDataCollator, default_data_collator
+from minift.batches.column_batches import ColumnBatches, column_batches
 from minift.batches.mask import DataCollatorForLanguageModeling, DataCollatorForWholeWordMask
 from minift.data.dataset import Dataset
 from minift.tokenizer.ragged import Ragged, row_lengths
@@ -45,7 +45,7 @@ NUMBERS = st.lists(st.integers(0, 16), min_size=1, max_size=9)
 @given(numbers=NUMBERS, shuffled=st.booleans())
 def test_columns_hold_what_the_rows_hold(rows, numbers, shuffled):
     dataset = rows.shuffle(seed=1) if shuffled else rows
-    columns = ColumnFetcher(dataset).__getitems__(numbers)
+    columns = ColumnBatches(dataset).__getitems__(numbers)
     assert list(columns) == dataset.column_names
     for name, expected in dataset[numbers].items():
         got = columns[name]
@@ -67,23 +67,23 @@ def collators(tokenizer):
 @given(numbers=NUMBERS)
 def test_batches_are_equal(rows, tokenizer, which, numbers):
     dataset, collate = rows.remove_columns(["text", "word_ids"]).shuffle(seed=2), collators(tokenizer)[which]
-    assert_equal(collate, fetch_columns(dataset, collate), dataset, numbers)
+    assert_equal(collate, column_batches(dataset, collate), dataset, numbers)
 
 
 @given(numbers=NUMBERS)
 def test_whole_words_are_equal(rows, tokenizer, numbers):
     dataset, collate = rows.remove_columns("text"), DataCollatorForWholeWordMask(tokenizer, 0.5)
-    assert_equal(collate, fetch_columns(dataset, collate), dataset, numbers)
+    assert_equal(collate, column_batches(dataset, collate), dataset, numbers)
 
 
 @pytest.mark.parametrize("collate", [default_data_collator, DefaultDataCollator()])
 def test_blocks_are_stacked(rows, collate):
     dataset = chunk_dataset(rows.remove_columns("word_ids"), 4)
-    assert_equal(collate, fetch_columns(dataset, collate), dataset, [3, 0, 5])
+    assert_equal(collate, column_batches(dataset, collate), dataset, [3, 0, 5])
 
 
 def assert_equal(collate, fetcher, dataset, numbers):
-    assert isinstance(fetcher, ColumnFetcher)
+    assert isinstance(fetcher, ColumnBatches)
     batches = []
     for source in (dataset, fetcher):
         torch.manual_seed(0)
@@ -100,17 +100,17 @@ def test_only_collators_and_datasets_that_are_known(rows, tokenizer):
     class Mine(DataCollatorWithPadding):
         pass
 
-    assert fetch_columns(rows, Mine(tokenizer)) is rows
-    assert fetch_columns(rows, list) is rows
+    assert column_batches(rows, Mine(tokenizer)) is rows
+    assert column_batches(rows, list) is rows
     torch_rows = rows.with_format("torch")
-    assert fetch_columns(torch_rows, default_data_collator) is torch_rows
+    assert column_batches(torch_rows, default_data_collator) is torch_rows
     plain = [{"input_ids": [1]}]
-    assert fetch_columns(plain, default_data_collator) is plain
+    assert column_batches(plain, default_data_collator) is plain
 
 
 def test_missing_values_are_left_to_the_dataset():
     dataset = Dataset.from_dict({"label": [1, None, 2], "input_ids": [[1], None, [2, 3]]})
-    assert ColumnFetcher(dataset).__getitems__([1, 2]) == {"label": [None, 2], "input_ids": [None, [2, 3]]}
+    assert ColumnBatches(dataset).__getitems__([1, 2]) == {"label": [None, 2], "input_ids": [None, [2, 3]]}
 
 
 def test_ragged():

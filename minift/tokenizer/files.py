@@ -1,7 +1,7 @@
-"""A tokenizer's files (tokenizer.json, vocab.txt and the JSON files beside them), read and written."""
+"""Reading and writing a tokenizer's files: tokenizer.json, vocab.txt and the JSON files beside them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tokenizers
 from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, processors
@@ -10,10 +10,6 @@ from minift.files import atomic_path, read_json, write_json
 from minift.hub import snapshot
 from minift.tokenizer.vocabulary import SPECIAL_NAMES
 
-if TYPE_CHECKING:
-    from minift.tokenizer.tokenizer import Tokenizer
-
-UNLIMITED = int(1e30)  # what the libraries write for "no maximum length"
 FILES = ["tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json", "config.json"]
 
 # tokenizer_class -> the inputs of the model that it belongs to
@@ -42,7 +38,6 @@ EXTRA_TOKENS = ("extra_special_tokens", "additional_special_tokens")
 
 def load_tokenizer(
     name_or_path: str | Path,
-    use_fast: bool = True,
     revision: str | None = None,
     token: str | bool | None = None,
     cache_dir: str | Path | None = None,
@@ -52,23 +47,21 @@ def load_tokenizer(
 ) -> dict[str, Any]:
     """Read a checkpoint's tokenizer files; returns the arguments of `minift.tokenizer.tokenizer.Tokenizer`.
 
-    What counts, from weak to strong: BERT's defaults, ``tokenizer.json``, ``tokenizer_config.json``,
-    ``special_tokens_map.json``, `overrides`. The class is the config's ``tokenizer_class``, else the one that belongs
-    to the ``model_type`` in ``config.json``, else BERT's. Default special tokens that the vocabulary lacks stay None.
+    Each of these goes before the one in front of it: BERT's defaults, ``tokenizer.json``, ``tokenizer_config.json``,
+    ``special_tokens_map.json``, `overrides`. The class is the config's ``tokenizer_class``, else that of the
+    ``model_type`` in ``config.json``, else BERT's. Default special tokens that the vocabulary lacks stay None.
 
     Args:
-        class_name: ``BertTokenizer`` or ``DistilBertTokenizer``, in place of the files' own.
+        class_name: ``BertTokenizer`` or ``DistilBertTokenizer``, in the place of the files' own.
         overrides: ``model_max_length``, ``padding_side``, ``truncation_side``, ``clean_up_tokenization_spaces``,
             ``model_input_names``, ``do_lower_case``, ``strip_accents``, ``tokenize_chinese_chars``, ``cls_token``
             and the other special tokens, ``extra_special_tokens``.
 
     Raises:
         FileNotFoundError: no such repository or folder, or neither ``tokenizer.json`` nor ``vocab.txt`` in it.
-        ValueError: a broken file, a tokenizer class that is not BERT's or DistilBERT's, or ``use_fast=False``.
+        ValueError: a broken file, or a tokenizer class that is not BERT's or DistilBERT's.
         TypeError: an unknown option.
     """
-    if not use_fast:
-        raise ValueError("use_fast=False is not supported: minift has only the tokenizers of the Rust library")
     known = {*SETTINGS, *NORMALIZER_OPTIONS, *SPECIAL_NAMES, *EXTRA_TOKENS}
     if unknown := sorted(set(overrides) - known):
         raise TypeError(
@@ -100,17 +93,16 @@ def load_tokenizer(
     }
 
 
-def save_tokenizer(tokenizer: "Tokenizer", folder: Path) -> tuple[str, ...]:
-    """Write ``tokenizer.json``, without truncation and padding (calls decide those), and ``tokenizer_config.json``."""
-    backend = tokenizer.backend_tokenizer
+def save_tokenizer(backend: tokenizers.Tokenizer, config: dict[str, Any], folder: Path) -> tuple[str, ...]:
+    """Write ``tokenizer.json``, without truncation and padding (calls decide those), and ``tokenizer_config.json``.
+
+    Args:
+        config: of the second file; the options of a BERT normaliser are added to it.
+    """
     backend.no_truncation()
     backend.no_padding()
-    config: dict[str, Any] = {"tokenizer_class": tokenizer.class_name, **tokenizer.special_tokens_map}
-    config.update({name: getattr(tokenizer, name) for name in SETTINGS})
-    if tokenizer.extra_special_tokens:
-        config["extra_special_tokens"] = tokenizer.extra_special_tokens
     if isinstance(backend.normalizer, normalizers.BertNormalizer):
-        config.update({name: getattr(backend.normalizer, theirs) for name, theirs in NORMALIZER_OPTIONS.items()})
+        config |= {name: getattr(backend.normalizer, theirs) for name, theirs in NORMALIZER_OPTIONS.items()}
     paths = folder / "tokenizer.json", folder / "tokenizer_config.json"
     with atomic_path(paths[0]) as fresh:
         fresh.write_text(backend.to_str(pretty=True), encoding="utf-8")
@@ -141,7 +133,7 @@ def _class_name(config: dict[str, Any], folder: Path) -> str:
 
 
 def _read_backend(folder: Path) -> tokenizers.Tokenizer:
-    """``tokenizer.json`` as it is, or BERT's pipeline around the words of ``vocab.txt``."""
+    """Read ``tokenizer.json``, or build BERT's pipeline around the words of ``vocab.txt``."""
     whole, words = folder / "tokenizer.json", folder / "vocab.txt"
     if whole.is_file():
         try:
@@ -177,7 +169,7 @@ def _set_normalizer(backend: tokenizers.Tokenizer, config: dict[str, Any], asked
 
 
 def _add_missing_tokens(backend: tokenizers.Tokenizer, added: dict[str, Any]) -> None:
-    """The tokens that transformers lists by id in ``added_tokens_decoder``, where the vocabulary lacks them."""
+    """Add the tokens that ``added_tokens_decoder`` lists by id, if the vocabulary lacks them."""
     for _, token in sorted(added.items(), key=lambda item: int(item[0])):
         if backend.token_to_id(token["content"]) is None:
             add = backend.add_special_tokens if token.get("special") else backend.add_tokens
@@ -185,7 +177,7 @@ def _add_missing_tokens(backend: tokenizers.Tokenizer, added: dict[str, Any]) ->
 
 
 def _added_token(token: str | dict[str, Any] | AddedToken) -> str | AddedToken:
-    """A token as the files write it: a string, or a dict with its content and how it matches."""
+    """Read a token as the files write it: a string, or a dict with its content and how it matches."""
     if not isinstance(token, dict):
         return token
     options = ("single_word", "lstrip", "rstrip", "normalized", "special")
@@ -193,7 +185,7 @@ def _added_token(token: str | dict[str, Any] | AddedToken) -> str | AddedToken:
 
 
 def _frame_with_special_tokens(backend: tokenizers.Tokenizer, special: dict[str, Any]) -> None:
-    """[CLS] A [SEP], and [CLS] A [SEP] B [SEP] with token type 1 from B on."""
+    """Frame texts as [CLS] A [SEP], pairs as [CLS] A [SEP] B [SEP] with token type 1 from B on."""
     try:
         cls, sep = str(special["cls_token"]), str(special["sep_token"])
     except KeyError as error:

@@ -1,0 +1,62 @@
+"""Arrow columns to Python values and to numpy arrays."""
+
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from minift.data.arrow_types import is_list, is_number, is_text
+
+
+def python_batch(table: pa.Table) -> dict[str, list]:
+    """Convert a table to a dict of lists of Python values."""
+    return {name: to_python(table[name]) for name in table.column_names}
+
+
+def to_python(column: pa.Array | pa.ChunkedArray) -> list:
+    """Convert to Python values; numbers, text and lists of numbers go through numpy, faster than `to_pylist`."""
+    if isinstance(column, pa.ChunkedArray):
+        return [value for chunk in column.chunks for value in to_python(chunk)]
+    if is_list(column.type) and column.null_count == 0:
+        flat = to_python(column.flatten())
+        ends = np.cumsum(pc.list_value_length(column).to_numpy(zero_copy_only=False)).tolist()
+        return [flat[start:end] for start, end in pairwise([0, *ends])]
+    if is_text(column.type) or (is_number(column.type) and column.null_count == 0):
+        return column.to_numpy(zero_copy_only=False).tolist()
+    return column.to_pylist()
+
+
+def to_numpy(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    """Convert to one array where the rows have one shape, else to an object array that holds a row each.
+
+    Integers with missing values become floats with NaN, as in `datasets` (formatting.NumpyArrowExtractor).
+    """
+    column = one_array(column)
+    if not is_list(column.type):
+        values = column.to_numpy(zero_copy_only=False)
+        all_text = values.dtype == object and len(values) > 0 and all(isinstance(value, str) for value in values)
+        return np.array(values.tolist()) if all_text else values
+    if column.null_count:
+        return object_array([None if row is None else np.asarray(row) for row in column.to_pylist()])
+    lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)
+    flat = to_numpy(column.flatten())
+    if len(set(lengths.tolist())) == 1:
+        return flat.reshape(len(lengths), lengths[0], *flat.shape[1:])
+    return object_array(np.split(flat, np.cumsum(lengths)[:-1]) if len(lengths) else [])
+
+
+def one_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Join the chunks of a column; a single chunk is not copied."""
+    if isinstance(column, pa.Array):
+        return column
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+
+
+def object_array(rows: list) -> np.ndarray:
+    """Make an array that holds one Python object a row, also where all rows have one length."""
+    array = np.empty(len(rows), dtype=object)
+    array[:] = rows
+    return array

@@ -1,0 +1,295 @@
+"""Other rows, other columns, another format, and what a function makes of the rows: each gives a new view."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from minift.data.features import ClassLabel, Feature, Features, Value
+from minift.data.formats import Format
+from minift.data.from_arrow import to_python
+from minift.data.reader import TableReader
+from minift.data.to_arrow import cast_table, to_arrow
+from minift.data.transform import Call, kept_rows, map_to_file
+from minift.libraries.keywords import drops_keywords
+
+
+class TableView(TableReader):
+    """A table in an order of its rows and in a format.
+
+    Every method returns a new view and leaves this one as it is, except ``set_…`` and ``reset_…``. What selects,
+    orders or renames copies no rows; only `map` writes new ones, and keeps no hidden cache of them.
+    """
+
+    # -- other rows: only `indices` changes
+
+    @drops_keywords
+    def select(self, indices: Iterable[int]) -> Self:
+        """Take the rows with these numbers, in this order."""
+        return self._with(indices=self._numbers_in_table(indices))
+
+    @drops_keywords
+    def shuffle(self, seed: int | None = None, generator: np.random.Generator | None = None) -> Self:
+        """Put the rows in the order of ``numpy.random.default_rng(seed).permutation(n)``."""
+        return self.select(random_generator(seed, generator).permutation(len(self)))
+
+    @drops_keywords
+    def sort(
+        self,
+        column_names: str | Sequence[str],
+        reverse: bool | Sequence[bool] = False,
+        null_placement: str = "at_end",
+    ) -> Self:
+        """Sort by one or more columns, each ascending or (`reverse`) descending; equal rows keep their order."""
+        names = self._names(column_names)
+        reverse = [reverse] * len(names) if isinstance(reverse, bool) else list(reverse)
+        if len(reverse) != len(names):
+            raise ValueError(f"sort: {len(names)} columns but {len(reverse)} values of reverse")
+        keys = [(name, "descending" if down else "ascending") for name, down in zip(names, reverse, strict=True)]
+        placement = {"first": "at_start", "last": "at_end"}.get(null_placement, null_placement)
+        options = {} if placement == "at_end" else {"null_placement": placement}
+        order = pc.sort_indices(self.select_columns(names).arrow_rows(), sort_keys=keys, **options)
+        return self.select(order.to_numpy().astype(np.int64))
+
+    def shard(self, num_shards: int, index: int, contiguous: bool = True) -> Self:
+        """Take part `index` of `num_shards`: rows in a run, or (not `contiguous`) every `num_shards`-th row."""
+        if not 0 <= index < num_shards:
+            raise ValueError(f"shard: index={index} must be from 0 to num_shards - 1 = {num_shards - 1}")
+        rows = np.arange(len(self))
+        return self.select(np.array_split(rows, num_shards)[index] if contiguous else rows[index::num_shards])
+
+    def take(self, n: int) -> Self:
+        """Take the first `n` rows, or all if there are fewer."""
+        return self.select(range(min(_not_negative("take", n), len(self))))
+
+    def skip(self, n: int) -> Self:
+        """Leave out the first `n` rows."""
+        return self.select(range(min(_not_negative("skip", n), len(self)), len(self)))
+
+    def flatten_indices(self) -> Self:
+        """Copy the rows, in their order, to a file of their own."""
+        if self.indices is None:
+            return self
+        if len(self) == 0:
+            return self._with(self.data.slice(0, 0), indices=None)
+        return self._with(rows=self.with_format(None).map(batched=True, desc="Flatten").rows, indices=None)
+
+    # -- other columns of the same rows
+
+    def select_columns(self, column_names: str | Sequence[str]) -> Self:
+        """Keep only these columns, in this order."""
+        names = self._names(column_names)
+        return self._with(self.data.select(names), features=Features({name: self.features[name] for name in names}))
+
+    def remove_columns(self, column_names: str | Sequence[str]) -> Self:
+        """Leave out these columns."""
+        names = self._names(column_names)
+        return self.select_columns([name for name in self.column_names if name not in names])
+
+    def rename_column(self, original_column_name: str, new_column_name: str) -> Self:
+        return self.rename_columns({original_column_name: new_column_name})
+
+    def rename_columns(self, column_mapping: dict[str, str]) -> Self:
+        """Rename columns: old name -> new name."""
+        self.check_columns(column_mapping)
+        names = [column_mapping.get(name, name) for name in self.column_names]
+        if len(set(names)) < len(names):
+            raise ValueError(f"rename_columns: {column_mapping} would give two columns one name: {names}")
+        columns = self.format.columns and tuple(column_mapping.get(name, name) for name in self.format.columns)
+        features = Features(zip(names, self.features.values(), strict=True))
+        return self._with(
+            self.data.rename_columns(names), features=features, format=replace(self.format, columns=columns)
+        )
+
+    def add_column(self, name: str, column: Sequence, feature: Feature | None = None) -> Self:
+        """Add a column; its values are in the order of the rows."""
+        if name in self.features:
+            raise ValueError(f"add_column: there is a column {name!r} already")
+        if len(column) != len(self):
+            raise ValueError(f"add_column: {len(column)} values for {len(self)} rows")
+        if self.indices is not None:
+            return self.flatten_indices().add_column(name, column, feature)
+        array = to_arrow(column, name, feature)
+        added = Features({name: feature}) if feature else Features.from_arrow_schema(pa.schema({name: array.type}))
+        return self._with(self.data.append_column(name, array), features=Features(self.features | added))
+
+    def cast(self, features: Features) -> Self:
+        """Convert all columns to the types of `features`; columns whose type does not change are not copied.
+
+        Raises:
+            ValueError: a value of a column does not fit its new type.
+        """
+        if set(features) != set(self.features):
+            raise ValueError(f"cast: the features name {sorted(features)}; the dataset has {self.column_names}")
+        try:
+            return self._with(cast_table(self.data, features), features=Features(features))
+        except ValueError:
+            if self.indices is None:
+                raise
+            return self.flatten_indices().cast(features)  # the value may be in a row that is not selected
+
+    def cast_column(self, column: str, feature: Feature) -> Self:
+        """Convert one column: ``cast_column("label", ClassLabel(names=["no", "yes"]))``."""
+        self.check_columns([column])
+        return self.cast(Features(self.features | {column: feature}))
+
+    def class_encode_column(self, column: str, include_nulls: bool = False) -> Self:
+        """Convert a column's values to class labels, named and numbered in the sorted order of the values as text."""
+        self.check_columns([column])
+        if not isinstance(self.features[column], Value):
+            raise ValueError(f"class_encode_column: {column!r} holds {self.features[column]!r}; expected a Value")
+        if self.indices is not None:
+            return self.flatten_indices().class_encode_column(column, include_nulls)
+        names = {value: None if value is None and not include_nulls else str(value) for value in self.unique(column)}
+        label = ClassLabel(names=sorted({name for name in names.values() if name is not None}))
+        number = {value: None if name is None else label.str2int(name) for value, name in names.items()}
+        labels = pa.array([number[value] for value in to_python(self.data[column])], pa.int64())
+        table = self.data.set_column(self.column_names.index(column), column, labels)
+        return self._with(table, features=Features(self.features | {column: label}))
+
+    def unique(self, column: str) -> list:
+        """List the column's different values, in the order in which they first occur."""
+        self.check_columns([column])
+        return self.arrow_column(column).unique().to_pylist()
+
+    # -- what a function makes of the rows
+
+    @drops_keywords
+    def map(
+        self,
+        function: Callable | None = None,
+        with_indices: bool = False,
+        with_rank: bool = False,
+        input_columns: str | list[str] | None = None,
+        batched: bool = False,
+        batch_size: int | None = 1000,
+        drop_last_batch: bool = False,
+        remove_columns: str | list[str] | None = None,
+        *,
+        cache_file_name: str | None = None,
+        writer_batch_size: int | None = 1000,
+        features: Features | None = None,
+        fn_kwargs: dict[str, Any] | None = None,
+        num_proc: int | None = None,
+        desc: str | None = None,
+    ) -> Self:
+        """Update the rows by what `function` returns: a dict of values for a row, of columns for a batch.
+
+        Args:
+            function: called with a row or (`batched`) a batch of `batch_size` rows, a dict in this dataset's format.
+                What it returns replaces or joins the columns; if it returns None, the dataset stays as it is.
+            with_indices, with_rank: pass the row number(s) and the number of the process (None: no processes), too.
+            input_columns: pass the values of these columns instead of the dict.
+            remove_columns: columns that the result does not keep; a column of the same name may be returned.
+            cache_file_name: the Arrow file to write, complete or not at all; by default a temporary file.
+            writer_batch_size: the rows that are written together, if not `batched`.
+            features: the result's columns and types; by default kept where the values fit, else inferred.
+            num_proc: the number of processes that share the rows, a contiguous part each.
+
+        Raises:
+            ValueError: a batched function returns columns of another length than those that are kept, or values
+                of several types; a column that is named does not exist.
+            RuntimeError: a process died; the message names its rows.
+        """
+        removed = self._names(remove_columns or [])
+        if len(self) == 0:
+            return self.remove_columns(removed)
+        size = batch_size if batched else writer_batch_size
+        columns = None if input_columns is None else self._names(input_columns)
+        call = Call(function, batched, size, with_indices, with_rank, columns, fn_kwargs or {}, drop_last_batch)
+        made = map_to_file(self, call, removed, features, path=cache_file_name, num_proc=num_proc, desc=desc)
+        if made is None:
+            return self
+        return self._with(rows=made, features=Features.from_arrow_schema(made.table.schema), indices=None)
+
+    @drops_keywords
+    def filter(
+        self,
+        function: Callable | None = None,
+        with_indices: bool = False,
+        with_rank: bool = False,
+        input_columns: str | list[str] | None = None,
+        batched: bool = False,
+        batch_size: int | None = 1000,
+        *,
+        fn_kwargs: dict[str, Any] | None = None,
+        num_proc: int | None = None,
+        desc: str | None = None,
+    ) -> Self:
+        """Keep the rows for which `function` returns true; the arguments are those of `map`. Copies no rows."""
+        if function is None or len(self) == 0:
+            return self
+        columns = None if input_columns is None else self._names(input_columns)
+        call = Call(function, batched, batch_size, with_indices, with_rank, columns, fn_kwargs or {})
+        return self.select(kept_rows(self, call, num_proc=num_proc, desc=desc))
+
+    # -- another format
+
+    def set_format(
+        self,
+        type: str | None = None,
+        columns: str | list[str] | None = None,
+        output_all_columns: bool = False,
+        dtype: Any = None,
+    ) -> None:
+        """From now on, hand out `columns` (None: all) as ``numpy``, ``torch``, ``tf``, ``arrow`` or ``pandas``."""
+        columns = None if columns is None else tuple(self._names(columns))
+        self.format = Format(type, columns, output_all_columns, dtype)
+
+    def with_format(self, *args: Any, **options: Any) -> Self:
+        """A view of the same rows with ``set_format(*args, **options)`` applied."""
+        new = self._with()
+        new.set_format(*args, **options)
+        return new
+
+    def reset_format(self) -> None:
+        """From now on, hand out Python values."""
+        self.set_format()
+
+    @contextmanager
+    def formatted_as(self, *args: Any, **options: Any) -> Iterator[None]:
+        """Apply ``set_format(*args, **options)`` for the length of a `with` block."""
+        before = self.format
+        self.set_format(*args, **options)
+        try:
+            yield
+        finally:
+            self.format = before
+
+    def set_transform(
+        self, transform: Callable[[dict], dict], columns: list[str] | None = None, output_all_columns: bool = False
+    ) -> None:
+        """From now on, rows are what `transform` makes of a batch (a dict of lists) when they are read."""
+        columns = None if columns is None else tuple(self._names(columns))
+        self.format = Format("custom", columns, output_all_columns, transform=transform)
+
+    def with_transform(self, *args: Any, **options: Any) -> Self:
+        """A view of the same rows with ``set_transform(*args, **options)`` applied."""
+        new = self._with()
+        new.set_transform(*args, **options)
+        return new
+
+    def _names(self, columns: str | Sequence[str]) -> list[str]:
+        """One column or several as a list; an error if one is missing."""
+        names = [columns] if isinstance(columns, str) else list(columns)
+        self.check_columns(names)
+        return names
+
+
+def _not_negative(method: str, n: int) -> int:
+    if n < 0:
+        raise ValueError(f"{method}: n={n} must not be negative")
+    return n
+
+
+def random_generator(seed: int | None, generator: np.random.Generator | None) -> np.random.Generator:
+    """The generator, or a new one of this seed; without both, numpy's global generator draws the seed."""
+    if seed is not None and generator is not None:
+        raise ValueError("pass seed or generator, not both")
+    if generator is not None:
+        return generator
+    return np.random.default_rng(np.random.randint(2**31) if seed is None else seed)
