@@ -9,7 +9,7 @@ import torch
 
 import minift
 from minift import loop
-from minift.demo.corpus import CONFIGS, paraphrase, write_corpus, write_model
+from minift.demo.corpus import CONFIGS, write_corpus, write_model
 from tests.hub import MINILM, MRPC, needs_hub
 
 
@@ -21,10 +21,10 @@ def start(tmp_path_factory):
     config = minift.BertConfig.from_pretrained(folder / "model", hidden_size=32, intermediate_size=64)
     torch.manual_seed(0)
     minift.BertModel(config).save_pretrained(folder / "model")
-    rng, (_, features) = random.Random(0), CONFIGS["paraphrases"]
+    rng, features = random.Random(0), CONFIGS["paraphrases"].features
     (folder / "pairs").mkdir()
     for split, size in {"train": 29, "validation": 11}.items():  # the last batches are not full
-        columns = zip(*(paraphrase(rng) for _ in range(size)), strict=True)
+        columns = zip(*(CONFIGS["paraphrases"].make(rng) for _ in range(size)), strict=True)
         table = pa.table([list(column) for column in columns], schema=features.arrow_schema)
         pq.write_table(table, folder / "pairs" / f"{split}.parquet")
     return folder / "model", folder / "pairs"

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 
-def drop(module: nn.Dropout, x: Tensor) -> Tensor:
+def drop_by_few_bits(module: nn.Dropout, x: Tensor) -> Tensor:
     """In training, zero each element of x with the module's probability and scale the others up; otherwise nothing."""
     if not module.training or module.p == 0:
         return x

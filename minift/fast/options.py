@@ -4,10 +4,10 @@ from functools import partial
 
 from torch import nn
 
-from minift.fast import within_texts
-from minift.fast.dropout import drop
+from minift.fast.dropout import drop_by_few_bits
 from minift.fast.packing import encode_packed
 from minift.fast.sparse_head import MaskedLanguageModel, sparse_loss_and_logits
+from minift.fast.within_texts import attend_within_texts
 from minift.model.heads.classification import BertForSequenceClassification, DistilBertForSequenceClassification
 from minift.model.pretrained import PreTrainedModel
 
@@ -38,7 +38,7 @@ def use_fast_path(
         encoder = model.base_model
         encoder.encode = partial(encode_packed, encoder, isinstance(model, READ_THE_FIRST_TOKEN_ONLY))
         for layer in encoder.layers:
-            layer.attend = partial(within_texts.attend, fast_dropout=fast_dropout)
+            layer.attend = partial(attend_within_texts, fast_dropout=fast_dropout)
     if sparse_mlm_head:
         if not isinstance(model, MaskedLanguageModel):
             raise ValueError(f"sparse_mlm_head=True needs a masked language model, not {type(model).__name__}")
@@ -46,5 +46,5 @@ def use_fast_path(
     if fast_dropout:
         for module in model.modules():
             if isinstance(module, nn.Dropout):
-                module.forward = partial(drop, module)
+                module.forward = partial(drop_by_few_bits, module)
     return model

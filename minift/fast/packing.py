@@ -2,7 +2,7 @@
 
 The real tokens of all texts lie in one long row. A batch (B, T) of which N tokens are real becomes a batch (1, N):
 embeddings, linear layers, LayerNorm, activation and dropout work on each token by itself and do not notice. Attention
-alone has to know where a text begins. It gets a `Packing` as its mask, and `within_texts.attend` in its place.
+alone has to know where a text begins. It gets a `Packing` as its mask, and `attend_within_texts` in its place.
 """
 
 from itertools import accumulate
@@ -68,7 +68,7 @@ def encode_packed(
     """Do what the model's own `encode` does, on the real tokens only.
 
     Args:
-        model: a `BertModel` or `DistilBertModel` whose layers attend by `within_texts.attend`.
+        model: a `BertModel` or `DistilBertModel` whose layers attend by `attend_within_texts`.
         first_only: of the output, only the first token of each text is read. Unless `hidden_states` are asked for,
             the last layer then computes no other, and `last_hidden_state` is (B, 1, E).
         inputs, attention_mask, attentions, hidden_states: as for the model's own `encode`. Attention probabilities

@@ -13,7 +13,9 @@ from minift.fast.packing import Packing
 
 
 @torch.compiler.disable  # compiled code would be bound to the lengths of one batch
-def attend(q: Tensor, k: Tensor, v: Tensor, mask: Packing, dropout: float, fast_dropout: bool = False) -> Tensor:
+def attend_within_texts(
+    q: Tensor, k: Tensor, v: Tensor, mask: Packing, dropout: float, fast_dropout: bool = False
+) -> Tensor:
     """Attend within each text: an `Attention` whose mask is a `Packing`.
 
     Args:

@@ -83,6 +83,10 @@ class KerasTraining(keras.Model):
     def compute_metrics(self, x: Any, y: Any, y_pred: ModelOutput, sample_weight: Tensor | None = None) -> dict:
         return super().compute_metrics(x, _labels(x, y), self._logits(y_pred), sample_weight)
 
+    def own_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Compute the loss of a head, which overrides this."""
+        raise ValueError(f"{type(self).__name__} has no loss of its own: name one in compile")
+
     def _logits(self, y_pred: ModelOutput) -> Tensor:
         if "logits" not in y_pred:
             raise ValueError(f"{type(self).__name__} has no logits to train: take a model with a head")

@@ -8,7 +8,7 @@ import torch
 from minift.fast.dropout import draw_keep
 from minift.fast.options import use_fast_path
 from minift.fast.packing import Packing
-from minift.fast.within_texts import TextByText, attend, jagged_attention
+from minift.fast.within_texts import TextByText, attend_within_texts, jagged_attention
 from tests.model.small import NAMES, assert_same, batch, build, results
 
 LM_NAMES = [name for name in NAMES if name.endswith("MaskedLM")]
@@ -108,7 +108,7 @@ def test_the_gradient_of_attention_by_finite_differences(rate, first_only):
 
     def attend_again(*qkv):
         torch.manual_seed(1)  # the same probabilities are dropped each time
-        return attend(*qkv, packing, rate, fast_dropout=True)
+        return attend_within_texts(*qkv, packing, rate, fast_dropout=True)
 
     assert torch.autograd.gradcheck(attend_again, (q, k, v))
 

@@ -78,7 +78,7 @@ print([n for n, m in sys.modules.items() if "site-packages/transformers" in (get
 print(Trainer.__module__, load_dataset.__module__, evaluate.load.__module__, AdamW.__module__)
 """
     done = run(tmp_path, code)
-    modules = "minift.train.trainer minift.data.load minift.metrics.metric minift.optim.adamw"
+    modules = "minift.train.trainer minift.data.load minift.metrics.metric minift.fast.adamw"
     assert done.stdout.splitlines() == ["True", "[]", modules], done.stderr
 
 
