@@ -4,27 +4,34 @@ import json
 import os
 from copy import deepcopy
 from dataclasses import dataclass, fields
-from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from minift.files import read_json, write_json
 from minift.hub import snapshot
+from minift.ranges import AT_LEAST_0, POSITIVE_INTEGER, PROBABILITY, one_of
 
-PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
-ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "tanh")
-ATTENTION_IMPLEMENTATIONS = ("sdpa", "eager")
+# The types of the fields: Python's type, and the range of the values.
+Size = Annotated[int, POSITIVE_INTEGER]
+Rate = Annotated[float, PROBABILITY]
+Number = Annotated[float, AT_LEAST_0]
+Activation = Annotated[str, one_of("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "tanh")]
+Attention = Annotated[str, one_of("sdpa", "eager")]
+ProblemType = Annotated[
+    str | None, one_of(None, "regression", "single_label_classification", "multi_label_classification")
+]
 
+# Keys of a config.json that would change the arithmetic -> the only value that minift computes with.
+ONLY = {
+    "add_cross_attention": False,
+    "is_decoder": False,
+    "is_encoder_decoder": False,
+    "position_embedding_type": "absolute",
+}
+# Fields that are not about the weights: they are not in the file.
+NOT_WRITTEN = ("attn_implementation", "name_or_path")
 # Arguments of from_pretrained that say where the file is; all others change the configuration.
 HUB_ARGUMENTS = ("revision", "token", "cache_dir", "local_files_only")
-
-# Keys of a config.json that would change the arithmetic -> the values that leave it as it is written here.
-_ONLY = {
-    "is_decoder": (False,),
-    "add_cross_attention": (False,),
-    "position_embedding_type": ("absolute",),
-    "is_encoder_decoder": (False,),
-}
 
 
 @dataclass(init=False, repr=False, kw_only=True)
@@ -38,36 +45,20 @@ class PretrainedConfig:
     model_type: ClassVar[str] = ""
     aliases: ClassVar[dict[str, str]] = {}
 
-    architectures: list[str] | None = None
-    """Names of the classes that the weights beside this file belong to."""
-    dtype: str | None = None
-    """Type of the stored weights, such as "float32"."""
-    id2label: dict[int, str] | None = None
-    """Name of each class; setting it sets `label2id` and `num_labels`. None: LABEL_0, LABEL_1."""
-    label2id: dict[str, int] | None = None
-    """Number of each class name; setting it sets `id2label`."""
-    problem_type: str | None = None
-    """One of PROBLEM_TYPES; None: the sequence-classification head infers it from its first labels."""
-    output_attentions: bool = False
-    """Return the attention probabilities of every layer."""
-    output_hidden_states: bool = False
-    """Return the embeddings and the output of every layer."""
-    return_dict: bool = True
-    """Return a `ModelOutput`; False: a tuple."""
-    tie_word_embeddings: bool = True
-    """The masked-language-model head multiplies by the word embeddings instead of a matrix of its own."""
-    attn_implementation: str = "sdpa"
-    """One of ATTENTION_IMPLEMENTATIONS. Not written to the file: it is not about the weights."""
-    name_or_path: str = ""
-    """Where the configuration was read. Not written to the file."""
+    architectures: list[str] | None = None  # names of the classes that the weights belong to
+    dtype: str | None = None  # type of the stored weights, such as "float32"
+    id2label: dict[int, str] | None = None  # name of each class; None: LABEL_0, LABEL_1. Sets label2id and num_labels
+    label2id: dict[str, int] | None = None  # number of each class name; sets id2label
+    problem_type: ProblemType = None  # None: the classifier infers it from its first labels
+    output_attentions: bool = False  # return the attention probabilities of every layer
+    output_hidden_states: bool = False  # return the embeddings and the output of every layer
+    return_dict: bool = True  # return a ModelOutput; False: a tuple
+    tie_word_embeddings: bool = True  # the masked-language-model head shares the matrix of the word embeddings
+    attn_implementation: Attention = "sdpa"  # which function of `attention.py`
+    name_or_path: str = ""  # where the configuration was read
 
     def __init__(self, **values: Any) -> None:
-        """Take the fields by keyword, and `num_labels`; all have defaults.
-
-        Raises:
-            TypeError: a name is no field.
-            ValueError: a value is not possible.
-        """
+        """Take the fields and `num_labels`; raises TypeError for a name that is no field, ValueError for a value."""
         object.__setattr__(self, "extra", {})
         values = {self.aliases.get(name, name): value for name, value in values.items()}
         num_labels = values.pop("num_labels", None)
@@ -119,42 +110,27 @@ class PretrainedConfig:
 
     @num_labels.setter
     def num_labels(self, number: int) -> None:
-        if not isinstance(number, Integral) or number < 1:
-            raise ValueError(f"num_labels must be a positive integer, not {number!r}")
+        POSITIVE_INTEGER.check("num_labels", number)
         if number != self.num_labels:
             self.id2label = {i: f"LABEL_{i}" for i in range(number)}
 
     def validate(self) -> None:
         """Raise a ValueError that names the first field whose value is not possible."""
-        sizes = ("vocab_size", "max_position_embeddings", "hidden_size", "num_hidden_layers", "num_attention_heads")
-        for name in (*sizes, *self._more_sizes):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name} must be a positive integer, not {value!r}")
-        if self.hidden_size % self.num_attention_heads:
-            raise ValueError(
-                f"hidden_size={self.hidden_size} is not divisible by num_attention_heads={self.num_attention_heads}"
-            )
-        for name in self._rates:
-            value = getattr(self, name)
-            if not (value is None and name == "classifier_dropout") and not (_is_number(value) and 0 <= value < 1):
-                raise ValueError(f"{name} must be a probability in [0, 1), not {value!r}")
-        for name in ("initializer_range", *self._more_numbers):
-            value = getattr(self, name)
-            if not _is_number(value) or value < 0:
-                raise ValueError(f"{name} must be a number that is not negative, not {value!r}")
-        if self.pad_token_id is not None and not 0 <= self.pad_token_id < self.vocab_size:
-            raise ValueError(f"pad_token_id={self.pad_token_id} is outside the vocabulary of {self.vocab_size}")
-        _one_of("problem_type", self.problem_type, (None, *PROBLEM_TYPES))
-        _one_of("attn_implementation", self.attn_implementation, ATTENTION_IMPLEMENTATIONS)
-        _one_of(self._activation, getattr(self, self._activation), ACTIVATIONS)
+        for field in fields(self):
+            for allowed in getattr(field.type, "__metadata__", ()):
+                allowed.check(field.name, getattr(self, field.name))
+        E, H, V = self.hidden_size, self.num_attention_heads, self.vocab_size
+        if E % H:
+            raise ValueError(f"hidden_size={E} is not divisible by num_attention_heads={H}")
+        if self.pad_token_id is not None and not 0 <= self.pad_token_id < V:
+            raise ValueError(f"pad_token_id={self.pad_token_id} is outside the vocabulary of {V}")
         if sorted(self.id2label) != list(range(self.num_labels)):
             raise ValueError(f"id2label must name the classes 0 to {self.num_labels - 1}, not {self.id2label}")
         if self.problem_type == "single_label_classification" and self.num_labels == 1:
             raise ValueError('problem_type="single_label_classification" needs num_labels of at least 2')
-        for name, allowed in _ONLY.items():
-            if name in self.extra:
-                _one_of(name, self.extra[name], allowed)
+        for name, value in ONLY.items():
+            if self.extra.get(name, value) != value:
+                raise ValueError(f"{name}={self.extra[name]!r} is not supported: minift has {value!r} only")
 
     @classmethod
     def from_dict(cls, content: dict[str, Any], **overrides: Any) -> Self:
@@ -168,21 +144,14 @@ class PretrainedConfig:
         if renamed or overrides.get("num_labels", len(stored)) != len(stored):  # the new classes replace the file's
             content = {name: value for name, value in content.items() if name not in ("id2label", "label2id")}
         known = {field.name for field in fields(cls)} | {"num_labels"}
-        config = cls(**{**{name: value for name, value in content.items() if name in known}, **overrides})
-        config.extra.update(
-            {name: value for name, value in content.items() if name not in known and name != "_name_or_path"}
-        )
+        config = cls(**({name: content[name] for name in content.keys() & known} | overrides))
+        config.extra |= {name: content[name] for name in content.keys() - known - {"_name_or_path"}}
         config.validate()
         return config
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | Path, **overrides: Any) -> Self:
-        """Read config.json from a folder or a Hub repository.
-
-        Args:
-            name_or_path: a folder, or a repository's name.
-            **overrides: fields to change, `num_labels`, and the Hub arguments `revision`, `token`, `cache_dir`,
-                `local_files_only`.
+        """Read config.json from a folder or a Hub repository; `overrides` change fields, or are HUB_ARGUMENTS.
 
         Raises:
             FileNotFoundError: there is no such folder, repository or config.json.
@@ -197,12 +166,12 @@ class PretrainedConfig:
 
     def changed(self, **overrides: Any) -> Self:
         """A copy with other values for some fields; errors as for the constructor."""
-        unwritten = {name: getattr(self, name) for name in _NOT_WRITTEN}
+        unwritten = {name: getattr(self, name) for name in NOT_WRITTEN}
         return self.from_dict(self.to_dict(), **(unwritten | overrides))
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, `extra` and the model type, as plain values."""
-        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _NOT_WRITTEN}
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in NOT_WRITTEN}
         return deepcopy({**self.extra, **values, "model_type": self.model_type})
 
     def to_json_string(self) -> str:
@@ -223,47 +192,26 @@ class PretrainedConfig:
         return f"{type(self).__name__} {self.to_json_string()}"
 
 
-_NOT_WRITTEN = ("attn_implementation", "name_or_path")
-
-
 @dataclass(init=False, repr=False, kw_only=True)
 class BertConfig(PretrainedConfig):
     """BERT (arXiv 1810.04805); the defaults are bert-base-uncased."""
 
     model_type: ClassVar[str] = "bert"
-    _more_sizes: ClassVar[tuple[str, ...]] = ("intermediate_size", "type_vocab_size")
-    _rates: ClassVar[tuple[str, ...]] = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
-    _more_numbers: ClassVar[tuple[str, ...]] = ("layer_norm_eps",)
-    _activation: ClassVar[str] = "hidden_act"
 
-    vocab_size: int = 30522
-    """V: number of tokens in the vocabulary."""
-    hidden_size: int = 768
-    """E: length of the vector of a token."""
-    num_hidden_layers: int = 12
-    """Number of encoder layers."""
-    num_attention_heads: int = 12
-    """H: attention heads a layer; a head has D = E / H components."""
-    intermediate_size: int = 3072
-    """Width of the feed-forward net of a layer."""
-    hidden_act: str = "gelu"
-    """One of ACTIVATIONS, in the feed-forward net and in the masked-language-model head."""
-    hidden_dropout_prob: float = 0.1
-    """Dropout of the embeddings and of the outputs of attention and feed-forward net."""
-    attention_probs_dropout_prob: float = 0.1
-    """Dropout of the attention probabilities."""
-    max_position_embeddings: int = 512
-    """Longest input in tokens."""
-    type_vocab_size: int = 2
-    """Number of token types (first text, second text)."""
-    initializer_range: float = 0.02
-    """Standard deviation of newly drawn weights."""
-    layer_norm_eps: float = 1e-12
-    """Added to the variance in LayerNorm."""
-    pad_token_id: int | None = 0
-    """Token whose embedding starts as zero and gets no gradient."""
-    classifier_dropout: float | None = None
-    """Dropout before the classifier; None: `hidden_dropout_prob`."""
+    vocab_size: Size = 30522  # V, number of tokens in the vocabulary
+    hidden_size: Size = 768  # E, length of the vector of a token
+    num_hidden_layers: Size = 12
+    num_attention_heads: Size = 12  # H, in each layer; a head has D = E / H components
+    intermediate_size: Size = 3072  # width of the feed-forward net of a layer
+    hidden_act: Activation = "gelu"  # of the feed-forward net and of the masked-language-model head
+    hidden_dropout_prob: Rate = 0.1  # of the embeddings and of the outputs of attention and feed-forward net
+    attention_probs_dropout_prob: Rate = 0.1
+    max_position_embeddings: Size = 512  # longest input in tokens
+    type_vocab_size: Size = 2  # number of token types (first text, second text)
+    initializer_range: Number = 0.02  # standard deviation of newly drawn weights
+    layer_norm_eps: Number = 1e-12  # added to the variance in LayerNorm
+    pad_token_id: int | None = 0  # its embedding starts as zero and gets no gradient
+    classifier_dropout: Annotated[float | None, PROBABILITY.or_none()] = None  # None: hidden_dropout_prob
 
 
 @dataclass(init=False, repr=False, kw_only=True)
@@ -276,37 +224,20 @@ class DistilBertConfig(PretrainedConfig):
         "num_attention_heads": "n_heads",
         "num_hidden_layers": "n_layers",
     }
-    _more_sizes: ClassVar[tuple[str, ...]] = ("hidden_dim",)
-    _rates: ClassVar[tuple[str, ...]] = ("dropout", "attention_dropout", "seq_classif_dropout")
-    _more_numbers: ClassVar[tuple[str, ...]] = ()
-    _activation: ClassVar[str] = "activation"
 
-    vocab_size: int = 30522
-    """V: number of tokens in the vocabulary."""
-    max_position_embeddings: int = 512
-    """Longest input in tokens."""
-    sinusoidal_pos_embds: bool = False
-    """New position embeddings are sines and cosines instead of random numbers."""
-    n_layers: int = 6
-    """Number of encoder layers."""
-    n_heads: int = 12
-    """H: attention heads a layer; a head has D = E / H components."""
-    dim: int = 768
-    """E: length of the vector of a token."""
-    hidden_dim: int = 3072
-    """Width of the feed-forward net of a layer."""
-    dropout: float = 0.1
-    """Dropout of the embeddings and of the output of the feed-forward net."""
-    attention_dropout: float = 0.1
-    """Dropout of the attention probabilities."""
-    activation: str = "gelu"
-    """One of ACTIVATIONS, in the feed-forward net and in the masked-language-model head."""
-    initializer_range: float = 0.02
-    """Standard deviation of newly drawn weights."""
-    seq_classif_dropout: float = 0.2
-    """Dropout before the classifier."""
-    pad_token_id: int | None = 0
-    """Token whose embedding starts as zero and gets no gradient."""
+    vocab_size: Size = 30522  # V, number of tokens in the vocabulary
+    max_position_embeddings: Size = 512  # longest input in tokens
+    sinusoidal_pos_embds: bool = False  # new position embeddings are sines and cosines instead of random numbers
+    n_layers: Size = 6
+    n_heads: Size = 12  # H, in each layer; a head has D = E / H components
+    dim: Size = 768  # E, length of the vector of a token
+    hidden_dim: Size = 3072  # width of the feed-forward net of a layer
+    dropout: Rate = 0.1  # of the embeddings and of the output of the feed-forward net
+    attention_dropout: Rate = 0.1  # of the attention probabilities
+    activation: Activation = "gelu"  # of the feed-forward net and of the masked-language-model head
+    initializer_range: Number = 0.02  # standard deviation of newly drawn weights
+    seq_classif_dropout: Rate = 0.2  # before the classifier
+    pad_token_id: int | None = 0  # its embedding starts as zero and gets no gradient
 
 
 CONFIGS = {config.model_type: config for config in (BertConfig, DistilBertConfig)}
@@ -344,12 +275,3 @@ def _class_for(model_type: str | None, where: str | Path) -> type[PretrainedConf
     if model_type not in CONFIGS:
         raise ValueError(f"{where}: unknown model_type {model_type!r}; minift has {', '.join(CONFIGS)}")
     return CONFIGS[model_type]
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
-
-
-def _one_of(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{name}={value!r} is not supported: expected one of {', '.join(map(repr, allowed))}")

@@ -15,6 +15,7 @@ from minift.model.files.folder import Stored
 from minift.model.files.names import VOCABULARY_SIZED, LoadingReport
 from minift.model.files.parameters import choose_dtype, load_weights, map_file, set_parameter
 from minift.model.files.stored_model import StoredModel
+from minift.ranges import POSITIVE_INTEGER
 
 
 @contextmanager
@@ -112,8 +113,7 @@ class PreTrainedModel(nn.Module, StoredModel):
 
         transformers draws new rows around the mean of the old ones; here they are drawn as all new weights are.
         """
-        if not isinstance(new_num_tokens, int) or new_num_tokens < 1:
-            raise ValueError(f"new_num_tokens must be a positive integer, not {new_num_tokens!r}")
+        POSITIVE_INTEGER.check("new_num_tokens", new_num_tokens)
         kept = min(self.config.vocab_size, new_num_tokens)
         for name, old in list(self.named_parameters()):
             if re.search(VOCABULARY_SIZED, name):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from minift.libraries.keywords import drops_keywords
+from minift.ranges import AT_LEAST_0, PROBABILITY
 
 
 class AdamW(torch.optim.Optimizer):
@@ -150,12 +151,11 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
 
 
 def check_settings(settings: dict[str, Any]) -> None:
-    """Raise a ValueError for a setting of a group that is not a number in its range."""
+    """Raise a ValueError for a setting of a group that is not in its range."""
     for name in ("lr", "eps", "weight_decay"):
-        value = settings[name]
-        if not isinstance(value, int | float) or not 0 <= value < float("inf"):
-            raise ValueError(f"AdamW: {name} must be a finite number ≥ 0, not {value!r}")
+        AT_LEAST_0.check(f"AdamW: {name}", settings[name])
     betas = settings["betas"]
-    are_two = isinstance(betas, list | tuple) and len(betas) == 2
-    if not are_two or not all(isinstance(beta, int | float) and 0 <= beta < 1 for beta in betas):
-        raise ValueError(f"AdamW: betas must be two numbers in [0, 1), not {betas!r}")
+    if not isinstance(betas, list | tuple) or len(betas) != 2:
+        raise ValueError(f"AdamW: betas must be two numbers, not {betas!r}")
+    for beta in betas:
+        PROBABILITY.check("AdamW: each of betas", beta)

@@ -1,63 +1,49 @@
-"""What `TrainingArguments` may hold: types from the fields, and choices and ranges from the tables below."""
+"""What `TrainingArguments` may hold: types from the fields, ranges from a table, and what contradicts what."""
 
 import dataclasses
 import enum
 import numbers
 import types
-from collections.abc import Callable
-from typing import Any, NamedTuple, get_args, get_origin
+from typing import Any, get_args, get_origin
 
 from minift.optim.schedule import SchedulerType
+from minift.ranges import ABOVE_0, AT_LEAST_0, AT_LEAST_1, PROBABILITY, Range, one_of
 
-# field -> the values that it may have
-CHOICES = {
-    "ddp_averaging": ("overlapped", "bucketed", "naive"),
-    "eval_strategy": ("no", "steps", "epoch"),
-    "hub_strategy": ("end", "every_save"),
-    "logging_strategy": ("no", "steps", "epoch"),
-    "lr_scheduler_type": tuple(kind.value for kind in SchedulerType),
-    "optim": ("adamw_torch", "adamw_torch_fused", "adamw_compiled", "sgd"),
-    "save_strategy": ("no", "steps", "epoch", "best"),
-}
-
-
-class Range(NamedTuple):
-    """Which numbers a field may hold."""
-
-    contains: Callable[[float], bool]
-    text: str
-    """Completes the sentence "learning_rate must be …"."""
-
-
-AT_LEAST_0 = Range(lambda value: value >= 0, "at least 0")
-AT_LEAST_1 = Range(lambda value: value >= 1, "at least 1")
-ABOVE_0 = Range(lambda value: value > 0, "above 0")
-BELOW_1 = Range(lambda value: 0 <= value < 1, "in [0, 1)")
 STEPS = Range(
-    lambda value: 0 < value < 1 or (value >= 1 and value == int(value)),
-    "a whole number of steps or a share below 1",
+    "a whole number of steps or a share below 1", lambda value: 0 < value < 1 or (value >= 1 and value == int(value))
 )
-MAX_STEPS = Range(lambda value: value > 0 or value == -1, "positive, or -1 for num_train_epochs")
+MAX_STEPS = Range("positive, or -1 for num_train_epochs", lambda value: value > 0 or value == -1)
+NO_REPORTS = Range("'none': minift reports to no service", lambda value: value in ("none", [], ["none"]))
+FOR_METRICS = Range("a list of 'inputs' and 'loss'", lambda value: set(value) <= {"inputs", "loss"})
 
 # field -> the range of its values; a value of None is not looked at
 RANGES = {
-    "adam_beta1": BELOW_1,
-    "adam_beta2": BELOW_1,
+    "adam_beta1": PROBABILITY,
+    "adam_beta2": PROBABILITY,
     "adam_epsilon": AT_LEAST_0,
     "dataloader_num_workers": AT_LEAST_0,
+    "ddp_averaging": one_of("overlapped", "bucketed", "naive"),
     "ddp_bucket_cap_mb": ABOVE_0,
     "eval_delay": AT_LEAST_0,
     "eval_steps": STEPS,
+    "eval_strategy": one_of("no", "steps", "epoch"),
     "gradient_accumulation_steps": AT_LEAST_1,
-    "label_smoothing_factor": BELOW_1,
+    "hub_strategy": one_of("end", "every_save"),
+    "include_for_metrics": FOR_METRICS,
+    "label_smoothing_factor": PROBABILITY,
     "learning_rate": AT_LEAST_0,
     "logging_steps": STEPS,
+    "logging_strategy": one_of("no", "steps", "epoch"),
+    "lr_scheduler_type": one_of(*SchedulerType),
     "max_grad_norm": AT_LEAST_0,
     "max_steps": MAX_STEPS,
     "num_train_epochs": ABOVE_0,
+    "optim": one_of("adamw_torch", "adamw_torch_fused", "adamw_compiled", "sgd"),
     "per_device_eval_batch_size": AT_LEAST_1,
     "per_device_train_batch_size": AT_LEAST_1,
+    "report_to": NO_REPORTS,
     "save_steps": STEPS,
+    "save_strategy": one_of("no", "steps", "epoch", "best"),
     "save_total_limit": ABOVE_0,
     "seed": AT_LEAST_0,
     "warmup_steps": AT_LEAST_0,
@@ -80,19 +66,11 @@ def check_types(args: Any) -> None:
             raise TypeError(f"{field.name} must be {expected}, not {value!r}")
 
 
-def check_values(args: Any) -> None:
-    """Raise a ValueError that names a field whose value is not among its choices or not in its range."""
-    for name, choices in CHOICES.items():
-        if getattr(args, name) not in choices:
-            raise ValueError(f"{name} must be one of {', '.join(choices)}, not {getattr(args, name)!r}")
+def check_ranges(args: Any) -> None:
+    """Raise a ValueError that names a field whose value is not in its range."""
     for name, allowed in RANGES.items():
-        value = getattr(args, name)
-        if value is not None and not allowed.contains(value):
-            raise ValueError(f"{name} must be {allowed.text}, not {value!r}")
-    if args.report_to not in (None, "none", [], ["none"]):
-        raise ValueError(f"report_to={args.report_to!r}: minift reports to no service; use 'none'")
-    if unknown := set(args.include_for_metrics) - {"inputs", "loss"}:
-        raise ValueError(f"include_for_metrics may hold 'inputs' and 'loss', not {sorted(unknown)}")
+        if getattr(args, name) is not None:
+            allowed.check(name, getattr(args, name))
 
 
 def check_combinations(args: Any) -> None:

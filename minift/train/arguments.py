@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from minift.train.argument_checks import check_combinations, check_types, check_values
+from minift.train.argument_checks import check_combinations, check_ranges, check_types
 
 if TYPE_CHECKING:
     import torch
@@ -211,7 +211,7 @@ class TrainingArguments:
         if self.warmup_ratio and not self.warmup_steps:
             self.warmup_steps = self.warmup_ratio
         self.output_dir = os.path.expanduser(self.output_dir)
-        check_values(self)
+        check_ranges(self)
         if self.eval_strategy != "no":
             self.do_eval = True
             self.eval_steps = self.eval_steps or self.logging_steps

@@ -54,7 +54,7 @@ def test_derived_values():
         (dict(eval_strategy="sometimes"), "eval_strategy must be one of no, steps, epoch, not 'sometimes'"),
         (dict(optim="adafactor"), "optim must be one of adamw_torch"),
         (dict(lr_scheduler_type="zigzag"), "lr_scheduler_type must be one of linear, cosine"),
-        (dict(report_to="wandb"), "report_to='wandb': minift reports to no service"),
+        (dict(report_to="wandb"), "report_to must be 'none': minift reports to no service, not 'wandb'"),
         (dict(per_device_train_batch_size=0), "per_device_train_batch_size must be at least 1, not 0"),
         (dict(learning_rate=-1.0), "learning_rate must be at least 0"),
         (dict(learning_rate=float("nan")), "learning_rate must be at least 0, not nan"),
@@ -62,7 +62,7 @@ def test_derived_values():
         (dict(max_steps=0), "max_steps must be positive"),
         (dict(save_total_limit=-1), "save_total_limit must be above 0, not -1"),
         (dict(logging_steps=2.5), "logging_steps must be a whole number of steps or a share below 1"),
-        (dict(adam_beta2=1.0), "adam_beta2 must be in"),
+        (dict(adam_beta2=1.0), "adam_beta2 must be a probability in"),
         (dict(fp16=True, bf16=True), "fp16 and bf16 exclude each other"),
         (dict(load_best_model_at_end=True), "load_best_model_at_end needs save_strategy='best', or equal"),
         (
@@ -70,7 +70,7 @@ def test_derived_values():
             "save_steps \\(4\\) to be a multiple of eval_steps",
         ),
         (dict(save_strategy="best"), "save_strategy='best' needs an eval_strategy"),
-        (dict(include_for_metrics=["logits"]), "include_for_metrics may hold 'inputs' and 'loss'"),
+        (dict(include_for_metrics=["logits"]), "include_for_metrics must be a list of 'inputs' and 'loss', not"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
