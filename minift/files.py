@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
@@ -52,9 +54,13 @@ def read_json(path: str | Path) -> Any:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write `value` as indented, sorted JSON, as transformers writes its configuration files; see `atomic_path`."""
+    """Write `value` as indented, sorted JSON, as transformers writes its configuration files; see `atomic_path`.
+
+    Arrays become lists.
+    """
     with atomic_path(path) as fresh:
-        fresh.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        text = json.dumps(value, indent=2, sort_keys=True, default=np.ndarray.tolist)
+        fresh.write_text(text + "\n", encoding="utf-8")
 
 
 def check_writable(folder: str | Path) -> None:

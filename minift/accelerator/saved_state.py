@@ -12,11 +12,11 @@ import safetensors.torch
 import torch
 
 from minift.accelerator.prepared import Prepared
-from minift.distributed.exchange import barrier, gather_objects
+from minift.distributed.exchange import barrier, gather_nests
 from minift.distributed.world import world
 from minift.files import atomic_path, read_json, write_json
 from minift.train.checkpoint import load_optimizer, save_optimizer
-from minift.train.seed import rng_state, rng_state_from_json, rng_state_to_json, set_rng_state
+from minift.train.seed import rng_state, set_rng_state
 
 STATE_FILE = "state.json"
 
@@ -29,7 +29,7 @@ def tensor_file(kind: str, number: int) -> str:
 def save_state(prepared: Prepared, output_dir: str | os.PathLike) -> None:
     """Write the folder, whole or not at all. The first process writes what all have told it (*collective*)."""
     orders = [loader.generator.get_state().tolist() if loader.generator else None for loader in prepared.loaders]
-    ranks = gather_objects({"rng": rng_state_to_json(rng_state()), "orders": orders})
+    ranks = gather_nests({"rng": rng_state(), "orders": orders})
     if world().is_main:
         with atomic_path(output_dir) as fresh:
             fresh.mkdir()
@@ -78,7 +78,7 @@ def load_state(prepared: Prepared, input_dir: str | os.PathLike) -> None:
     prepared.scaler.load_state_dict(state["scaler"])
     prepared.batches = state["batches"]
     own = state["ranks"][world().rank]
-    set_rng_state(rng_state_from_json(own["rng"]))
+    set_rng_state(own["rng"])
     for loader, order in zip(prepared.loaders, own["orders"], strict=True):
         if loader.generator is not None:
             loader.generator.set_state(torch.tensor(order, dtype=torch.uint8))

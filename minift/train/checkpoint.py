@@ -10,12 +10,11 @@ from typing import Any
 import safetensors.torch
 import torch
 
-from minift.distributed.exchange import barrier, broadcast_object, gather_objects
+from minift.distributed.exchange import barrier, broadcast_object, gather_nests
 from minift.files import atomic_path, read_json, write_json
 from minift.train.callbacks import CallbackHandler
-from minift.train.loader import position_from_json, position_to_json
 from minift.train.run import Run
-from minift.train.seed import rng_state, rng_state_from_json, rng_state_to_json, set_rng_state
+from minift.train.seed import rng_state, set_rng_state
 from minift.train.state import TrainerControl, TrainerState
 
 STATE_FILE = "trainer_state.json"  # as transformers writes it
@@ -114,7 +113,7 @@ def save_checkpoint(folder: Path, run: Run, callbacks: CallbackHandler) -> None:
     loss since the last entry of the log.
     """
     resumable = not run.args.save_only_model
-    ranks = gather_objects(_rank_record(run)) if resumable else []
+    ranks = gather_nests(_rank_record(run)) if resumable else []
     optimizer = run.optimizer.state_dict() if resumable else {}
     if run.args.process_index != 0:
         return
@@ -141,8 +140,8 @@ def save_checkpoint(folder: Path, run: Run, callbacks: CallbackHandler) -> None:
 def _rank_record(run: Run) -> dict[str, Any]:
     """What only this rank knows."""
     return {
-        "rng": rng_state_to_json(rng_state(run.data_collator)),
-        "position": None if run.epoch_ended else position_to_json(run.loader.position),
+        "rng": rng_state(run.data_collator),
+        "position": None if run.epoch_ended else run.loader.position,
         "running_loss": run.running_loss.item(),
     }
 
@@ -177,9 +176,9 @@ def resume(folder: str | Path, run: Run, callbacks: CallbackHandler) -> tuple[in
     run.grad_norm, run.learning_rate = torch.tensor(record["grad_norm"]), record["learning_rate"]
     for callback in callbacks.callbacks:
         callback.load_state(record["callbacks"].get(type(callback).__name__, {}))
-    set_rng_state(rng_state_from_json(own["rng"]), run.data_collator)
+    set_rng_state(own["rng"], run.data_collator)
     skip = own["position"] is not None and not args.ignore_data_skip
-    return record["epoch"], position_from_json(own["position"]) if skip else None
+    return record["epoch"], own["position"] if skip else None
 
 
 def read_resume(folder: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:

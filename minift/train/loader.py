@@ -10,7 +10,7 @@ from minift.batches.column_batches import column_batches
 from minift.batches.look_ahead import look_ahead
 from minift.batches.sampler import BatchSampler
 from minift.tensors import map_nest
-from minift.train.seed import rng_state, rng_state_from_json, rng_state_to_json, set_rng_state
+from minift.train.seed import rng_state, set_rng_state
 
 
 def to_device(batch: Any, device: torch.device) -> Any:
@@ -83,15 +83,3 @@ class Loader:
             self.position["batches"] += 1
             yield to_device(batch, self.device)
         before_each()  # if no batch was left, today's state is still to be taken
-
-
-def position_to_json(position: dict[str, Any]) -> dict[str, Any]:
-    """Write a `Loader.position` in numbers and lists."""
-    states = {name: rng_state_to_json(position[name]) for name in ("epoch_rng", "batch_rng")}
-    return {"batches": position["batches"], **states}
-
-
-def position_from_json(stored: dict[str, Any]) -> dict[str, Any]:
-    """Undo `position_to_json`."""
-    states = {name: rng_state_from_json(stored[name]) for name in ("epoch_rng", "batch_rng")}
-    return {"batches": stored["batches"], **states}

@@ -9,11 +9,9 @@ import torch
 
 
 def set_seed(seed: int, deterministic: bool = False) -> None:
-    """Seed Python, numpy and torch (all devices), as transformers' `set_seed` does.
+    """Seed Python, numpy and torch (all devices) with a number from 0 to 2³² − 1, as transformers' `set_seed` does.
 
-    Args:
-        seed: any integer that numpy accepts, 0 to 2**32 - 1.
-        deterministic: also make torch refuse kernels whose result may vary from run to run.
+    `deterministic` also makes torch refuse kernels whose result may vary from run to run.
     """
     random.seed(seed)
     np.random.seed(seed)
@@ -25,49 +23,26 @@ def set_seed(seed: int, deterministic: bool = False) -> None:
 
 
 def rng_state(collator: Any = None) -> dict[str, Any]:
-    """The state of every global generator, and of the one that a collator may have of its own (`state_dict`).
+    """Return the state of every global generator, and of the one that a collator may have (`state_dict`).
 
     It costs a few microseconds: a training loop may ask for it at every batch.
     """
     return {
         "python": random.getstate(),
         "numpy": np.random.get_state(),
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "torch": torch.get_rng_state().numpy(),
+        "cuda": [state.numpy() for state in torch.cuda.get_rng_state_all()] if torch.cuda.is_available() else [],
         "collator": collator.state_dict() if hasattr(collator, "state_dict") else None,
     }
 
 
 def set_rng_state(state: dict[str, Any], collator: Any = None) -> None:
-    """Put back what `rng_state` returned."""
-    random.setstate(state["python"])
-    np.random.set_state(state["numpy"])
-    torch.set_rng_state(state["torch"])
+    """Put back what `rng_state` returned, also after a journey through JSON, where tuples and arrays become lists."""
+    version, keys, gauss = state["python"]
+    random.setstate((version, tuple(keys), gauss))
+    np.random.set_state(tuple(state["numpy"]))
+    torch.set_rng_state(torch.tensor(state["torch"], dtype=torch.uint8))
     if torch.cuda.is_available() and state["cuda"]:
-        torch.cuda.set_rng_state_all(state["cuda"])
+        torch.cuda.set_rng_state_all([torch.tensor(device, dtype=torch.uint8) for device in state["cuda"]])
     if hasattr(collator, "load_state_dict") and state["collator"] is not None:
         collator.load_state_dict(state["collator"])
-
-
-def rng_state_to_json(state: dict[str, Any]) -> dict[str, Any]:
-    """The same state in numbers and lists (about 6,000 integers), so that a checkpoint needs no pickle."""
-    algorithm, keys, *rest = state["numpy"]
-    return {
-        "python": state["python"],
-        "numpy": [algorithm, keys.tolist(), *rest],
-        "torch": state["torch"].tolist(),
-        "cuda": [device.tolist() for device in state["cuda"]],
-        "collator": state["collator"],
-    }
-
-
-def rng_state_from_json(stored: dict[str, Any]) -> dict[str, Any]:
-    """Undo `rng_state_to_json` after a journey through JSON, which has turned tuples into lists."""
-    version, keys, gauss = stored["python"]
-    return {
-        "python": (version, tuple(keys), gauss),
-        "numpy": tuple(stored["numpy"]),
-        "torch": torch.tensor(stored["torch"], dtype=torch.uint8),
-        "cuda": [torch.tensor(device, dtype=torch.uint8) for device in stored["cuda"]],
-        "collator": stored["collator"],
-    }
