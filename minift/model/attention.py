@@ -13,15 +13,12 @@ Attention = Callable[[Tensor, Tensor, Tensor, Any, float], Tensor]
 
 
 def attention_probabilities(q: Tensor, k: Tensor, mask: Tensor | None, dropout: float) -> Tensor:
-    """Compute softmax(q kᵀ / √D): how much each query looks at each key.
+    """Compute softmax(q kᵀ / √D): how much each query looks at each key, (B, H, T, T).
 
     Args:
         q, k: (B, H, T, D).
         mask: (B, 1, T, T), True where a query may look at a key; None: everywhere.
         dropout: the rate at which probabilities are dropped; 0 outside training.
-
-    Returns:
-        (B, H, T, T); before dropout, each row sums to 1.
     """
     scores = (q @ k.transpose(2, 3)) * q.size(-1) ** -0.5  # (B, H, T, T)
     if mask is not None:

@@ -6,6 +6,7 @@ A legend for the shapes: B batch, T tokens, H heads, D head size, E hidden (E = 
 each level. Names, order, random draws and arithmetic are those of transformers/models/bert/modeling_bert.py.
 """
 
+from collections.abc import Iterable
 from functools import partial
 
 import torch
@@ -109,12 +110,12 @@ class BertLayer(nn.Module):
         return self.output["LayerNorm"](self.dropout(self.output["dense"](wide)) + x)  # (B, T, E)
 
 
-class BertEncoder(nn.Module):
+class Encoder(nn.Module):
     """The layers, one after the other."""
 
-    def __init__(self, config: BertConfig) -> None:
+    def __init__(self, layers: Iterable[nn.Module]) -> None:
         super().__init__()
-        self.layer = nn.ModuleList(BertLayer(config) for _ in range(config.num_hidden_layers))
+        self.layer = nn.ModuleList(layers)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> EncoderOutput:
         """The embeddings (B, T, E), and the mask of `key_mask` -> `last_hidden_state` (B, T, E)."""
@@ -143,7 +144,7 @@ class BertModel(PreTrainedModel):
     def __init__(self, config: BertConfig, add_pooling_layer: bool = True) -> None:
         super().__init__(config)
         self.embeddings = BertEmbeddings(config)
-        self.encoder = BertEncoder(config)
+        self.encoder = Encoder(BertLayer(config) for _ in range(config.num_hidden_layers))
         self.pooler = BertPooler(config) if add_pooling_layer else None
         self.post_init()
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from minift.model.attention import ATTENTION, key_mask, merge_heads, split_heads
-from minift.model.bert import ACTIVATION
+from minift.model.bert import ACTIVATION, Encoder
 from minift.model.checks import check_ids, check_input
 from minift.model.config import DistilBertConfig
 from minift.model.outputs import EncoderOutput, choose, finish
@@ -88,20 +88,6 @@ class DistilBertLayer(nn.Module):
         return self.output_layer_norm(self.dropout(self.ffn["lin2"](wide)) + x)  # (B, T, E)
 
 
-class DistilBertEncoder(nn.Module):
-    """The layers, one after the other."""
-
-    def __init__(self, config: DistilBertConfig) -> None:
-        super().__init__()
-        self.layer = nn.ModuleList(DistilBertLayer(config) for _ in range(config.n_layers))
-
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> EncoderOutput:
-        """The embeddings (B, T, E), and the mask of `key_mask` -> `last_hidden_state` (B, T, E)."""
-        for layer in self.layer:
-            x = layer(x, mask)  # (B, T, E)
-        return EncoderOutput(last_hidden_state=x)
-
-
 class DistilBertPreTrainedModel(PreTrainedModel):
     """What the encoder and its heads share."""
 
@@ -110,11 +96,10 @@ class DistilBertPreTrainedModel(PreTrainedModel):
     @torch.no_grad()
     def init_weights(self, names: Collection[str]) -> None:
         super().init_weights(names)
-        if self.config.sinusoidal_pos_embds:
-            for name in names:
-                if name.endswith("position_embeddings.weight"):
-                    table = self.get_parameter(name)
-                    table.copy_(sinusoids(*table.shape))
+        for name in names:
+            if self.config.sinusoidal_pos_embds and name.endswith("position_embeddings.weight"):
+                table = self.get_parameter(name)
+                table.copy_(sinusoids(*table.shape))
 
 
 class DistilBertModel(DistilBertPreTrainedModel):
@@ -123,7 +108,7 @@ class DistilBertModel(DistilBertPreTrainedModel):
     def __init__(self, config: DistilBertConfig) -> None:
         super().__init__(config)
         self.embeddings = DistilBertEmbeddings(config)
-        self.transformer = DistilBertEncoder(config)
+        self.transformer = Encoder(DistilBertLayer(config) for _ in range(config.n_layers))
         self.post_init()
 
     @property

@@ -14,15 +14,9 @@ from minift.model.attention import attention_probabilities
 def watch(layers: nn.ModuleList, hidden_states: bool, attentions: bool) -> Iterator[dict[str, Any]]:
     """Within the block, note what goes into and out of each layer, and its attention probabilities.
 
-    While probabilities are noted, the layers attend in the written-out form, the only one that has them.
-
-    Args:
-        layers: each has an `attend`, an `Attention`.
-        hidden_states, attentions: what to note.
-
-    Yields:
-        A dict that is full after the block: "hidden_states", a tuple of the embeddings and the output of each layer,
-        (B, T, E) each; "attentions", a tuple of (B, H, T, T) for each layer. What is not asked for is absent.
+    Yields a dict that is full after the block: "hidden_states", a tuple of the embeddings and the output of each layer,
+    (B, T, E) each; "attentions", a tuple of (B, H, T, T) for each layer. What is not asked for is absent. While
+    probabilities are noted, the layers attend by the written-out form, the only one that has them.
     """
     seen: dict[str, Any] = {}
     before = [layer.attend for layer in layers]

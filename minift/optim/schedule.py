@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from enum import StrEnum
 from functools import partial
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -152,18 +153,14 @@ class SchedulerType(StrEnum):
     INVERSE_SQRT = "inverse_sqrt"
 
 
-# name -> the function that makes the scheduler, and the arguments of `get_scheduler` that it needs
-_SCHEDULERS = {
-    SchedulerType.LINEAR: (get_linear_schedule_with_warmup, ["num_warmup_steps", "num_training_steps"]),
-    SchedulerType.COSINE: (get_cosine_schedule_with_warmup, ["num_warmup_steps", "num_training_steps"]),
-    SchedulerType.COSINE_WITH_RESTARTS: (
-        get_cosine_with_hard_restarts_schedule_with_warmup,
-        ["num_warmup_steps", "num_training_steps"],
-    ),
-    SchedulerType.POLYNOMIAL: (get_polynomial_decay_schedule_with_warmup, ["num_warmup_steps", "num_training_steps"]),
-    SchedulerType.CONSTANT: (get_constant_schedule, []),
-    SchedulerType.CONSTANT_WITH_WARMUP: (get_constant_schedule_with_warmup, ["num_warmup_steps"]),
-    SchedulerType.INVERSE_SQRT: (get_inverse_sqrt_schedule, ["num_warmup_steps"]),
+SCHEDULES = {
+    "linear": get_linear_schedule_with_warmup,
+    "cosine": get_cosine_schedule_with_warmup,
+    "cosine_with_restarts": get_cosine_with_hard_restarts_schedule_with_warmup,
+    "polynomial": get_polynomial_decay_schedule_with_warmup,
+    "constant": get_constant_schedule,
+    "constant_with_warmup": get_constant_schedule_with_warmup,
+    "inverse_sqrt": get_inverse_sqrt_schedule,
 }
 
 
@@ -174,26 +171,22 @@ def get_scheduler(
     num_training_steps: int | None = None,
     scheduler_specific_kwargs: dict[str, Any] | None = None,
 ) -> LambdaLR:
-    """The schedule called `name` on `optimizer`; call its `step()` after every `optimizer.step()`.
+    """Make the schedule called `name` for `optimizer`; call its `step()` after every `optimizer.step()`.
 
-    Args:
-        name: one of `SchedulerType`.
-        optimizer: its groups' learning rates are what the factors multiply.
-        num_warmup_steps: updates that the learning rate rises for; needed by all but "constant".
-        num_training_steps: updates in all; needed by the schedules that end.
-        scheduler_specific_kwargs: further arguments of the schedule's own function, such as `power`.
+    The numbers of steps are needed by those schedules whose own function takes them; `scheduler_specific_kwargs` are
+    further arguments of that function, such as `power`.
 
     Raises:
         ValueError: an unknown name, or a number of steps that the schedule needs is missing or negative.
         TypeError: the schedule's function has no such further argument.
     """
-    if name not in _SCHEDULERS:
-        raise ValueError(f"unknown schedule {str(name)!r}; there are: {', '.join(_SCHEDULERS)}")
-    make, needed = _SCHEDULERS[SchedulerType(name)]
-    given = {"num_warmup_steps": num_warmup_steps, "num_training_steps": num_training_steps}
-    for argument in needed:
-        if given[argument] is None:
+    if name not in SCHEDULES:
+        raise ValueError(f"unknown schedule {str(name)!r}; there are: {', '.join(SCHEDULES)}")
+    steps = {"num_warmup_steps": num_warmup_steps, "num_training_steps": num_training_steps}
+    steps = {argument: steps[argument] for argument in signature(SCHEDULES[name]).parameters if argument in steps}
+    for argument, value in steps.items():
+        if value is None:
             raise ValueError(f"{name} requires `{argument}`, please provide that argument.")
-        if given[argument] < 0:
-            raise ValueError(f"`{argument}` must be ≥ 0, not {given[argument]}")
-    return make(optimizer, **{argument: given[argument] for argument in needed}, **(scheduler_specific_kwargs or {}))
+        if value < 0:
+            raise ValueError(f"`{argument}` must be ≥ 0, not {value}")
+    return SCHEDULES[name](optimizer, **steps, **(scheduler_specific_kwargs or {}))

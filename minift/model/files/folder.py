@@ -24,17 +24,14 @@ UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB
 class Stored(NamedTuple):
     """A tensor in a checkpoint. It is mapped: its bytes are read from the file when they are first used."""
 
-    tensor: Any
-    """A torch tensor or a numpy array."""
+    tensor: Any  # a torch tensor or a numpy array
     file: Path
 
 
 def read_checkpoint(folder: Path, map_file: Callable[[Path], dict[str, Any]]) -> dict[str, Stored]:
-    """Map all tensors of a checkpoint.
+    """Map all tensors of a checkpoint: those of model.safetensors, or of the files that its index names.
 
-    Args:
-        folder: holds model.safetensors, or an index and the files that it names.
-        map_file: maps the tensors of one file; its SafetensorError is reported as below.
+    `map_file` maps the tensors of one file.
 
     Raises:
         FileNotFoundError: the folder holds no weights, or a shard is missing.
@@ -81,18 +78,13 @@ def match_tensors(
     tied: dict[str, str],
     ignore_mismatched_sizes: bool = False,
 ) -> LoadingReport:
-    """Pair the tensors of a checkpoint with the parameters of a model, and check that they fit.
+    """Pair the tensors of a checkpoint with the parameters of a model, as `match_names` does, and check that they fit.
 
-    Args:
-        stored: what `read_checkpoint` returned.
-        wanted: parameter -> shape, in order, both names of a tied one among them.
-        model_type: a key of `names.PREFIXES`.
-        tied: copy -> source, for those of `names.TIED` that this model has.
-        ignore_mismatched_sizes: report a stored tensor of another shape as mismatched, instead of raising.
+    `wanted` maps parameters to their shapes. `ignore_mismatched_sizes` reports a tensor of another shape as mismatched.
 
     Raises:
-        ValueError: a stored tensor has the wrong shape or is no floating-point tensor, or the two copies of a tied
-            parameter differ.
+        ValueError: a tensor has the wrong shape or is no floating-point tensor, or the two copies of a tied parameter
+            differ.
     """
     report = match_names(stored, wanted, model_type, tied)
     for name, source in list(report.stored_as.items()):
@@ -124,16 +116,6 @@ def announce(report: LoadingReport, strict: bool) -> None:
     if strict and not report.complete:
         raise ValueError(f"strict=True, but names or shapes differ. {report}")
     logger.log(logging.INFO if report.complete else logging.WARNING, "%s", report)
-
-
-def loading_info(report: LoadingReport) -> dict[str, Any]:
-    """The report in the form that `from_pretrained(output_loading_info=True)` has in transformers."""
-    return {
-        "missing_keys": set(report.missing),
-        "unexpected_keys": set(report.unexpected),
-        "mismatched_keys": set(report.mismatched),
-        "error_msgs": [],
-    }
 
 
 def write_checkpoint(

@@ -33,18 +33,13 @@ VOCABULARY_SIZED = r"(word_embeddings\.weight|predictions\.bias|(decoder|vocab_p
 class LoadingReport:
     """What became of every parameter of a model and of every tensor of a file; `str()` is the printed form."""
 
-    where: str = ""
-    """The folder or repository."""
-    stored_as: dict[str, str] = field(default_factory=dict)
-    """Parameter -> stored tensor that fills it."""
-    missing: list[str] = field(default_factory=list)
-    """Parameters that no tensor fills: newly initialised."""
-    unexpected: list[str] = field(default_factory=list)
-    """Stored tensors that no parameter takes: unused."""
+    where: str = ""  # the folder or repository
+    stored_as: dict[str, str] = field(default_factory=dict)  # parameter -> the stored tensor that fills it
+    missing: list[str] = field(default_factory=list)  # parameters that no tensor fills: newly initialised
+    unexpected: list[str] = field(default_factory=list)  # stored tensors that no parameter takes: unused
+    # parameters with their stored and their wanted shape: newly initialised
     mismatched: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = field(default_factory=list)
-    """Parameter, stored shape, wanted shape: newly initialised."""
-    tied: dict[str, str] = field(default_factory=dict)
-    """Parameter -> the parameter that it is the same tensor as."""
+    tied: dict[str, str] = field(default_factory=dict)  # parameter -> the parameter that it is the same tensor as
 
     @property
     def complete(self) -> bool:
@@ -67,16 +62,10 @@ class LoadingReport:
 
 
 def match_names(stored: Iterable[str], wanted: Collection[str], model_type: str, tied: dict[str, str]) -> LoadingReport:
-    """Pair the names in a file with the names of a model's parameters.
+    """Pair the names of stored tensors with those of a model's parameters: `stored_as`, `missing`, `unexpected`.
 
-    Args:
-        stored: names of the tensors in the file.
-        wanted: names of the model's parameters, in order, both names of a tied one among them.
-        model_type: a key of PREFIXES.
-        tied: copy -> source, for those of TIED that this model has.
-
-    Returns:
-        `stored_as`, `missing` and `unexpected`. A tied pair is missing only when neither of its names is stored.
+    `wanted` holds both names of a tied parameter; `tied` are those of TIED that this model has. A tied pair is missing
+    only when neither of its names is stored.
     """
     prefix = PREFIXES[model_type]
     report = LoadingReport(tied=tied)

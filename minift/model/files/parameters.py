@@ -36,16 +36,7 @@ def load_weights(
     """Give a model on the meta device its parameters: the stored tensors themselves, and newly drawn ones.
 
     A tensor that already has the right type is not copied. The mapping is private: training changes the process's
-    own pages, never the file. Nothing is drawn for parameters that are stored.
-
-    Args:
-        model: a `PreTrainedModel` whose parameters have shapes but no memory.
-        stored: what `read_checkpoint` returned.
-        dtype: type of all parameters.
-        ignore_mismatched_sizes: draw a parameter anew when the stored one has another shape, instead of raising.
-
-    Raises:
-        ValueError: a stored tensor does not fit, see `match_tensors`.
+    own pages, never the file. Nothing is drawn for parameters that are stored. Errors are those of `match_tensors`.
     """
     wanted = {name: tuple(parameter.shape) for name, parameter in model.named_parameters(remove_duplicate=False)}
     report = match_tensors(stored, wanted, model.config.model_type, model.tied, ignore_mismatched_sizes)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 from minift.hub import push_to_hub, snapshot
 from minift.libraries.keywords import drops_keywords
 from minift.model.config import HUB_ARGUMENTS, PretrainedConfig
-from minift.model.files.folder import Stored, announce, loading_info, read_checkpoint, write_checkpoint
+from minift.model.files.folder import Stored, announce, read_checkpoint, write_checkpoint
 from minift.model.files.names import TIED, LoadingReport
 
 
@@ -31,7 +31,7 @@ class StoredModel(ABC):
         if not isinstance(config, cls.config_class):
             raise TypeError(f"{cls.__name__} takes a {cls.config_class.__name__}, not a {type(config).__name__}")
 
-    # -- what a framework supplies ------------------------------------------------------------------------------
+    # What a framework supplies
 
     @abstractmethod
     def parameter_names(self) -> list[str]:
@@ -62,7 +62,7 @@ class StoredModel(ABC):
     ) -> tuple[Self, LoadingReport]:
         """Make a model of the stored tensors; parameters that are not stored are drawn."""
 
-    # -- what follows from that ---------------------------------------------------------------------------------
+    # What follows from that
 
     @property
     def tied(self) -> dict[str, str]:
@@ -129,7 +129,10 @@ class StoredModel(ABC):
         announce(report, strict)
         model.loading_report = report
         config.dtype = model.stored_dtype()
-        return (model, loading_info(report)) if output_loading_info else model
+        if not output_loading_info:
+            return model
+        info = {f"{kind}_keys": set(getattr(report, kind)) for kind in ("missing", "unexpected", "mismatched")}
+        return model, info | {"error_msgs": []}
 
     @drops_keywords
     def save_pretrained(
@@ -153,8 +156,7 @@ class StoredModel(ABC):
             raise ValueError(f"{save_directory} is a file; save_pretrained needs a folder")
         if not is_main_process:
             return
-        tensors = self.tensors() if state_dict is None else state_dict
-        tied = self.tied
+        tensors, tied = self.tensors() if state_dict is None else state_dict, self.tied
         tensors = {name: tensor for name, tensor in tensors.items() if name not in tied}
         self.config.architectures = [type(self).__name__.removeprefix("TF")]
         self.config.dtype = self.stored_dtype()

@@ -13,7 +13,7 @@ IGNORED = -100  # the label of a token that is not to be predicted
 def classification_loss(
     logits: Tensor, labels: Tensor, config: PretrainedConfig, num_items_in_batch: Tensor | int | None = None
 ) -> Tensor:
-    """Compute the loss of a batch of texts, by `config.problem_type`.
+    """Compute the loss of a batch of texts, a scalar, by `config.problem_type`.
 
     Where that is None, it is inferred from the labels and kept: C = 1 is regression, integer labels are
     single_label_classification, others multi_label_classification.
@@ -23,9 +23,6 @@ def classification_loss(
         labels: single_label_classification: (B,) integers below C; multi_label_classification: (B, C) of 0 and 1;
             regression: (B,) or, for C > 1, (B, C) numbers.
         num_items_in_batch: divide the summed loss by this number, not by the batch's own number of labels.
-
-    Returns:
-        A scalar.
 
     Raises:
         ValueError: a label is no class (its row is named), or the labels have the wrong shape.
@@ -55,15 +52,12 @@ def infer_problem_type(labels: Tensor, classes: int) -> str:
 
 
 def masked_lm_loss(logits: Tensor, labels: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
-    """Compute the loss of the tokens to be predicted.
+    """Compute the loss of the tokens to be predicted, a scalar; NaN when there are none.
 
     Args:
         logits: (B, T, V).
         labels: (B, T), the token's id, or -100 where nothing is to be predicted.
-        num_items_in_batch: divide the summed loss by this number, not by the batch's own number of labels.
-
-    Returns:
-        A scalar; NaN when there is nothing to predict.
+        num_items_in_batch: as for `classification_loss`.
 
     Raises:
         ValueError: a label is neither -100 nor in the vocabulary (its row is named), or the shape differs.
