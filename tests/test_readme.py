@@ -1,37 +1,52 @@
-"""The README's script runs as it stands, and its file tree is the tree."""
+"""The README and the chapters: they show the loop as it is, name every file, and link to nothing that is missing."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
-from minift.demo.corpus import write_corpus, write_model
-from minift.model.config import BertConfig
-from minift.model.heads.masked_lm import BertForMaskedLM
+import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README = ROOT / "README.md"
+CHAPTERS = sorted([*ROOT.glob("minift/**/README.md"), ROOT / "benchmarks" / "README.md"])
 
 
-def test_the_plain_loop_runs(tmp_path):
-    demo = tmp_path / "minift-demo"
-    write_corpus(demo / "corpus")
-    write_model(demo / "pretrained", demo / "corpus")
-    BertForMaskedLM(BertConfig.from_pretrained(demo / "pretrained")).save_pretrained(demo / "pretrained")
-    script = re.search(r"```python\n(.*?)```", README, re.DOTALL).group(1).replace('", 3\n', '", 1\n')
-    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert re.fullmatch(r"1 \{'accuracy': 0\.\d+\}\n", done.stdout)
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
 
 
-def test_the_tree_names_every_file():
-    tree = README[README.index("```\nminift/") :].split("```")[1]
-    named = set(re.findall(r"\w+\.py", tree))
-    there = {path.name for path in (ROOT / "minift").rglob("*.py")}
-    assert there - named == set()
-    assert named - there == set()
+def test_it_shows_the_loop_as_it_is():
+    shown = re.search(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL).group(1)
+    assert shown == (ROOT / "minift" / "loop.py").read_text(encoding="utf-8")
 
 
-def test_every_file_in_the_table_of_calls_is_there():
-    for name in re.findall(r"\| `(?:\w+/)?\w+\.py`(?:, `[\w/]+\.py`)* \|", README):
-        for file in re.findall(r"[\w/]+\.py", name):
-            assert (ROOT / "minift" / file).is_file(), file
+def test_it_is_short():
+    assert len(README.read_bytes()) <= 12 * 1024
+
+
+@pytest.mark.parametrize("page", [README, *CHAPTERS], ids=name)
+def test_every_link_leads_somewhere(page):
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", [README, *CHAPTERS], ids=name)
+def test_every_file_in_a_table_is_there(page):
+    for row in re.findall(r"^\|.*\|$", page.read_text(encoding="utf-8"), flags=re.MULTILINE):
+        for file in re.findall(r"`([a-z_]+/[\w/]+\.py)`", row):
+            assert (ROOT / "minift" / file).is_file() or (page.parent / file).is_file(), file
+
+
+@pytest.mark.parametrize("page", CHAPTERS, ids=name)
+def test_a_chapter_names_every_file_of_its_folder(page):
+    text = page.read_text(encoding="utf-8")
+    for file in page.parent.glob("*.py"):
+        if file.name not in ("__init__.py", "__main__.py"):
+            assert file.name in text, file.name
+
+
+@pytest.mark.parametrize("page", CHAPTERS, ids=name)
+def test_a_chapter_is_short(page):
+    if page.parent.name != "benchmarks":  # a report
+        assert len(page.read_text(encoding="utf-8").splitlines()) <= 120
