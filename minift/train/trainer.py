@@ -142,6 +142,8 @@ class Trainer(Evaluator):
             run.epoch, run.epoch_ended = epoch, False
             batches = run.loader.epoch(epoch, position)
             while group := list(islice(batches, args.gradient_accumulation_steps)):
+                if self.state.global_step >= self.state.max_steps:  # resumed at its end
+                    break
                 callbacks.on_step_begin(run)
                 update(run, group, self.training_step, callbacks)
                 self.state.global_step += 1

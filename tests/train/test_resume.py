@@ -49,6 +49,17 @@ def test_resumed_run_is_equal_to_the_bit(tmp_path, seed, options, stop):
         assert torch.equal(got, want), name
 
 
+@pytest.mark.parametrize("max_steps", [4, 6], ids=["in an epoch", "at its end"])
+def test_a_run_resumed_at_its_end_takes_no_step(tmp_path, max_steps):
+    whole = make(tmp_path, NoisyRows(), max_steps=max_steps)
+    whole.train()
+    resumed = make(tmp_path, NoisyRows(), max_steps=max_steps)
+    assert resumed.train(True).global_step == max_steps
+    assert [entry for entry in history(resumed) if "loss" in entry] == [e for e in history(whole) if "loss" in e]
+    for (name, got), want in zip(resumed.model.state_dict().items(), whole.model.state_dict().values(), strict=True):
+        assert torch.equal(got, want), name
+
+
 def test_resumed_run_with_workers_is_equal_to_the_bit(tmp_path):
     options = dict(dataloader_num_workers=1, num_train_epochs=1, save_steps=3)
     whole = make(tmp_path / "whole", NoisyRows(), **options)
