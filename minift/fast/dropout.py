@@ -16,16 +16,9 @@ def draw_keep(count: int, rate: float, like: Tensor, fast: bool = True) -> Tenso
 
     torch's Bernoulli draws of the CPU cost as much as a small matrix product. Here one random 64-bit integer decides
     over four elements, 16 bits each, so that the rate is rounded to a multiple of 2⁻¹⁶ (0.1 is 0.100006); the constant
-    is that of the rounded rate, so the mean is 1 up to the rounding of that constant.
+    is that of the rounded rate, so the mean is 1 up to the rounding of that constant. Not `fast`: torch's draws.
 
-    Args:
-        count: elements to draw.
-        rate: in (0, 1).
-        like: gives dtype and device.
-        fast: False draws by torch's `bernoulli_`.
-
-    Returns:
-        (count,), drawn from the device's global generator.
+    Returns (count,) in the dtype and on the device of `like`, drawn from the device's global generator.
     """
     if not fast:
         return like.new_empty(count).bernoulli_(1 - rate).div_(1 - rate)

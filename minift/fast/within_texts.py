@@ -18,15 +18,8 @@ def attend_within_texts(
 ) -> Tensor:
     """Attend within each text: an `Attention` whose mask is a `Packing`.
 
-    Args:
-        q: (1, H, N, D), or (1, H, B, D): the first token of each text only.
-        k, v: (1, H, N, D).
-        mask: where the texts lie.
-        dropout: the rate at which probabilities are dropped; 0 outside training.
-        fast_dropout: how a CPU draws the dropped probabilities, see `draw_keep`.
-
-    Returns:
-        (1, H, N, D) or (1, H, B, D).
+    q, and what is returned, is (1, H, N, D), or (1, H, B, D) for the first token of each text only; k and v are
+    (1, H, N, D). On a CPU, `fast_dropout` says how the dropped probabilities are drawn, see `draw_keep`.
     """
     queries = mask.lengths if q.size(2) == k.size(2) else [1] * len(mask.lengths)
     if q.device.type == "cpu":
@@ -37,13 +30,8 @@ def attend_within_texts(
 def jagged_attention(q: Tensor, k: Tensor, v: Tensor, queries: list[int], keys: list[int], dropout: float) -> Tensor:
     """Call the GPU's variable-length kernel, which torch chooses for nested tensors of the jagged layout.
 
-    Args:
-        q, k, v: (H, N, D), the texts one after the other.
-        queries, keys: (B,), how many tokens of q, and of k and v, belong to each text.
-        dropout: the rate at which probabilities are dropped.
-
-    Returns:
-        (H, N, D), N being that of q.
+    q, k, v and what is returned are (H, N, D), the texts one after the other; `queries` and `keys` (B,) say how many
+    tokens of q, and of k and v, belong to each text.
     """
 
     def nested(x: Tensor, lengths: list[int]) -> Tensor:

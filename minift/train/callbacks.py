@@ -51,9 +51,7 @@ class CallbackHandler:
     def call_event(self, event: str, run: Any, **objects: Any) -> None:
         """Turn off the switches that an event answers, then tell every callback of it.
 
-        Args:
-            run: the `Run`, whose settings, state, switches and parts the callbacks get to see.
-            objects: what else this event has to show, such as `logs`.
+        The callbacks get to see the parts of `run`, and `objects`: what else this event has to show, such as `logs`.
         """
         for switch in RESETS.get(event, ()):
             setattr(run.control, switch, False)

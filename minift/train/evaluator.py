@@ -23,10 +23,7 @@ def of_run(name: str) -> property:
 class Evaluator:
     """The half of `Trainer` that does not train: losses, metrics and predictions on data sets.
 
-    Args:
-        run: the model and the settings.
-        callback_handler: hears of batches, logs and evaluations.
-        eval_dataset, compute_loss_func, compute_metrics, preprocess_logits_for_metrics: as for `Trainer`.
+    The model and the settings are in `run`; the other arguments are those of `Trainer`.
     """
 
     args, state, control = of_run("args"), of_run("state"), of_run("control")
@@ -90,13 +87,16 @@ class Evaluator:
                 "inputs": to_numpy(batch["input_ids"]) if with_inputs else None,
             }
 
-        def after_batch() -> None:
-            self.callback_handler.on_prediction_step(self.run, eval_dataloader=dataloader)
-
         self.model_in_use.eval()
-        metrics = self.compute_metrics
         return evaluation_loop(
-            predict, dataloader, self.args, metric_key_prefix, loss_only, metrics, keep_logits, after_batch
+            predict,
+            dataloader,
+            self.args,
+            metric_key_prefix,
+            loss_only,
+            self.compute_metrics,
+            keep_logits,
+            after_batch=lambda: self.callback_handler.on_prediction_step(self.run, eval_dataloader=dataloader),
         )
 
     @torch.no_grad()

@@ -26,13 +26,8 @@ class Loader:
     the batches handed out, and the state of the generators (the global ones, and the collator's own if it has a
     `state_dict`) when the epoch began and when the waiting batch was about to be collated.
 
-    Args:
-        dataset: sized, indexable.
-        batches: which rows are in which batch.
-        collate: rows to a batch, a nest of tensors.
-        device: where the tensors go.
-        num_workers: processes that collate; 0 collates in this one.
-        options: further arguments of torch's DataLoader.
+    `dataset` is sized and indexable, `collate` makes of rows a batch, a nest of tensors, which go to `device`;
+    `num_workers` and `options` are arguments of torch's DataLoader.
     """
 
     def __init__(

@@ -39,12 +39,7 @@ def place_model(model: nn.Module, args: TrainingArguments) -> tuple[nn.Module, n
 
 
 def make_loader(
-    dataset: Any,
-    collate: Callable,
-    model: nn.Module,
-    args: TrainingArguments,
-    description: str,
-    training: bool,
+    dataset: Any, collate: Callable, model: nn.Module, args: TrainingArguments, description: str, training: bool
 ) -> Loader:
     """Make the `Loader` of a training or evaluation set; the columns that it drops are named in the log.
 
@@ -64,12 +59,8 @@ def make_loader(
     if args.remove_unused_columns:
         dataset, collate, unused = keep_used_columns(dataset, collate, model)
         if unused:
-            logger.warning(
-                "Columns of the %s set that %s.forward does not take are left out: %s",
-                description,
-                type(model).__name__,
-                ", ".join(unused),
-            )
+            message = "Columns of the %s set that %s.forward does not take are left out: %s"
+            logger.warning(message, description, type(model).__name__, ", ".join(unused))
     drop_last, place = args.dataloader_drop_last and training, world()
     return Loader(
         dataset,

@@ -19,8 +19,7 @@ TrainingStep = Callable[[torch.nn.Module, Batch, int], Tensor]
 def update(run: Run, batches: list[Batch], training_step: TrainingStep, callbacks: CallbackHandler) -> None:
     """Take one optimizer step on one batch, or on several whose gradients add up to those of their union.
 
-    Args:
-        training_step: `Trainer.training_step`: the forward and the backward pass of a batch.
+    `training_step`, a method of `Trainer`, is the forward and the backward pass of a batch.
     """
     run.model_in_use.train()
     num_items = count_work(run, batches)
