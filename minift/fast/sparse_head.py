@@ -13,8 +13,8 @@ def sparse_loss_and_logits(
 ) -> tuple[Tensor | None, Tensor | None]:
     """In training with labels, score the vocabulary at labelled tokens only, about a seventh of all.
 
-    Loss and gradients are equal but for rounding, and there are no logits. Otherwise nothing changes. x is what the encoder
-    returns, (B, T, E); `labels` are (B, T), -100 where nothing is to be predicted.
+    Loss and gradients are equal but for rounding, and there are no logits. Otherwise nothing changes.
+    x is the encoder's output (B, T, E); `labels` are (B, T), -100 where nothing is to be predicted.
     """
     if labels is None or not model.training:
         return type(model).loss_and_logits(model, x, labels, num_items_in_batch)
