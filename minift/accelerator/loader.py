@@ -32,10 +32,6 @@ class PreparedLoader:
         device: where the batches go; None leaves them where they are.
         split, even: how several processes share the batches, see `share_out`.
         running: the loaders in the middle of an epoch. This one adds itself while it is one of them.
-
-    Attributes:
-        end_of_dataloader: whether the batch in use is the last.
-        remainder: rows of the data set in the last batches of all processes, if these are not full; otherwise 0.
     """
 
     def __init__(
@@ -43,7 +39,8 @@ class PreparedLoader:
     ):
         self.loader, self.device, self.running = loader, device, running
         self.generator = None  # of the order that several processes share
-        self.end_of_dataloader, self.remainder = False, 0
+        self.end_of_dataloader = False  # whether the batch in use is the last
+        self.remainder = 0  # rows in the last batches of all processes together, if these are not full
         if world().size > 1:
             self.loader, self.generator = share_out(loader, split, even)
             batches = self.loader.batch_sampler
@@ -81,14 +78,8 @@ class PreparedLoader:
 def share_out(loader: DataLoader, split: bool, even: bool) -> tuple[DataLoader, torch.Generator | None]:
     """Make the DataLoader of this rank; return it with the generator of its order, which needs one state on all ranks.
 
-    A shuffling loader without a generator gets one, seeded by a draw from torch's global generator.
-
-    Args:
-        split: the ranks share each batch of the loader; otherwise they take whole batches in turn.
-        even: give all ranks equally many full batches, see `minift.batches.sampler.rank_rows`.
-
-    Raises:
-        ValueError: the loader has no batch size, or one that cannot be divided by the number of ranks.
+    The ranks share each batch if `split`, otherwise they take whole batches in turn; with `even` all get equally many
+    full ones, see `rank_rows`. A shuffling loader without a generator gets one, seeded by a draw from the global one.
     """
     place, batches = world(), loader.batch_sampler
     size = getattr(batches, "batch_size", None)
@@ -113,9 +104,7 @@ class SampledOrder:
     def __init__(self, batches: TorchBatchSampler):
         self.batches = batches
 
-    @property
-    def length(self) -> int:
-        return len(self.batches.sampler)
+    length = property(lambda self: len(self.batches.sampler))
 
     def order(self, epoch: int) -> list[int]:
         return [row for batch in self.batches for row in batch]

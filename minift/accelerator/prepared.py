@@ -1,4 +1,4 @@
-"""What an Accelerator has prepared, where its loop is, and the forms of optimizers and schedules in it.
+"""The state of an Accelerator's loop, and the forms of optimizers and schedules in it.
 
 Re-implements accelerate/optimizer.py and scheduler.py.
 """
@@ -15,26 +15,19 @@ from minift.accelerator.loader import PreparedLoader
 from minift.distributed.gradients import Averaging
 
 
-@dataclass
-class Prepared:
-    """The state that an Accelerator shares with the parts that it has prepared, in the order of their preparation."""
+@dataclass(eq=False, repr=False)
+class Loop:
+    """What has been prepared, and where the loop is: the `Accelerator` is one, and the prepared parts refer to it."""
 
-    scaler: torch.amp.GradScaler
-    """Scales losses and gradients under fp16; otherwise it is disabled and hands them on as they are."""
-    models: dict[nn.Module, Averaging] = field(default_factory=dict)
-    """Each model, with what averages its gradients."""
-    optimizers: list[torch.optim.Optimizer] = field(default_factory=list)
-    """As they were given, as are the schedulers."""
+    scaler: torch.amp.GradScaler  # of losses and gradients under fp16; otherwise it hands them on as they are
+    models: dict[nn.Module, Averaging] = field(default_factory=dict)  # each with what averages its gradients
+    optimizers: list[torch.optim.Optimizer] = field(default_factory=list)  # as they were given, as are the schedulers
     schedulers: list[LRScheduler] = field(default_factory=list)
     loaders: list[PreparedLoader] = field(default_factory=list)
-    running: list[PreparedLoader] = field(default_factory=list)
-    """The loaders in the middle of an epoch, the innermost last."""
-    batches: int = 0
-    """Batches since the last update."""
-    sync_gradients: bool = True
-    """Whether this batch ends an update."""
-    step_was_skipped: bool = False
-    """Whether the last step of an optimizer was left out, because the gradients of fp16 overflowed."""
+    running: list[PreparedLoader] = field(default_factory=list)  # in the middle of an epoch, the innermost last
+    batches: int = 0  # since the last update
+    sync_gradients: bool = True  # whether this batch ends an update
+    optimizer_step_was_skipped: bool = False  # the last one, because the gradients of fp16 overflowed
 
     def at_end(self) -> bool:
         """Whether the batch in use is the last of its epoch."""
@@ -50,53 +43,46 @@ class Prepared:
 class PreparedOptimizer(torch.optim.Optimizer):
     """An optimizer whose `step` and `zero_grad` do nothing in the middle of an accumulated update."""
 
-    def __init__(self, optimizer: torch.optim.Optimizer, prepared: Prepared):
-        self.optimizer, self.prepared = optimizer, prepared  # and no parameters or state of its own
+    def __init__(self, optimizer: torch.optim.Optimizer, loop: Loop):
+        self.optimizer, self.loop = optimizer, loop  # and no parameters or state of its own
 
     state = property(lambda self: self.optimizer.state)
     param_groups = property(lambda self: self.optimizer.param_groups)
     defaults = property(lambda self: self.optimizer.defaults)
+    add_param_group = property(lambda self: self.optimizer.add_param_group)
+    state_dict = property(lambda self: self.optimizer.state_dict)
+    load_state_dict = property(lambda self: self.optimizer.load_state_dict)
 
     def step(self, closure: Callable[[], Any] | None = None) -> None:
         """Update the parameters, unless more batches are to come or the gradients of fp16 overflowed."""
-        prepared, scaler = self.prepared, self.prepared.scaler
-        if not prepared.sync_gradients:
+        loop, scaler = self.loop, self.loop.scaler
+        if not loop.sync_gradients:
             return
-        prepared.finish_gradients()
+        loop.finish_gradients()
         if not scaler.is_enabled():
             self.optimizer.step(closure)
             return
         scale = scaler.get_scale()
         scaler.step(self.optimizer)
         scaler.update()
-        prepared.step_was_skipped = scaler.get_scale() < scale
+        loop.optimizer_step_was_skipped = scaler.get_scale() < scale
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        if self.prepared.sync_gradients:
+        if self.loop.sync_gradients:
             self.optimizer.zero_grad(set_to_none=set_to_none)
-
-    def add_param_group(self, param_group: dict[str, Any]) -> None:
-        self.optimizer.add_param_group(param_group)
-
-    def state_dict(self) -> dict[str, Any]:
-        return self.optimizer.state_dict()
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.optimizer.load_state_dict(state_dict)
 
 
 class PreparedScheduler:
-    """A schedule that steps when the optimizers have stepped.
+    """A schedule that steps when the optimizers have stepped, `times` steps for each update.
 
-    Args:
-        times: its steps for each update. N processes that take whole batches in turn use up N batches at once.
+    N processes that take whole batches in turn use up N batches at once, so that it steps N times.
     """
 
-    def __init__(self, scheduler: LRScheduler, prepared: Prepared, times: int):
-        self.scheduler, self.prepared, self.times = scheduler, prepared, times
+    def __init__(self, scheduler: LRScheduler, loop: Loop, times: int):
+        self.scheduler, self.loop, self.times = scheduler, loop, times
 
     def step(self, *args: Any) -> None:
-        if self.prepared.sync_gradients and not self.prepared.step_was_skipped:
+        if self.loop.sync_gradients and not self.loop.optimizer_step_was_skipped:
             for _ in range(self.times):
                 self.scheduler.step(*args)
 

@@ -20,20 +20,15 @@ def notebook_launcher(
     num_nodes: int = 1,
     max_restarts: int = 0,
 ) -> None:
-    """Run ``function(*args)`` in `num_processes` processes of this machine, started by torch.distributed.launcher.
+    """Run ``function(*args)`` in `num_processes` processes of this machine: by default one for each GPU, or one.
 
-    Each process is a fork of this one. An `Accelerator` or a `Trainer` that `function` makes finds its place in the
-    run. Make none before the call, and do not use the GPU before it.
+    Each is a fork of this one; a single one on a single machine is this process itself. An `Accelerator` or a `Trainer`
+    that `function` makes finds its place in the run, an `Accelerator` also its `mixed_precision`. Make none before the
+    call, and do not use the GPU before it.
 
-    Args:
-        num_processes: by default one for each GPU, or one. A single one on a single machine is this process itself.
-        mixed_precision: what an `Accelerator` made in `function` computes in, unless it says so itself.
-        use_port, master_addr: where the processes meet: a port, and the address of the first machine.
-        node_rank, num_nodes: the number of this machine, from 0, and the number of machines. Each makes the call.
-        max_restarts: how often all processes are started again after one has failed.
-
-    Raises:
-        torch.distributed.elastic.multiprocessing.errors.ChildFailedError: a process has failed.
+    Of several machines, each makes the call, with its `node_rank` from 0; they meet at the first one's address and
+    port. A run of which a process has failed starts again up to `max_restarts` times; then torch's ChildFailedError is
+    raised.
     """
     if num_processes is None:
         num_processes = max(1, torch.cuda.device_count())
@@ -56,7 +51,6 @@ def notebook_launcher(
         )
         elastic_launch(config, function)(*args)
     finally:
-        if before is None:
-            del os.environ[PRECISION]
-        else:
+        os.environ.pop(PRECISION, None)
+        if before is not None:
             os.environ[PRECISION] = before

@@ -22,13 +22,7 @@ class ShardedOptimizer(torch.optim.Optimizer):
     are equal however large the embeddings are.
 
     Its `state_dict` is that of the optimizer alone, whole, so that any number of ranks can resume from a checkpoint,
-    sharded or not.
-
-    Args:
-        optimizer: has not stepped yet, treats every element on its own, and has contiguous parameters.
-
-    Raises:
-        ValueError: it has stepped, or a parameter is not contiguous.
+    sharded or not. An optimizer that has stepped and parameters that are not contiguous raise a ValueError.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer):

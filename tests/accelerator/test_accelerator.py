@@ -69,7 +69,7 @@ def test_an_evaluation_inside_an_epoch_does_not_end_an_update():
             break  # the inner epoch is left early
         list(inner)
     assert synced == [False, True, False, True]
-    assert accelerator.prepared.running == []
+    assert accelerator.running == []
 
 
 def test_batches_keep_their_kind():

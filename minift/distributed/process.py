@@ -1,4 +1,4 @@
-"""What a process does when it fails, or when another one fails while it waits for it."""
+"""What a process of several knows without torch: its number, and what to do when it, or another one, fails."""
 
 import os
 import signal
@@ -8,10 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
-from minift.distributed.environment import is_main_process, process_count
-
 LAUNCHER_SECONDS = 5  # in which a launcher stops the other processes on its machine after one has failed
 EXIT_SECONDS = 10  # in which a failed process must end
+
+
+def process_count() -> int:
+    """Return how many processes torchrun has started on all machines; 1 without torchrun."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def is_main_process() -> bool:
+    """Tell whether this is the first of the processes that torchrun started, or the only process."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 class PeerLostError(RuntimeError):
