@@ -25,12 +25,8 @@ LIBRARIES = ("transformers", "datasets", "accelerate")
 def crosscheck(job: Job, json_file: str | Path | None = None) -> bool:
     """Run `job` on minift and on the libraries, print how they compare, and write the same to `json_file`.
 
-    Returns:
-        Whether every stage is within its tolerance.
-
-    Raises:
-        ImportError: one of the libraries is not installed; the message says how to install it.
-        ValueError, KeyError, OSError: wrong input, as `run_minift` raises it.
+    Returns whether every stage is within its tolerance. Raises an ImportError if a library is not installed, and for
+    wrong input what `run_minift` raises.
     """
     missing = [name for name in LIBRARIES if find_spec(name) is None]
     if missing:
@@ -60,7 +56,7 @@ def crosscheck(job: Job, json_file: str | Path | None = None) -> bool:
 
 
 def is_within(stage: Stage, result: Comparison) -> bool:
-    """Return whether a stage is equal to the bit, or within its tolerance if it has one."""
+    """Tell whether a stage is equal to the bit, or within its tolerance if it has one."""
     return result.equal or (stage.tolerance > 0 and result.max_abs <= stage.tolerance)
 
 

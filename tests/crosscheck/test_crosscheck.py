@@ -149,13 +149,13 @@ def in_file_order(patch):
 
 def padded_further(patch):
     patch.setattr(
-        on_minift, "DataCollatorWithPadding", functools.partial(on_minift.DataCollatorWithPadding, pad_to_multiple_of=8)
+        minift, "DataCollatorWithPadding", functools.partial(minift.DataCollatorWithPadding, pad_to_multiple_of=8)
     )
 
 
 def a_draw_less(patch):
-    collator = on_minift.DataCollatorForLanguageModeling
-    patch.setattr(on_minift, "DataCollatorForLanguageModeling", functools.partial(collator, random_replace_prob=0.0))
+    collator = minift.DataCollatorForLanguageModeling
+    patch.setattr(minift, "DataCollatorForLanguageModeling", functools.partial(collator, random_replace_prob=0.0))
 
 
 def without_the_loaders_draw(patch):
