@@ -1,7 +1,7 @@
 """`Accelerator`: the plain loop with the device, gradient accumulation and mixed precision taken care of.
 
-Re-implements accelerate/accelerator.py and state.py. In one process gathering and waiting do nothing. If torchrun or
-`notebook_launcher` starts several (see `minift.distributed`), the loop stays as it is.
+Re-implements accelerate/accelerator.py and state.py. The loop is the same for one process, where gathering and waiting
+do nothing, and for several that torchrun or `notebook_launcher` starts.
 """
 
 import functools
@@ -19,8 +19,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 
 from minift.accelerator import nests, saved_state
-from minift.accelerator.loader import PreparedLoader
-from minift.accelerator.prepared import Loop, PreparedOptimizer, PreparedScheduler
+from minift.accelerator.prepared import Loop, PreparedLoader, PreparedOptimizer, PreparedScheduler
 from minift.distributed import exchange
 from minift.distributed.gradients import make_averaging
 from minift.distributed.world import world
@@ -51,8 +50,7 @@ class Accelerator(Loop):
         cpu: stay on the CPU even if there is a GPU.
         even_batches: give all processes equally many full batches, the last ones filled with rows from the beginning.
             Otherwise one process may get a batch less than another: the loop must then exchange nothing.
-        dataloader_config: `split_batches` and `even_batches` in accelerate's form.
-        unsupported: other arguments of accelerate's raise a TypeError.
+        dataloader_config: the two options about batches in accelerate's form.
     """
 
     def __init__(
@@ -91,10 +89,10 @@ class Accelerator(Loop):
     # -- preparing
 
     def prepare(self, *parts: Any) -> Any:
-        """Return each part in the form in which the loop uses it, in the same order; a single one without a tuple.
+        """Return models, optimizers, DataLoaders and schedulers in the form in which the loop uses them.
 
-        DataLoaders, models, optimizers and schedulers change as their classes and `prepare_model` say. Anything else,
-        and what has been prepared already, comes back as it is.
+        They come in the same order, a single one without a tuple. Anything else, and what has been prepared already,
+        comes back as it is.
         """
         prepared = tuple(self._prepare(part) for part in parts)
         return prepared if len(parts) != 1 else prepared[0]
@@ -104,7 +102,7 @@ class Accelerator(Loop):
             return self.prepare_model(part)
         if isinstance(part, DataLoader):
             device = self.device if self.device_placement else None
-            self.loaders.append(PreparedLoader(part, device, self.split_batches, self.even_batches, self.running))
+            self.loaders.append(PreparedLoader(part, self, device, self.split_batches, self.even_batches))
             return self.loaders[-1]
         if isinstance(part, torch.optim.Optimizer) and not isinstance(part, PreparedOptimizer):
             self.optimizers.append(part)
@@ -162,8 +160,7 @@ class Accelerator(Loop):
     def accumulate(self, *models: nn.Module) -> Iterator[None]:
         """Around the work on one batch: prepared optimizers and schedulers step only at the last batch of an update.
 
-        Until then the gradients of `models` stay in their process. The last batch of an epoch ends an update, however
-        few batches it has.
+        Until then the gradients of `models` stay in their process. The last batch of an epoch always ends an update.
         """
         self.batches += 1
         at_end = self.at_end()
@@ -182,10 +179,7 @@ class Accelerator(Loop):
         return self.models[model].no_sync()
 
     def backward(self, loss: Tensor, **options: Any) -> None:
-        """Add the gradients of `loss` (a scalar), divided by the number of batches in one update.
-
-        Afterwards they are means over all processes, unless more batches of the update are to come.
-        """
+        """Add the gradients of `loss` (a scalar) / `gradient_accumulation_steps`: means over all processes, if due."""
         self.scaler.scale(loss / self.gradient_accumulation_steps).backward(**options)
         self.finish_gradients(all_models=True)
 
@@ -197,7 +191,7 @@ class Accelerator(Loop):
     def clip_grad_norm_(self, parameters: Iterable[Tensor], max_norm: float, norm_type: float = 2.0) -> Tensor | None:
         """Scale the gradients so that their common norm is at most `max_norm`; return the norm before.
 
-        At a batch that does not end an update, do nothing and return None.
+        Before the last batch of an update, do nothing and return None.
         """
         if not self.sync_gradients:
             return None

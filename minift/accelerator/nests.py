@@ -49,13 +49,7 @@ def reduce(tensor: Any, reduction: str = "sum", scale: float = 1.0) -> Any:
         raise ValueError(f"reduction must be 'sum', 'mean' or 'none', not {reduction!r}")
     if world().size == 1 or reduction == "none":
         return tensor
-
-    def reduced(one: Tensor) -> Tensor:
-        one = one.detach().clone()
-        exchange.all_reduce(one)
-        return one / world().size if reduction == "mean" else one
-
-    return map_tensors(reduced, tensor)
+    return map_tensors(exchange.mean_over_ranks if reduction == "mean" else exchange.total_over_ranks, tensor)
 
 
 def pad_across_processes(tensor: Any, dim: int = 0, pad_index: int = 0, pad_first: bool = False) -> Any:

@@ -15,7 +15,7 @@ from minift.accelerator.prepared import Loop
 from minift.distributed.exchange import barrier, gather_objects
 from minift.distributed.world import world
 from minift.files import atomic_path, read_json, write_json
-from minift.train.checkpoint import load_optimizer, save_optimizer
+from minift.train.checkpoint import load_optimizer, load_weights, save_optimizer
 from minift.train.seed import rng_state, rng_state_from_json, rng_state_to_json, set_rng_state
 
 STATE_FILE = "state.json"
@@ -62,11 +62,7 @@ def load_state(loop: Loop, input_dir: str | os.PathLike) -> None:
         if len(state[kind]) != len(parts):
             raise ValueError(f"{folder} holds {len(state[kind])} {kind}; {len(parts)} have been prepared")
     for number, model in enumerate(loop.models):
-        file = folder / tensor_file("model", number)
-        try:
-            safetensors.torch.load_model(model, str(file))
-        except (safetensors.SafetensorError, RuntimeError) as error:
-            raise ValueError(f"{file} does not hold the weights of this {type(model).__name__}: {error}") from error
+        load_weights(folder, model, tensor_file("model", number))
     for number, (optimizer, stored) in enumerate(zip(loop.optimizers, state["optimizers"], strict=True)):
         load_optimizer(folder, optimizer, stored, tensor_file("optimizer", number))
     for scheduler, stored in zip(loop.schedulers, state["schedulers"], strict=True):

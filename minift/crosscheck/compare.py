@@ -42,7 +42,7 @@ class Comparison:
         ours, theirs = (side.tolist() if isinstance(side, np.ndarray) else side for side in (ours, theirs))
         if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
             for key in dict.fromkeys([*ours, *theirs]):
-                inner = join(place, str(key))
+                inner = f"{place}, {key}" if place else str(key)
                 if key in ours and key in theirs:
                     self.walk(ours[key], theirs[key], inner, axes)
                 else:
@@ -67,7 +67,8 @@ class Comparison:
             box = tuple(map(slice, shape))
             x, y = ours[box].reshape(-1), theirs[box].reshape(-1)
             absolute, relative = gaps(x.astype(np.float64), y.astype(np.float64))
-            differs = bits(x) != bits(y) if same_type else absolute > 0
+            bits = f"u{x.itemsize}"  # unsigned integers of the same width
+            differs = x.view(bits) != y.view(bits) if same_type else absolute > 0
             if differs.any():
                 index = int(differs.argmax())
                 where = at(place, axes, tuple(map(int, np.unravel_index(index, shape))))
@@ -79,13 +80,11 @@ class Comparison:
 
 
 def compare(ours: Any, theirs: Any, axes: Sequence[str] = ()) -> Comparison:
-    """Walk through both nests at once, in the order of `ours`.
+    """Compare two nests of mappings, lists, tuples, numpy arrays, numbers, texts and None.
 
-    Args:
-        ours, theirs: nests of mappings, lists, tuples, numpy arrays, numbers, texts and None. A list of numbers counts
-            as an array: int64, float64 or bool.
-        axes: names for the axes of lists and arrays, outermost first: with ("row", "token") the message reads "train,
-            input_ids, row 17, token 3"; axes without a name are numbered in brackets, "weight[3, 5]".
+    A list of numbers counts as an array: int64, float64 or bool. `axes` are names for the axes of lists and arrays,
+    outermost first: with ("row", "token") the message reads "train, input_ids, row 17, token 3". Axes without a name
+    are numbered in brackets, "weight[3, 5]".
     """
     result = Comparison()
     result.walk(ours, theirs, "", tuple(axes))
@@ -103,11 +102,6 @@ def gaps(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return absolute, np.divide(absolute, largest, out=absolute.copy(), where=measured)
 
 
-def bits(values: np.ndarray) -> np.ndarray:
-    """The values (N,) as unsigned integers of the same width."""
-    return np.ascontiguousarray(values).view(f"u{values.dtype.itemsize}")
-
-
 def as_array(value: Any) -> Any:
     """Numbers, and lists of nothing but numbers, as arrays; everything else as it is."""
     numbers = (bool, int, float, np.generic)
@@ -118,16 +112,11 @@ def as_array(value: Any) -> Any:
     return array if array.dtype.kind in "biuf" else value  # integers beyond 64 bits stay Python's
 
 
-def join(place: str, part: str) -> str:
-    return f"{place}, {part}" if place else part
-
-
 def at(place: str, axes: tuple[str, ...], index: tuple[int, ...]) -> str:
     """A place inside `place`: the first numbers of `index` with the names of `axes`, the others in brackets."""
-    for axis, number in zip(axes, index, strict=False):
-        place = join(place, f"{axis} {number}")
+    named = [f"{axis} {number}" for axis, number in zip(axes, index, strict=False)]
     rest = index[len(axes) :]
-    return place + (f"[{', '.join(map(str, rest))}]" if rest else "")
+    return ", ".join(filter(None, [place, *named])) + (f"[{', '.join(map(str, rest))}]" if rest else "")
 
 
 def unlike(ours: Any, theirs: Any) -> str:

@@ -56,18 +56,15 @@ def crosscheck(job: Job, json_file: str | Path | None = None) -> bool:
 
 
 def is_within(stage: Stage, result: Comparison) -> bool:
-    """Tell whether a stage is equal to the bit, or within its tolerance if it has one."""
     return result.equal or (stage.tolerance > 0 and result.max_abs <= stage.tolerance)
 
 
 def versions() -> dict[str, str]:
-    """Return the version of everything that was compared or computed with."""
     others = {name: import_module(name).__version__ for name in (*LIBRARIES, "torch", "numpy", "tokenizers")}
     return {"minift": __version__, **others}
 
 
 def format_header(job: Job) -> str:
-    """Return what was run, on which versions."""
     found = versions()
     theirs, common = (", ".join(f"{name} {found[name]}" for name in names) for names in (LIBRARIES, list(found)[4:]))
     config = f" ({job.config})" if job.config else ""
@@ -92,7 +89,6 @@ def format_table(results: list[tuple[Stage, Comparison]]) -> str:
 
 
 def describe(result: Comparison) -> str:
-    """Return in words: equal, or how far apart and where first."""
     if result.equal:
         return "equal to the bit"
     size = f"abs {result.max_abs:.2g}, rel {result.max_rel:.2g}; " if math.isfinite(result.max_abs) else ""

@@ -44,7 +44,6 @@ def start_all_reduce(tensor: Tensor) -> Any:
 
 
 def wait_for(work: Any) -> None:
-    """Wait until an exchange that was started is done."""
     with lost_peers():
         work.wait()
 
@@ -82,13 +81,15 @@ def sum_over_ranks(*numbers: float) -> list[float]:
     return totals.tolist()
 
 
-def mean_over_ranks(tensor: Tensor) -> Tensor:
-    """Return the mean of a tensor over all ranks, as a new tensor."""
-    if world().size == 1:
-        return tensor
+def total_over_ranks(tensor: Tensor) -> Tensor:
+    """Return the sum of a tensor over all ranks, as a new tensor."""
     total = tensor.detach().clone()
     all_reduce(total)
-    return total / world().size
+    return total
+
+
+def mean_over_ranks(tensor: Tensor) -> Tensor:
+    return tensor if world().size == 1 else total_over_ranks(tensor) / world().size
 
 
 def barrier() -> None:
@@ -144,7 +145,6 @@ def broadcast_module(module: nn.Module) -> None:
 
 
 def gather_bytes(data: bytes) -> list[bytes]:
-    """Return the bytes of all ranks, in the order of the ranks."""
     lengths = gather(torch.tensor([len(data)]), [(1,)] * world().size)
     parts = gather(torch.frombuffer(bytearray(data), dtype=torch.uint8), [length.tolist() for length in lengths])
     return [part.numpy().tobytes() for part in parts]

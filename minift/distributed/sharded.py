@@ -64,7 +64,7 @@ class ShardedOptimizer(torch.optim.Optimizer):
         for number, (parameter, part) in enumerate(self.slices.items()):
             for name, value in state["state"].get(number, {}).items():
                 if has_shape(value, part):  # a moment, not a count of steps
-                    shapes = [(cut.stop - cut.start,) for cut in slices(parameter.numel())]
+                    shapes = [one.shape for one in slices(parameter)]
                     value = torch.cat(gather(value, shapes)).view(parameter.shape)
                 if world().is_main:
                     whole.setdefault(number, {})[name] = value
@@ -82,15 +82,14 @@ class ShardedOptimizer(torch.optim.Optimizer):
             group.update({name: value for name, value in loaded.items() if name != "params"})
 
 
-def slices(length: int) -> list[slice]:
-    """Cut a length into one slice for each rank: all equal, but the last ones may be shorter, or empty."""
-    each = -(-length // world().size)
-    return [slice(min(rank * each, length), min((rank + 1) * each, length)) for rank in range(world().size)]
+def slices(tensor: Tensor) -> list[Tensor]:
+    """Cut a tensor, flat, into one slice for each rank, the last shorter or empty; of a contiguous one they are views."""
+    flat, each = tensor.reshape(-1), -(-tensor.numel() // world().size)
+    return [flat[rank * each : (rank + 1) * each] for rank in range(world().size)]
 
 
 def own_slice(tensor: Tensor) -> Tensor:
-    """Return this rank's slice of a tensor's elements, flat; it shares the tensor's memory if that is contiguous."""
-    return tensor.reshape(-1)[slices(tensor.numel())[world().rank]]
+    return slices(tensor)[world().rank]
 
 
 def has_shape(value: Any, like: Tensor) -> bool:
@@ -100,12 +99,11 @@ def has_shape(value: Any, like: Tensor) -> bool:
 
 def exchange_slices(parameters: list[Tensor]) -> None:
     """Replace the other ranks' slices of parameters, of one dtype, by what those ranks have (*collective*)."""
-    cuts = [slices(parameter.numel()) for parameter in parameters]
-    lengths = [first.stop for first, *_ in cuts]  # the first slice is the longest
+    cut = [slices(parameter.detach()) for parameter in parameters]
+    lengths = [len(first) for first, *_ in cut]  # the first slice is the longest
     mine = parameters[0].new_zeros(sum(lengths))
-    for place, parameter in zip(mine.split(lengths), parameters, strict=True):
-        own = own_slice(parameter)
-        place[: own.numel()] = own
+    for place, own in zip(mine.split(lengths), cut, strict=True):
+        place[: len(own[world().rank])] = own[world().rank]
     for rank, part in enumerate(gather(mine, [mine.shape] * world().size)):
-        for place, parameter, cut in zip(part.split(lengths), parameters, cuts, strict=True):
-            parameter.view(-1)[cut[rank]] = place[: cut[rank].stop - cut[rank].start]
+        for place, ranks in zip(part.split(lengths), cut, strict=True):
+            ranks[rank].copy_(place[: len(ranks[rank])])

@@ -31,10 +31,7 @@ class World:
         return self.rank == 0
 
     def device(self, cpu: bool = False) -> torch.device:
-        """Choose the GPU whose number is the local rank, or the CPU if `cpu` is set or there is no GPU.
-
-        Raises a ValueError if this machine has GPUs, but fewer than processes.
-        """
+        """Choose the GPU whose number is the local rank, or the CPU if `cpu` is set or there is no GPU."""
         if cpu or not torch.cuda.is_available():
             return torch.device("cpu")
         if self.size == 1:
@@ -48,10 +45,7 @@ class World:
 
 
 def world() -> World:
-    """Return the place of this process. The first call in one of several processes joins the others (*collective*).
-
-    Raises a ValueError if WORLD_SIZE says that there are several, but torchrun's other variables are missing.
-    """
+    """Return the place of this process. The first call in one of several processes joins the others (*collective*)."""
     size = process_count()
     if size == 1:
         return World()

@@ -8,9 +8,8 @@ from safetensors.torch import load_file
 from torch.utils.data import DataLoader
 
 from minift.accelerator.accelerator import Accelerator
-from minift.accelerator.loader import PreparedLoader
-from minift.accelerator.prepared import PreparedOptimizer
-from minift.distributed.launch import notebook_launcher
+from minift.accelerator.prepared import PreparedLoader, PreparedOptimizer
+from minift.distributed.process import notebook_launcher
 from minift.optim.adamw import AdamW
 from minift.optim.schedule import get_scheduler
 from minift.tokenizer.batch_encoding import BatchEncoding

@@ -7,8 +7,7 @@ import sys
 import pytest
 import torch
 
-from minift.distributed.launch import notebook_launcher
-from minift.distributed.process import is_main_process, process_count
+from minift.distributed.process import is_main_process, notebook_launcher, process_count
 from minift.distributed.sharded import ShardedOptimizer
 from minift.distributed.world import World, world
 from minift.optim.adamw import AdamW
