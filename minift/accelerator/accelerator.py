@@ -1,7 +1,6 @@
 """`Accelerator`: the plain loop with the device, gradient accumulation and mixed precision taken care of.
 
-Re-implements accelerate/accelerator.py and state.py. The loop is the same for one process, where gathering and waiting
-do nothing, and for several that torchrun or `notebook_launcher` starts.
+Re-implements accelerate/accelerator.py and state.py. The loop is the same for one process and for several.
 """
 
 import functools
@@ -44,10 +43,9 @@ class Accelerator(Loop):
     Args:
         device_placement: move models and batches to `device`.
         split_batches: the processes share each batch of a loader; otherwise they take whole batches in turn.
-        mixed_precision: "no", "bf16" or "fp16": what prepared models compute in. Their parameters stay fp32, and
-            their outputs are fp32 again. "fp16" scales the loss and needs a GPU.
+        mixed_precision: "no", "bf16" or "fp16" (on a GPU): what prepared models compute in. Their parameters stay fp32,
+            and their outputs are fp32 again.
         gradient_accumulation_steps: batches in one update, for loops that use `accumulate`; `backward` divides by it.
-        cpu: stay on the CPU even if there is a GPU.
         even_batches: give all processes equally many full batches, the last ones filled with rows from the beginning.
             Otherwise one process may get a batch less than another: the loop must then exchange nothing.
         dataloader_config: the two options about batches in accelerate's form.
@@ -75,15 +73,13 @@ class Accelerator(Loop):
         place = world()
         self.process_index, self.num_processes, self.use_distributed = place.rank, place.size, place.size > 1
         self.is_main_process, self.is_last_process = place.is_main, place.rank == place.size - 1
-        # "local" is among the processes on this machine
         self.local_process_index, self.is_local_main_process = place.local_rank, place.local_rank == 0
         self.device = place.device(cpu)
         if self.mixed_precision == "fp16" and self.device.type == "cpu":
             raise ValueError("mixed_precision='fp16' needs a GPU; use 'bf16' on the CPU")
         config = dataloader_config or DataLoaderConfiguration(split_batches, even_batches)
         self.split_batches, self.even_batches = config.split_batches, config.even_batches
-        self.device_placement = device_placement
-        self.gradient_accumulation_steps = gradient_accumulation_steps
+        self.device_placement, self.gradient_accumulation_steps = device_placement, gradient_accumulation_steps
         super().__init__(torch.amp.GradScaler(self.device.type, enabled=self.mixed_precision == "fp16"))
 
     # -- preparing
@@ -91,10 +87,9 @@ class Accelerator(Loop):
     def prepare(self, *parts: Any) -> Any:
         """Return models, optimizers, DataLoaders and schedulers in the form in which the loop uses them.
 
-        They come in the same order, a single one without a tuple. Anything else, and what has been prepared already,
-        comes back as it is.
+        A single one comes without a tuple; anything else, and what has been prepared already, as it is.
         """
-        prepared = tuple(self._prepare(part) for part in parts)
+        prepared = tuple(map(self._prepare, parts))
         return prepared if len(parts) != 1 else prepared[0]
 
     def _prepare(self, part: Any) -> Any:
@@ -115,8 +110,7 @@ class Accelerator(Loop):
     def prepare_model(self, model: nn.Module) -> nn.Module:
         """Move `model` to the device; under mixed precision its forward pass computes in that type from now on.
 
-        Of several processes, all get the weights of the first, and `backward` will average the gradients. The model is
-        not wrapped: it is the same object as before.
+        It is not wrapped. All processes get the weights of the first, and `backward` will average the gradients.
         """
         if self.device_placement:
             model = model.to(self.device)
@@ -189,10 +183,7 @@ class Accelerator(Loop):
             self.scaler.unscale_(one)
 
     def clip_grad_norm_(self, parameters: Iterable[Tensor], max_norm: float, norm_type: float = 2.0) -> Tensor | None:
-        """Scale the gradients so that their common norm is at most `max_norm`; return the norm before.
-
-        Before the last batch of an update, do nothing and return None.
-        """
+        """Scale the gradients to a common norm of at most `max_norm`, if an update ends; return the norm before."""
         if not self.sync_gradients:
             return None
         self.finish_gradients()

@@ -58,6 +58,8 @@ class PreparedLoader:
     sampler must yield the same rows, share these out as `share_out` says.
     """
 
+    loader = None  # while the object is being copied
+
     def __init__(self, loader: DataLoader, loop: Loop, device: torch.device | None, split: bool, even: bool):
         self.loader, self.loop, self.device = loader, loop, device
         self.generator = None  # of the order that several processes share
@@ -73,8 +75,6 @@ class PreparedLoader:
         return len(self.loader)
 
     def __getattr__(self, name: str) -> Any:
-        if name == "loader":  # not there yet while the object is being copied
-            raise AttributeError(name)
         return getattr(self.loader, name)
 
     def __iter__(self) -> Iterator[Any]:
@@ -111,12 +111,10 @@ def share_out(loader: DataLoader, split: bool, even: bool) -> tuple[DataLoader, 
         raise ValueError(f"split_batches: {place.size} processes cannot share out a batch_size of {size}")
     sampler = batches.sampler
     if isinstance(sampler, RandomSampler) and sampler.generator is None:
-        sampler.generator = torch.Generator()
-        sampler.generator.manual_seed(int(torch.empty((), dtype=torch.int64).random_().item()))
+        sampler.generator = torch.Generator().manual_seed(int(torch.empty((), dtype=torch.int64).random_().item()))
     own_size, drop_last = size // place.size if split else size, getattr(batches, "drop_last", False)
     own = BatchSampler(SampledOrder(batches), own_size, drop_last, place.rank, place.size, even)
-    names = inspect.signature(DataLoader).parameters.keys() - WHICH_ROWS
-    options = {name: getattr(loader, name) for name in names}
+    options = {name: getattr(loader, name) for name in inspect.signature(DataLoader).parameters.keys() - WHICH_ROWS}
     return DataLoader(loader.dataset, batch_sampler=own, **options), getattr(sampler, "generator", None)
 
 
@@ -161,10 +159,9 @@ class PreparedOptimizer(torch.optim.Optimizer):
 
 
 class PreparedScheduler:
-    """A schedule that steps when the optimizers have stepped, `times` steps for each update.
+    """A schedule that steps when the optimizers have stepped: `times`, as N processes may use up N batches at once."""
 
-    N processes that take whole batches in turn use up N batches at once, so that it steps N times.
-    """
+    scheduler = None  # while the object is being copied
 
     def __init__(self, scheduler: LRScheduler, loop: Loop, times: int):
         self.scheduler, self.loop, self.times = scheduler, loop, times
@@ -175,6 +172,4 @@ class PreparedScheduler:
                 self.scheduler.step(*args)
 
     def __getattr__(self, name: str) -> Any:
-        if name == "scheduler":  # not there yet while the object is being copied
-            raise AttributeError(name)
         return getattr(self.scheduler, name)

@@ -22,7 +22,6 @@ STATE_FILE = "state.json"
 
 
 def tensor_file(kind: str, number: int) -> str:
-    """Name the file of a model or an optimizer, as accelerate does."""
     return f"{kind}_{number}.safetensors" if number else f"{kind}.safetensors"
 
 
@@ -41,17 +40,13 @@ def save_state(loop: Loop, output_dir: str | os.PathLike) -> str:
             ]
             schedulers = [scheduler.state_dict() for scheduler in loop.schedulers]
             state = {"ranks": ranks, "optimizers": optimizers, "schedulers": schedulers}
-            state |= {"scaler": loop.scaler.state_dict(), "batches": loop.batches}
-            write_json(fresh / STATE_FILE, state)
+            write_json(fresh / STATE_FILE, {**state, "scaler": loop.scaler.state_dict(), "batches": loop.batches})
     barrier()
     return str(output_dir)
 
 
 def load_state(loop: Loop, input_dir: str | os.PathLike) -> None:
-    """Bring parts that were prepared in the same order, and the generators, to where they were at `save_state`.
-
-    A folder of another number of processes, or of other parts, raises a ValueError.
-    """
+    """Bring parts that were prepared in the same order, and the generators, to where they were at `save_state`."""
     folder = Path(input_dir)
     if not (folder / STATE_FILE).is_file():
         raise FileNotFoundError(f"{folder} was not written by save_state: it has no {STATE_FILE}")

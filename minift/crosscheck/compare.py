@@ -1,7 +1,4 @@
-"""Compare two nests of values: equal to the bit, or how far apart, and where they first differ.
-
-Nothing here knows of models or data sets: dicts, lists, arrays, numbers and texts go in, a `Comparison` comes out.
-"""
+"""Compare two nests of values: equal to the bit, or how far apart, and where they first differ."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -28,7 +25,6 @@ class Comparison:
     first: str | None = None  # the first place where they differ, and what is there on both sides
 
     def differ(self, place: str, what: str, absolute: float = math.inf, relative: float = math.inf) -> None:
-        """Note a difference."""
         self.equal = False
         self.max_abs, self.max_rel = max(self.max_abs, absolute), max(self.max_rel, relative)
         self.first = self.first or (f"{place}: {what}" if place else what)
@@ -98,8 +94,7 @@ def gaps(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     absolute[np.isnan(absolute)] = math.inf
     absolute[(x == y) | (np.isnan(x) & np.isnan(y))] = 0
     largest = np.maximum(np.abs(x), np.abs(y))
-    measured = np.isfinite(absolute) & (largest > 0)
-    return absolute, np.divide(absolute, largest, out=absolute.copy(), where=measured)
+    return absolute, np.divide(absolute, largest, out=absolute.copy(), where=np.isfinite(absolute) & (largest > 0))
 
 
 def as_array(value: Any) -> Any:

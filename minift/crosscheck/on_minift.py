@@ -5,32 +5,26 @@ from functools import partial
 from typing import Any
 
 import minift
-from minift.batches.chunk import chunk_dataset
 from minift.crosscheck.job import Job
 from minift.crosscheck.run import Side, choose, each, run
-from minift.data.load import load_dataset
 from minift.tasks.blocks import MAP_ROWS, find_text_column
 from minift.tasks.blocks import tokenize as tokenize_texts
 from minift.tasks.mlm import MaskedLMTrainer
 from minift.tasks.rows import tokenize as tokenize_rows
 from minift.tasks.task import Task, find_task, metrics_of
 from minift.train.progress import PrinterCallback
-from minift.train.trainer import Trainer
 
 
 def run_minift(job: Job, folder: str) -> tuple[Task, dict[str, Any]]:
-    """Run the job; return the task found in the data, so that the other side does the same, and what stages compare.
-
-    Wrong input raises the errors of `tasks.classify.finetune` and `tasks.mlm.mlm`.
-    """
-    data = load_dataset(job.dataset, job.config, cache_dir=folder)
+    """Run the job; return the task found in the data, so that the other side does the same, and what stages compare."""
+    data = minift.load_dataset(job.dataset, job.config, cache_dir=folder)
     if job.task == "mlm":  # one column of texts, no labels
         eval_split = next((split for split in ("validation", "test") if split in data), None)
         task = Task([find_text_column(data["train"].features)], "", [], eval_split, None)
         trainer = MaskedLMTrainer
     else:
         task, labelled = find_task(data, job.config)
-        trainer = partial(Trainer, compute_metrics=metrics_of(replace(task, glue=None)))
+        trainer = partial(minift.Trainer, compute_metrics=metrics_of(replace(task, glue=None)))
 
     def token_ids(tokenizer: Any) -> dict[str, Any]:
         if job.task == "mlm":
@@ -41,7 +35,7 @@ def run_minift(job: Job, folder: str) -> tuple[Task, dict[str, Any]]:
         library=minift,
         data=data,
         token_ids=token_ids,
-        blocks=lambda rows, size: chunk_dataset(rows, size, batch_size=MAP_ROWS),
+        blocks=lambda rows, size: minift.chunk_dataset(rows, size, batch_size=MAP_ROWS),
         row_numbers=lambda loader: loader.batches,
         trainer=trainer,
         printer=PrinterCallback,

@@ -23,11 +23,7 @@ LIBRARIES = ("transformers", "datasets", "accelerate")
 
 
 def crosscheck(job: Job, json_file: str | Path | None = None) -> bool:
-    """Run `job` on minift and on the libraries, print how they compare, and write the same to `json_file`.
-
-    Returns whether every stage is within its tolerance. Raises an ImportError if a library is not installed, and for
-    wrong input what `run_minift` raises.
-    """
+    """Run `job` on both sides, print and write how they compare; return whether all stages are within tolerance."""
     missing = [name for name in LIBRARIES if find_spec(name) is None]
     if missing:
         raise ImportError(
@@ -100,7 +96,7 @@ def to_json(job: Job, results: list[tuple[Stage, Comparison]]) -> dict[str, Any]
     rows = []
     for stage, result in results:
         found = {name: None if value == math.inf else value for name, value in dataclasses.asdict(result).items()}
-        rows.append({"stage": stage.name, "compared": stage.what, **found})
-        rows[-1] |= {"tolerance": stage.tolerance, "ok": is_within(stage, result)}
+        verdict = {"tolerance": stage.tolerance, "ok": is_within(stage, result)}
+        rows.append({"stage": stage.name, "compared": stage.what, **found, **verdict})
     header = {"versions": versions(), **dataclasses.asdict(job)}
     return {"header": header, "stages": rows, "ok": all(row["ok"] for row in rows)}

@@ -68,9 +68,8 @@ def keep_weights(model: torch.nn.Module, new: Iterable[str], seen: dict[str, Any
     """Keep the weights, those that the checkpoint lacked apart; `new` are their names."""
     weights = model.state_dict()
     drawn = {weights[name].data_ptr() for name in new if name in weights}  # a tied copy is as new as its source
-    is_new = {name: weight.data_ptr() in drawn for name, weight in weights.items()}
-    seen["loaded weights"] = arrays({name: weight for name, weight in weights.items() if not is_new[name]})
-    seen["weights of the new head"] = arrays({name: weight for name, weight in weights.items() if is_new[name]})
+    for stage, is_new in (("loaded weights", False), ("weights of the new head", True)):
+        seen[stage] = arrays({name: one for name, one in weights.items() if (one.data_ptr() in drawn) == is_new})
 
 
 @torch.no_grad()

@@ -15,9 +15,8 @@ def into_buckets(parameters: list[nn.Parameter], bucket_cap_mb: float) -> list[l
     buckets: list[list[nn.Parameter]] = []
     size = 0  # bytes in the last bucket
     for parameter in reversed(parameters):
-        before = buckets[-1][-1] if buckets else None
-        same_kind = before is not None and (before.dtype, before.device) == (parameter.dtype, parameter.device)
-        if not same_kind or size + parameter.nbytes > bucket_cap_mb * 2**20:
+        fits = buckets and size + parameter.nbytes <= bucket_cap_mb * 2**20
+        if not fits or (parameter.dtype, parameter.device) != (buckets[-1][0].dtype, buckets[-1][0].device):
             buckets.append([])
             size = 0
         buckets[-1].append(parameter)
@@ -72,10 +71,8 @@ class Table:
 
     A batch of eight pairs of sentences uses one row in a hundred: the gradient of the others is zero. If the ranks use
     so many rows that the whole table is less to send, it travels whole, as in masked language modelling, where the
-    table is also the last layer.
-
-    `send` only starts to exchange how many rows there are; the rows follow in `receive`, after the buckets. Little is
-    lost by that, because backward usually computes the gradients of the embeddings last.
+    table is also the last layer. `send` only starts to exchange how many rows there are; the rows follow in `receive`.
+    Little is lost by that, because backward usually computes the gradients of the embeddings last.
     """
 
     def __init__(self, table: nn.Parameter):

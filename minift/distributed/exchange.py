@@ -1,7 +1,7 @@
 """The few ways in which the processes of a run exchange something; for one process, each does next to nothing.
 
-Tensors travel by gloo on the CPU and by nccl between GPUs. Everything else travels as JSON or raw bytes, so that
-nothing received can run code. All functions are collective: every process must call them, in the same order.
+Tensors travel by gloo on the CPU and by nccl between GPUs, everything else as JSON or raw bytes, so that nothing
+received can run code. All functions are collective: every process must call them, in the same order.
 """
 
 import ast
@@ -23,8 +23,6 @@ from minift.data.shared_files import share_files
 from minift.distributed.process import lost_peers
 from minift.distributed.world import world
 from minift.tensors import map_nest
-
-# -- tensors
 
 
 def all_reduce(tensor: Tensor) -> None:
@@ -52,8 +50,8 @@ class SumInOrder:
     """The sum of a tensor of floats over more than two ranks, added up in the order of the ranks.
 
     gloo's own all-reduce starts each part of a tensor at another rank, so that the last bit of a sum depends on its
-    place in the tensor. Here each of the N ranks adds up 1/N of the elements and sends the sums to the others. These
-    are the two halves of a ring all-reduce, and the same number of bytes. Two ranks do not need it: a + b is b + a.
+    place in the tensor. Here each of the N ranks adds up 1/N of the elements and sends the sums to the others, for the
+    same number of bytes. Two ranks do not need it: a + b is b + a.
     """
 
     def __init__(self, tensor: Tensor):
@@ -98,10 +96,7 @@ def barrier() -> None:
 
 
 def gather(tensor: Tensor, shapes: Sequence[Sequence[int]] | None = None) -> list[Tensor]:
-    """Return the tensors of all ranks, in the order of the ranks. Their shapes may differ, their dtypes may not.
-
-    If every rank knows the `shapes` of all, it can pass them. Otherwise two more messages ask for them.
-    """
+    """Return the tensors of all ranks, in their order, of one dtype. To know all `shapes` saves two more messages."""
     if world().size == 1:
         return [tensor]
     if shapes is None:
@@ -194,8 +189,8 @@ def _unpack(data: bytes) -> Any:
 def main_process_first(local: bool = True) -> Iterator[None]:
     """Run the `with` block in the first process (of each machine, if `local`), then in the others.
 
-    What `Dataset.map` makes in the block goes to a folder that lasts until all processes have left the block. The other
-    processes must call `map` in the same order. They find the results in the folder and map them into memory.
+    What `Dataset.map` makes in the block goes to a folder that lasts until all processes have left the block. The
+    others, which must call `map` in the same order, map these files into memory.
     """
     place = world()
     if place.size == 1:

@@ -1,4 +1,4 @@
-"""Processes, without torch: what each of several knows of itself, how they fail together, how a function starts them."""
+"""Processes, without torch: what each of several knows of itself, how they fail together, what starts them."""
 
 import os
 import signal
@@ -52,8 +52,7 @@ def report_failure(error: BaseException) -> bool:
     if lost or not is_main_process():
         time.sleep(LAUNCHER_SECONDS)
     if lost:
-        rank = os.environ["RANK"]
-        print(f"rank {rank}: stopped, because another rank ended; its message says why", file=sys.stderr)
+        print(f"rank {os.environ['RANK']}: stopped, because another rank ended; its message says why", file=sys.stderr)
     return not lost
 
 
@@ -78,11 +77,9 @@ def notebook_launcher(
 
     Each is a fork of this one; a single one on a single machine is this process itself. An `Accelerator` or a `Trainer`
     that `function` makes finds its place in the run, an `Accelerator` also its `mixed_precision`. Make none before the
-    call, and do not use the GPU before it.
-
-    Of several machines, each makes the call, with its `node_rank` from 0; they meet at the first one's address and
-    port. A run of which a process has failed starts again up to `max_restarts` times, then raises torch's
-    ChildFailedError.
+    call, and do not use the GPU before it. Of several machines, each makes the call, with its `node_rank` from 0; they
+    meet at the first one's address and port. A run of which a process has failed starts again up to `max_restarts`
+    times, then raises torch's ChildFailedError.
     """
     import torch
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch

@@ -1,7 +1,4 @@
-"""Which of the processes ("ranks") this one is, and how it joins the others.
-
-torchrun starts them and tells each its number. Without torchrun there is one process, and no process group is made.
-"""
+"""Which of the processes ("ranks") that torchrun has started this one is, and how it joins the others."""
 
 import atexit
 import logging
