@@ -136,7 +136,7 @@ def measure(options: argparse.Namespace) -> None:
                 trainer.train()
                 times[run].append(statistics.median(clock.times[SKIPPED:]))
                 if run.startswith("bucketed"):
-                    sizes = [len(bucket.flat) for bucket in trainer.averaging.buckets if isinstance(bucket, Bucket)]
+                    sizes = [len(bucket.flat) for bucket in trainer.run.averaging.buckets if isinstance(bucket, Bucket)]
                     found["buckets"], found["elements"] = len(sizes), sum(sizes)
     found["peak_bytes"] = peak_resident()
     if "elements" in found:

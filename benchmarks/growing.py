@@ -12,13 +12,12 @@ import torch
 import minift
 from benchmarks import MINILM, MRPC, workloads
 from benchmarks.distributed import start
-from benchmarks.growth import Work
-from benchmarks.harness import Timed
+from benchmarks.harness import Timed, Work
 from benchmarks.settings import Settings
 from benchmarks.stages.chunk import group_texts
 from minift.batches.chunk import chunk_dataset
 from minift.data.dataset import Dataset
-from minift.optim.adamw import AdamW
+from minift.fast.adamw import AdamW
 
 TOKENS = 32  # of each row of generated ids
 VOCABULARY = 30_522
@@ -123,18 +122,16 @@ def step(batch: int, tokens: int) -> dict[str, Callable]:
     seen = torch.ones_like(inputs)
     seen[1::2, tokens // 2 :] = 0
     given = {"input_ids": inputs, "attention_mask": seen, "labels": torch.zeros(batch, dtype=torch.long)}
-    sides = {
-        "minift": (minift, {}),
-        "minift, padding_free": (minift, {"padding_free": True}),
-        "transformers": (transformers, {}),
+    models = {
+        "minift": classifier(minift),
+        "minift, padding_free": minift.use_fast_path(classifier(minift), padding_free=True),
+        "transformers": classifier(transformers),
     }
-    return {
-        name: partial(backward, classifier(library, **options), given) for name, (library, options) in sides.items()
-    }
+    return {name: partial(backward, model, given) for name, model in models.items()}
 
 
-def classifier(library: Any, **options: Any) -> torch.nn.Module:
-    return library.AutoModelForSequenceClassification.from_pretrained(workloads.minilm(), **options).train()
+def classifier(library: Any) -> torch.nn.Module:
+    return library.AutoModelForSequenceClassification.from_pretrained(workloads.minilm()).train()
 
 
 def backward(model: torch.nn.Module, batch: dict) -> None:

@@ -4,31 +4,17 @@ python -m benchmarks.growth --json growth.json; then python -m benchmarks.report
 """
 
 import argparse
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from statistics import median
 from typing import Any
 
 import numpy as np
 
-from benchmarks.harness import clock, show, warm_up
+from benchmarks.harness import Work, clock, show, warm_up
 from benchmarks.options import add_options
 from benchmarks.settings import Settings
 
 SLOPE_OF = 3  # the largest sizes, between which the slope is taken: where the cost of a call alone has become small
-
-
-@dataclass(frozen=True)
-class Work:
-    """Something to do at several sizes.
-
-    `prepare` makes, from a size, what is timed: a function for each side, minift's first.
-    """
-
-    name: str
-    size: str
-    sizes: list[int]
-    prepare: Callable[[int], dict[str, Callable[[], Any]]]
 
 
 def main() -> None:

@@ -56,6 +56,19 @@ class Case:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Work:
+    """Something to do at several sizes.
+
+    `prepare` makes, from a size, what is timed: a function for each side, minift's first.
+    """
+
+    name: str
+    size: str
+    sizes: list[int]
+    prepare: Callable[[int], dict[str, Callable[[], Any]]]
+
+
 class Spread(NamedTuple):
     """The middle of some samples, and their range."""
 

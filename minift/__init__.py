@@ -51,7 +51,7 @@ PUBLIC = {
     "train.state": ["TrainerControl", "TrainerState"],
     "train.trainer": ["Trainer"],
     "accelerator.accelerator": ["Accelerator", "DataLoaderConfiguration"],
-    "distributed.launch": ["notebook_launcher"],
+    "distributed.process": ["notebook_launcher"],
     "train.evaluate": ["EvalPrediction", "PredictionOutput"],
     "metrics.metric": ["load_metric"],
     "pipelines.pipeline": ["pipeline"],

@@ -1,4 +1,4 @@
-"""One AdamW step on BERT-base's parameters: minift's blocks beside torch's loops and torch's fused kernel."""
+"""One AdamW step on BERT-base's parameters: plain, in blocks and compiled, beside torch's loops and fused kernel."""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -8,9 +8,11 @@ import torch
 from benchmarks.checks import close, equal
 from benchmarks.harness import Case, Side
 from benchmarks.settings import Settings
+from minift.fast.adamw import AdamW
 from minift.model.auto import AutoModel
 from minift.model.config import BertConfig
-from minift.optim.adamw import AdamW, parameter_groups
+from minift.optim.adamw import AdamW as PlainAdamW
+from minift.optim.adamw import parameter_groups
 
 OPTIONS = {"lr": 5e-5, "betas": (0.9, 0.999), "eps": 1e-8}
 WARM_UP = 3  # steps after the first: torch.compile compiles again where a number changes
@@ -29,7 +31,10 @@ def cases(settings: Settings) -> Iterator[Case]:
     yield Case(
         name,
         Side("torch.optim.AdamW", stepper(model, torch_adamw)),
-        [Side("AdamW", stepper(model, AdamW), equal, 1.5, mover(model))],
+        [
+            Side("AdamW, plain", stepper(model, PlainAdamW), equal),
+            Side("AdamW", stepper(model, AdamW), equal, 1.5, mover(model)),
+        ],
         facts=facts,
     )
     yield Case(

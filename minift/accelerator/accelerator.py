@@ -1,7 +1,6 @@
 """`Accelerator`: the plain loop with the device, gradient accumulation and mixed precision taken care of.
 
-Re-implements accelerate/accelerator.py and state.py. In one process gathering and waiting do nothing. If torchrun or
-`notebook_launcher` starts several (see `minift.distributed`), the loop stays as it is.
+Re-implements accelerate/accelerator.py and state.py. The loop is the same for one process and for several.
 """
 
 import functools
@@ -19,11 +18,9 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 
 from minift.accelerator import nests, saved_state
-from minift.accelerator.loader import PreparedLoader
-from minift.accelerator.prepared import Prepared, PreparedOptimizer, PreparedScheduler
-from minift.distributed.exchange import barrier, broadcast_module
+from minift.accelerator.prepared import Loop, PreparedLoader, PreparedOptimizer, PreparedScheduler
+from minift.distributed import exchange
 from minift.distributed.gradients import make_averaging
-from minift.distributed.main_first import main_process_first
 from minift.distributed.world import world
 from minift.files import atomic_path
 from minift.tensors import map_nest
@@ -40,29 +37,18 @@ class DataLoaderConfiguration:
     even_batches: bool = True
 
 
-class Accelerator:
+class Accelerator(Loop):
     """Prepares the parts of a training loop and runs its backward pass.
 
     Args:
         device_placement: move models and batches to `device`.
         split_batches: the processes share each batch of a loader; otherwise they take whole batches in turn.
-        mixed_precision: "no", "bf16" or "fp16": what prepared models compute in. Their parameters stay fp32, and
-            their outputs are fp32 again. "fp16" scales the loss and needs a GPU.
+        mixed_precision: "no", "bf16" or "fp16" (on a GPU): what prepared models compute in. Their parameters stay fp32,
+            and their outputs are fp32 again.
         gradient_accumulation_steps: batches in one update, for loops that use `accumulate`; `backward` divides by it.
-        cpu: stay on the CPU even if there is a GPU.
         even_batches: give all processes equally many full batches, the last ones filled with rows from the beginning.
             Otherwise one process may get a batch less than another: the loop must then exchange nothing.
-        dataloader_config: `split_batches` and `even_batches` in accelerate's form.
-
-    Attributes:
-        process_index, num_processes: the number of this process, from 0, and the number of processes.
-        is_main_process, is_last_process: whether this process is the first, or the last, of all.
-        local_process_index, is_local_main_process: the same among the processes on this machine.
-        prepared: what has been prepared, and where the loop is.
-
-    Raises:
-        TypeError: an argument of accelerate's that is not supported.
-        ValueError: an unknown precision, "fp16" on the CPU, or less than one step.
+        dataloader_config: the two options about batches in accelerate's form.
     """
 
     def __init__(
@@ -93,64 +79,44 @@ class Accelerator:
             raise ValueError("mixed_precision='fp16' needs a GPU; use 'bf16' on the CPU")
         config = dataloader_config or DataLoaderConfiguration(split_batches, even_batches)
         self.split_batches, self.even_batches = config.split_batches, config.even_batches
-        self.device_placement = device_placement
-        self.gradient_accumulation_steps = gradient_accumulation_steps
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.mixed_precision == "fp16")
-        self.prepared = Prepared(self.scaler)
-
-    @property
-    def sync_gradients(self) -> bool:
-        """Whether this batch ends an update."""
-        return self.prepared.sync_gradients
-
-    @sync_gradients.setter
-    def sync_gradients(self, value: bool) -> None:
-        self.prepared.sync_gradients = value
-
-    @property
-    def optimizer_step_was_skipped(self) -> bool:
-        """Whether the last step of an optimizer was left out, because the gradients of fp16 overflowed."""
-        return self.prepared.step_was_skipped
+        self.device_placement, self.gradient_accumulation_steps = device_placement, gradient_accumulation_steps
+        super().__init__(torch.amp.GradScaler(self.device.type, enabled=self.mixed_precision == "fp16"))
 
     # -- preparing
 
     def prepare(self, *parts: Any) -> Any:
-        """Return each part in the form in which the loop uses it, in the same order; a single one without a tuple.
+        """Return models, optimizers, DataLoaders and schedulers in the form in which the loop uses them.
 
-        DataLoaders, models, optimizers and schedulers change as their classes and `prepare_model` say. Anything else,
-        and what has been prepared already, comes back as it is.
+        A single one comes without a tuple; anything else, and what has been prepared already, as it is.
         """
-        prepared = tuple(self._prepare(part) for part in parts)
+        prepared = tuple(map(self._prepare, parts))
         return prepared if len(parts) != 1 else prepared[0]
 
     def _prepare(self, part: Any) -> Any:
-        prepared = self.prepared
         if isinstance(part, nn.Module):
             return self.prepare_model(part)
         if isinstance(part, DataLoader):
             device = self.device if self.device_placement else None
-            loader = PreparedLoader(part, device, self.split_batches, self.even_batches, prepared.running)
-            prepared.loaders.append(loader)
-            return loader
+            self.loaders.append(PreparedLoader(part, self, device, self.split_batches, self.even_batches))
+            return self.loaders[-1]
         if isinstance(part, torch.optim.Optimizer) and not isinstance(part, PreparedOptimizer):
-            prepared.optimizers.append(part)
-            return PreparedOptimizer(part, prepared)
+            self.optimizers.append(part)
+            return PreparedOptimizer(part, self)
         if isinstance(part, LRScheduler):
-            prepared.schedulers.append(part)
-            return PreparedScheduler(part, prepared, times=1 if self.split_batches else self.num_processes)
+            self.schedulers.append(part)
+            return PreparedScheduler(part, self, times=1 if self.split_batches else self.num_processes)
         return part
 
     def prepare_model(self, model: nn.Module) -> nn.Module:
         """Move `model` to the device; under mixed precision its forward pass computes in that type from now on.
 
-        Of several processes, all get the weights of the first, and `backward` will average the gradients. The model is
-        not wrapped: it is the same object as before.
+        It is not wrapped. All processes get the weights of the first, and `backward` will average the gradients.
         """
         if self.device_placement:
             model = model.to(self.device)
-        if model not in self.prepared.models:
-            broadcast_module(model)
-            self.prepared.models[model] = make_averaging(model, "overlapped", BUCKET_CAP_MB)
+        if model not in self.models:
+            exchange.broadcast_module(model)
+            self.models[model] = make_averaging(model, "overlapped", BUCKET_CAP_MB)
         if self.mixed_precision != "no" and "forward" not in vars(model):
             forward = model.forward
 
@@ -176,10 +142,9 @@ class Accelerator:
 
     def free_memory(self, *objects: Any) -> list[None]:
         """Forget all that was prepared; return a None for each object, to be assigned to its name."""
-        prepared = self.prepared
-        for averaging in prepared.models.values():
+        for averaging in self.models.values():
             averaging.remove()
-        for parts in (prepared.models, prepared.optimizers, prepared.schedulers, prepared.loaders):
+        for parts in (self.models, self.optimizers, self.schedulers, self.loaders):
             parts.clear()
         return [None] * len(objects)
 
@@ -189,54 +154,46 @@ class Accelerator:
     def accumulate(self, *models: nn.Module) -> Iterator[None]:
         """Around the work on one batch: prepared optimizers and schedulers step only at the last batch of an update.
 
-        Until then the gradients of `models` stay in their process. The last batch of an epoch ends an update, however
-        few batches it has.
+        Until then the gradients of `models` stay in their process. The last batch of an epoch always ends an update.
         """
-        prepared = self.prepared
-        prepared.batches += 1
-        at_end = prepared.at_end()
-        prepared.sync_gradients = at_end or prepared.batches % self.gradient_accumulation_steps == 0
+        self.batches += 1
+        at_end = self.at_end()
+        self.sync_gradients = at_end or self.batches % self.gradient_accumulation_steps == 0
         if at_end:
-            prepared.batches = 0
+            self.batches = 0
         with ExitStack() as stack:
-            for model in () if prepared.sync_gradients else models:
+            for model in () if self.sync_gradients else models:
                 stack.enter_context(self.no_sync(model))
             yield
 
     def no_sync(self, model: nn.Module) -> AbstractContextManager:
         """Keep the gradients of `model`, which has been prepared, in their process during the `with` block."""
-        if model not in self.prepared.models:
+        if model not in self.models:
             raise ValueError("no_sync needs a model that has been prepared")
-        return self.prepared.models[model].no_sync()
+        return self.models[model].no_sync()
 
     def backward(self, loss: Tensor, **options: Any) -> None:
-        """Add the gradients of `loss` (a scalar), divided by the number of batches in one update.
-
-        Afterwards they are means over all processes, unless more batches of the update are to come.
-        """
+        """Add the gradients of `loss` (a scalar) / `gradient_accumulation_steps`: means over all processes, if due."""
         self.scaler.scale(loss / self.gradient_accumulation_steps).backward(**options)
-        self.prepared.finish_gradients(all_models=True)
+        self.finish_gradients(all_models=True)
 
     def unscale_gradients(self, optimizer: PreparedOptimizer | None = None) -> None:
         """Undo the scale of fp16 on the gradients of `optimizer`, or of all prepared ones."""
-        for one in [optimizer.optimizer] if optimizer else self.prepared.optimizers:
+        for one in [optimizer.optimizer] if optimizer else self.optimizers:
             self.scaler.unscale_(one)
 
     def clip_grad_norm_(self, parameters: Iterable[Tensor], max_norm: float, norm_type: float = 2.0) -> Tensor | None:
-        """Scale the gradients so that their common norm is at most `max_norm`; return the norm before.
-
-        At a batch that does not end an update, do nothing and return None.
-        """
+        """Scale the gradients to a common norm of at most `max_norm`, if an update ends; return the norm before."""
         if not self.sync_gradients:
             return None
-        self.prepared.finish_gradients()
+        self.finish_gradients()
         self.unscale_gradients()
         return nn.utils.clip_grad_norm_(parameters, max_norm, norm_type=norm_type)
 
     def clip_grad_value_(self, parameters: Iterable[Tensor], clip_value: float) -> None:
         """Cut every element of the gradients to [-clip_value, clip_value]."""
         if self.sync_gradients:
-            self.prepared.finish_gradients()
+            self.finish_gradients()
             self.unscale_gradients()
             nn.utils.clip_grad_value_(parameters, clip_value)
 
@@ -245,20 +202,15 @@ class Accelerator:
     gather = staticmethod(nests.gather)
     reduce = staticmethod(nests.reduce)
     pad_across_processes = staticmethod(nests.pad_across_processes)
-    wait_for_everyone = staticmethod(barrier)
+    wait_for_everyone = staticmethod(exchange.barrier)
+    # the `with` block runs in the first process (of this machine) before the others, which find what it mapped
+    main_process_first = staticmethod(functools.partial(exchange.main_process_first, local=False))
+    local_main_process_first = staticmethod(exchange.main_process_first)
 
     def gather_for_metrics(self, input_data: Any) -> Any:
         """As `gather`, without the rows that fill up the last batch; also for a list of anything that JSON can hold."""
-        real = self.prepared.running[-1].remainder if self.prepared.at_end() else 0
+        real = self.running[-1].remainder if self.at_end() else 0
         return nests.gather_rows(input_data, real or None)
-
-    def main_process_first(self) -> AbstractContextManager:
-        """Run the `with` block in the main process before the others, which find what it mapped."""
-        return main_process_first(local=False)
-
-    def local_main_process_first(self) -> AbstractContextManager:
-        """Do the same on each machine, whose first process goes first."""
-        return main_process_first(local=True)
 
     def print(self, *values: Any, **options: Any) -> None:
         """Print in the first process of each machine only."""
@@ -268,11 +220,7 @@ class Accelerator:
     # -- files
 
     def save(self, obj: Mapping[str, Tensor], f: str | os.PathLike, safe_serialization: bool = True) -> None:
-        """Write named tensors to the safetensors file `f`; of several processes, the first does.
-
-        Raises:
-            ValueError: another kind of file or object was asked for: it would be a pickle, which can run code.
-        """
+        """Write named tensors to the safetensors file `f`; of several processes, the first does."""
         if not safe_serialization or Path(f).suffix != ".safetensors":
             raise ValueError(f"{f}: Accelerator.save writes .safetensors files only; other formats can run code")
         if not isinstance(obj, Mapping) or not all(isinstance(value, Tensor) for value in obj.values()):
@@ -282,14 +230,8 @@ class Accelerator:
             with atomic_path(f) as temporary:
                 save_file(tensors, temporary, metadata={"format": "pt"})
 
-    def save_state(self, output_dir: str | os.PathLike) -> str:
-        """Write what `load_state` needs, see `saved_state`; return the folder (*collective*)."""
-        saved_state.save_state(self.prepared, output_dir)
-        return str(output_dir)
-
-    def load_state(self, input_dir: str | os.PathLike) -> None:
-        """Bring models, optimizers, schedules and generators to where they were at `save_state`."""
-        saved_state.load_state(self.prepared, input_dir)
+    save_state = saved_state.save_state
+    load_state = saved_state.load_state
 
     def end_training(self) -> None:
         """Do nothing: the process group ends with the process."""

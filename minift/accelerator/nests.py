@@ -1,6 +1,6 @@
 """Exchanges of tensors in any nest of dicts, lists and tuples, for one process or several (*collective*).
 
-Re-implements accelerate/utils/operations.py.
+Re-implements accelerate/utils/operations.py. A nest with anything but tensors in it raises a TypeError.
 """
 
 from collections.abc import Callable
@@ -16,11 +16,7 @@ from minift.tensors import map_nest
 
 
 def map_tensors(function: Callable[[Tensor], Any], nest: Any) -> Any:
-    """Call `function` on every tensor in a nest.
-
-    Raises:
-        TypeError: there is something else in it.
-    """
+    """Call `function` on every tensor in a nest."""
 
     def checked(value: Any) -> Any:
         if not isinstance(value, Tensor):
@@ -34,15 +30,11 @@ def gather(tensor: Any) -> Any:
     """Join the tensors of all processes at the first axis, whose lengths may differ; scalars become a vector."""
     if world().size == 1:
         return tensor
-    return map_tensors(lambda one: torch.cat(exchange.gather(one.reshape(1) if one.dim() == 0 else one)), tensor)
+    return map_tensors(lambda one: torch.cat(exchange.gather(torch.atleast_1d(one))), tensor)
 
 
 def gather_rows(input_data: Any, rows: int | None) -> Any:
-    """As `gather`, cut to so many rows, if not None; also for a list of anything that JSON can hold.
-
-    Raises:
-        TypeError: neither tensors nor what JSON can hold.
-    """
+    """As `gather`, cut to so many rows, if not None; also for a list of anything that JSON can hold."""
     if world().size == 1:
         return input_data
     try:
@@ -57,13 +49,7 @@ def reduce(tensor: Any, reduction: str = "sum", scale: float = 1.0) -> Any:
         raise ValueError(f"reduction must be 'sum', 'mean' or 'none', not {reduction!r}")
     if world().size == 1 or reduction == "none":
         return tensor
-
-    def reduced(one: Tensor) -> Tensor:
-        one = one.detach().clone()
-        exchange.all_reduce(one)
-        return one / world().size if reduction == "mean" else one
-
-    return map_tensors(reduced, tensor)
+    return map_tensors(exchange.mean_over_ranks if reduction == "mean" else exchange.total_over_ranks, tensor)
 
 
 def pad_across_processes(tensor: Any, dim: int = 0, pad_index: int = 0, pad_first: bool = False) -> Any:

@@ -2,13 +2,12 @@
 
 import argparse
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
 
-from minift.distributed.environment import is_main_process
+from minift.distributed.process import is_main_process, report_failure
 
 # command -> its line in --help; the command's file has the same name
 COMMANDS = {
@@ -39,11 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return module_of(options.command).run(options) or 0
     except (ValueError, KeyError, TypeError, ImportError, OSError) as error:
-        if "WORLD_SIZE" in os.environ:  # one of several processes: the others must end, too
-            from minift.distributed.failure import report_failure
-
-            if not report_failure(error):
-                return 2
+        if not report_failure(error):  # of several processes that fail together, one prints
+            return 2
         message = error.args[0] if isinstance(error, KeyError) else error
         print(f"minift {options.command}: {message}", file=sys.stderr)
         return 2

@@ -16,11 +16,7 @@ Kind = Literal["classification", "mlm"]
 
 @dataclass(frozen=True)
 class Job:
-    """A short training run, small enough to compare every number of it. Its fields are the flags of the command.
-
-    Raises:
-        ValueError: an unknown task, or a count below 1; the message names it.
-    """
+    """A short training run, small enough to compare every number of it. Its fields are the flags of the command."""
 
     model: str
     """folder or Hub name of the checkpoint to start from"""
@@ -53,7 +49,7 @@ class Job:
         return self.steps // 5
 
     def training_arguments(self, output_dir: str) -> dict[str, Any]:
-        """Arguments that mean the same to both `TrainingArguments`."""
+        """Return arguments that mean the same to both `TrainingArguments`."""
         return dict(
             output_dir=output_dir,
             max_steps=self.steps,
@@ -78,10 +74,8 @@ class Stage:
 
     name: str
     what: str
-    axes: tuple[str, ...] = ()
-    """Names of the axes of its lists and arrays, for `compare`."""
-    tolerance: float = 0.0
-    """The largest absolute difference that is allowed; 0: every bit must be the same."""
+    axes: tuple[str, ...] = ()  # names for the axes of its lists and arrays
+    tolerance: float = 0.0  # the largest absolute difference that is allowed; 0: every bit must be the same
 
 
 def metric_names(kind: Kind, task: Task) -> list[str]:
@@ -93,27 +87,17 @@ def metric_names(kind: Kind, task: Task) -> list[str]:
 
 def stages(kind: Kind, task: Task) -> list[Stage]:
     """Return the stages of a job, in the order in which a text meets them; no tolerance without a reason."""
-    is_mlm = kind == "mlm"
-    tokens = ("row", "token")
-    if is_mlm:
-        blocks = [Stage("blocks", "the tokens of the texts, joined and cut into blocks", ("block", "token"))]
-        batches = Stage("masks", "the tensors of every batch of the first epoch: tokens hidden, labels", tokens)
-    else:
-        blocks = []
-        batches = Stage("padding", "the tensors of every batch of the first epoch", tokens)
-    metrics = Stage(
-        "metrics",
-        "accuracy and F1, squared error and correlation, or perplexity",
-        # minift sums the squared error and the correlation of a regression batch by batch, the other side all at once:
-        # float64 sums in another order, which may differ in their last bits. Counts of classes are exact.
-        tolerance=0 if is_mlm or task.label_names else 1e-12,
-    )
-    return [
+    is_mlm, tokens = kind == "mlm", ("row", "token")
+    # minift sums the squared error and the correlation of a regression batch by batch, the other side all at once:
+    # float64 sums in another order, which may differ in their last bits. Counts of classes are exact.
+    tolerance = 0 if is_mlm or task.label_names else 1e-12
+    every = [
         Stage("rows and features", "the type of every column, and every row that is used", ("row",)),
         Stage("token ids", "token ids, masks and token types of every row", tokens),
-        *blocks,
+        Stage("blocks", "the tokens of the texts, joined and cut into blocks", ("block", "token")),
         Stage("batch composition", "which rows are in which batch of the first epoch", ("position",)),
-        batches,
+        Stage("padding", "the tensors of every batch of the first epoch", tokens),
+        Stage("masks", "the tensors of every batch of the first epoch: tokens hidden, labels", tokens),
         Stage("loaded weights", "every tensor that comes from the checkpoint"),
         Stage("weights of the new head", "every tensor that the checkpoint lacks and the seed draws"),
         Stage("logits", "the first batch, before training, no dropout", tokens if is_mlm else ("row",)),
@@ -123,5 +107,7 @@ def stages(kind: Kind, task: Task) -> list[Stage]:
         Stage("gradient norm by step", "of all gradients, before clipping"),
         Stage("weights after training", "every tensor"),
         Stage("evaluation loss", "after training, no dropout"),
-        metrics,
+        Stage("metrics", "accuracy and F1, squared error and correlation, or perplexity", (), tolerance),
     ]
+    left_out = {"padding"} if is_mlm else {"blocks", "masks"}
+    return [stage for stage in every if stage.name not in left_out]

@@ -1,6 +1,7 @@
-"""The job on transformers, datasets and accelerate, as their documentation and the course write it."""
+"""The job on transformers, datasets and accelerate: data are prepared as their documentation and the course do."""
 
 import math
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -8,10 +9,9 @@ import datasets
 import numpy as np
 import torch
 import transformers
-from transformers.trainer_callback import PrinterCallback
 
-from minift.crosscheck.job import BLOCK_SIZE, LEARNING_RATE, MLM_PROBABILITY, Job, metric_names
-from minift.crosscheck.observe import choose, observe, table
+from minift.crosscheck.job import LEARNING_RATE, Job
+from minift.crosscheck.run import Side, choose, each, run
 from minift.tasks.blocks import MAP_ROWS
 from minift.tasks.task import Task
 
@@ -21,67 +21,34 @@ PLAIN_ADAMW = (torch.optim.AdamW, {"lr": LEARNING_RATE, "betas": (0.9, 0.999), "
 
 
 def run_libraries(job: Job, task: Task, folder: str) -> dict[str, Any]:
-    """Run the job on the libraries; files that it needs on the way go to `folder`.
-
-    Args:
-        task: the columns of texts and the label that minift has found; a part of the job.
-
-    Returns:
-        What each stage compares.
-    """
+    """Run the job; return what each stage compares. The task, columns and classes, is what minift has found."""
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     datasets.disable_progress_bars()
     is_mlm = job.task == "mlm"
-    rows = choose(datasets.load_dataset(job.dataset, job.config, cache_dir=folder), task, job)
-    seen: dict[str, Any] = {"rows and features": {use: table(part) for use, part in rows.items()}}
-
-    tokenizer = transformers.AutoTokenizer.from_pretrained(job.model)
-    transformers.set_seed(job.seed)
-    auto, head = transformers.AutoModelForMaskedLM, {}
-    if not is_mlm:
-        auto = transformers.AutoModelForSequenceClassification
-        head = {"num_labels": task.num_labels, "problem_type": task.problem_type}
-    model, loading = auto.from_pretrained(job.model, dtype=torch.float32, output_loading_info=True, **head)
-    longest = model.config.max_position_embeddings
-
-    if is_mlm:
-        tokenised = {use: tokenize_texts(part, tokenizer, task.text_columns[0]) for use, part in rows.items()}
-        rows = {use: into_blocks(part, min(BLOCK_SIZE, longest)) for use, part in tokenised.items()}
-        evaluated = rows["evaluation"]
-        rows["evaluation"] = evaluated.select(range(min(len(evaluated), job.max_eval_rows)))
-        seen["blocks"] = {use: part[:] for use, part in rows.items()}
-        collator = transformers.DataCollatorForLanguageModeling(tokenizer, mlm_probability=MLM_PROBABILITY)
-    else:
-        longest = min(longest, tokenizer.model_max_length)
-        rows = tokenised = {use: tokenize_rows(part, tokenizer, task, longest) for use, part in rows.items()}
-        collator = transformers.DataCollatorWithPadding(tokenizer)
-    seen["token ids"] = {use: part[:] for use, part in tokenised.items()}
-
-    trainer = transformers.Trainer(
-        model,
-        transformers.TrainingArguments(**job.training_arguments(folder)),
-        collator,
-        train_dataset=rows["train"],
-        eval_dataset=rows["evaluation"],
-        compute_metrics=None if is_mlm else class_scores if task.label_names else number_scores,
-        optimizer_cls_and_kwargs=PLAIN_ADAMW,
+    data = datasets.load_dataset(job.dataset, job.config, cache_dir=folder)
+    tokenize = tokenize_texts if is_mlm else tokenize_rows
+    scores = None if is_mlm else class_scores if task.label_names else number_scores
+    side = Side(
+        library=transformers,
+        data=data,
+        token_ids=lambda tokenizer: each(lambda rows: tokenize(rows, tokenizer, task), choose(data, task, job)),
+        blocks=into_blocks,
+        row_numbers=lambda loader: loader.batch_sampler,
+        trainer=partial(transformers.Trainer, compute_metrics=scores, optimizer_cls_and_kwargs=PLAIN_ADAMW),
+        printer=transformers.PrinterCallback,
     )
-    trainer.remove_callback(PrinterCallback)
-    metrics = metric_names(job.task, task)
-    seen |= observe(trainer, loading["missing_keys"], lambda loader: loader.batch_sampler, metrics)
+    seen = run(side, job, task, folder)
     if is_mlm:  # which the course computes from the loss
         seen["metrics"] = {"perplexity": math.exp(seen["evaluation loss"])}
     return seen
 
 
-def tokenize_rows(
-    rows: datasets.Dataset, tokenizer: transformers.PreTrainedTokenizerBase, task: Task, max_length: int
-) -> datasets.Dataset:
+def tokenize_rows(rows: datasets.Dataset, tokenizer: Any, task: Task) -> datasets.Dataset:
     """Return the token ids of one text or a pair, and the label as the model takes it."""
 
     def encode(batch: dict[str, list]) -> dict[str, list]:
-        return tokenizer(*(batch[column] for column in task.text_columns), truncation=True, max_length=max_length)
+        return tokenizer(*(batch[column] for column in task.text_columns), truncation=True)
 
     label, text = task.label_column, task.text_columns
     rows = rows.select_columns([*text, label])
@@ -94,8 +61,9 @@ def tokenize_rows(
     return rows if label in ("label", "labels") else rows.rename_column(label, "labels")
 
 
-def tokenize_texts(rows: datasets.Dataset, tokenizer: Any, column: str) -> datasets.Dataset:
+def tokenize_texts(rows: datasets.Dataset, tokenizer: Any, task: Task) -> datasets.Dataset:
     """Return whole texts as token ids, instead of all columns."""
+    column = task.text_columns[0]
     return rows.map(lambda batch: tokenizer(batch[column]), batched=True, remove_columns=rows.column_names)
 
 

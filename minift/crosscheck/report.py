@@ -23,15 +23,7 @@ LIBRARIES = ("transformers", "datasets", "accelerate")
 
 
 def crosscheck(job: Job, json_file: str | Path | None = None) -> bool:
-    """Run `job` on minift and on the libraries, print how they compare, and write the same to `json_file`.
-
-    Returns:
-        Whether every stage is within its tolerance.
-
-    Raises:
-        ImportError: one of the libraries is not installed; the message says how to install it.
-        ValueError, KeyError, OSError: wrong input, as `run_minift` raises it.
-    """
+    """Run `job` on both sides, print and write how they compare; return whether all stages are within tolerance."""
     missing = [name for name in LIBRARIES if find_spec(name) is None]
     if missing:
         raise ImportError(
@@ -60,18 +52,15 @@ def crosscheck(job: Job, json_file: str | Path | None = None) -> bool:
 
 
 def is_within(stage: Stage, result: Comparison) -> bool:
-    """Return whether a stage is equal to the bit, or within its tolerance if it has one."""
     return result.equal or (stage.tolerance > 0 and result.max_abs <= stage.tolerance)
 
 
 def versions() -> dict[str, str]:
-    """Return the version of everything that was compared or computed with."""
     others = {name: import_module(name).__version__ for name in (*LIBRARIES, "torch", "numpy", "tokenizers")}
     return {"minift": __version__, **others}
 
 
 def format_header(job: Job) -> str:
-    """Return what was run, on which versions."""
     found = versions()
     theirs, common = (", ".join(f"{name} {found[name]}" for name in names) for names in (LIBRARIES, list(found)[4:]))
     config = f" ({job.config})" if job.config else ""
@@ -96,7 +85,6 @@ def format_table(results: list[tuple[Stage, Comparison]]) -> str:
 
 
 def describe(result: Comparison) -> str:
-    """Return in words: equal, or how far apart and where first."""
     if result.equal:
         return "equal to the bit"
     size = f"abs {result.max_abs:.2g}, rel {result.max_rel:.2g}; " if math.isfinite(result.max_abs) else ""
@@ -108,7 +96,7 @@ def to_json(job: Job, results: list[tuple[Stage, Comparison]]) -> dict[str, Any]
     rows = []
     for stage, result in results:
         found = {name: None if value == math.inf else value for name, value in dataclasses.asdict(result).items()}
-        rows.append({"stage": stage.name, "compared": stage.what, **found})
-        rows[-1] |= {"tolerance": stage.tolerance, "ok": is_within(stage, result)}
+        verdict = {"tolerance": stage.tolerance, "ok": is_within(stage, result)}
+        rows.append({"stage": stage.name, "compared": stage.what, **found, **verdict})
     header = {"versions": versions(), **dataclasses.asdict(job)}
     return {"header": header, "stages": rows, "ok": all(row["ok"] for row in rows)}

@@ -11,16 +11,12 @@ TABLE_ROWS = 1 << 13  # from so many embeddings on, it pays to look for the rows
 
 
 def into_buckets(parameters: list[nn.Parameter], bucket_cap_mb: float) -> list[list[nn.Parameter]]:
-    """Cut a list of parameters into buckets of at most so many MiB, each of one dtype and one device.
-
-    The parameters are taken in reverse order, since backward reaches the last ones first.
-    """
+    """Cut parameters into buckets of at most so many MiB, one dtype and one device: the last first, as in backward."""
     buckets: list[list[nn.Parameter]] = []
     size = 0  # bytes in the last bucket
     for parameter in reversed(parameters):
-        before = buckets[-1][-1] if buckets else None
-        same_kind = before is not None and (before.dtype, before.device) == (parameter.dtype, parameter.device)
-        if not same_kind or size + parameter.nbytes > bucket_cap_mb * 2**20:
+        fits = buckets and size + parameter.nbytes <= bucket_cap_mb * 2**20
+        if not fits or (parameter.dtype, parameter.device) != (buckets[-1][0].dtype, buckets[-1][0].device):
             buckets.append([])
             size = 0
         buckets[-1].append(parameter)
@@ -32,11 +28,6 @@ class Bucket:
     """One flat tensor for the gradients of P parameters: first the gradients, then P numbers.
 
     Number p tells whether this rank has gradient p. After the exchange it is the share of ranks that have it.
-
-    Attributes:
-        views: the part of the flat tensor for each gradient, in the gradient's shape.
-        work: the exchange, while it runs; otherwise None.
-        missing: gradients that backward has not computed yet.
     """
 
     def __init__(self, parameters: list[nn.Parameter]):
@@ -44,9 +35,10 @@ class Bucket:
         sizes = [-(-parameter.numel() // ALIGNMENT) * ALIGNMENT for parameter in parameters]
         self.flat = parameters[0].new_zeros(sum(sizes) + len(parameters))
         *parts, self.exists = self.flat.split([*sizes, len(parameters)])
+        # the part of each gradient, in its shape
         self.views = [part[: p.numel()].view(p.shape) for part, p in zip(parts, parameters, strict=True)]
-        self.work = None
-        self.missing = len(parameters)
+        self.work = None  # the exchange, while it runs
+        self.missing = len(parameters)  # gradients that backward has not computed yet
 
     @torch.no_grad()
     def send(self) -> None:
@@ -77,12 +69,10 @@ def large_tables(model: nn.Module) -> set[Tensor]:
 class Table:
     """The gradient (R, E) of an embedding table, with the methods of a `Bucket`: only rows that batches use travel.
 
-    The word embeddings hold half of MiniLM's parameters, and a batch of eight pairs of sentences uses one row in a
-    hundred: the gradient of the other rows is zero. If the ranks use so many rows that the whole table is less to send,
-    it travels whole. This happens in masked language modelling, where the table is also the last layer.
-
-    `send` only starts to exchange how many rows there are; the rows follow in `receive`, after the buckets. Little is
-    lost by that, because backward usually computes the gradients of the embeddings last.
+    A batch of eight pairs of sentences uses one row in a hundred: the gradient of the others is zero. If the ranks use
+    so many rows that the whole table is less to send, it travels whole, as in masked language modelling, where the
+    table is also the last layer. `send` only starts to exchange how many rows there are; the rows follow in `receive`.
+    Little is lost by that, because backward usually computes the gradients of the embeddings last.
     """
 
     def __init__(self, table: nn.Parameter):

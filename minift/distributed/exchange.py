@@ -1,13 +1,15 @@
 """The few ways in which the processes of a run exchange something; for one process, each does next to nothing.
 
-Tensors travel by gloo on the CPU and by nccl between GPUs. Everything else travels as JSON or raw bytes, so that
-nothing received can run code. All functions are collective: every process must call them, in the same order.
+Tensors travel by gloo on the CPU and by nccl between GPUs, everything else as JSON or raw bytes, so that nothing
+received can run code. All functions are collective: every process must call them, in the same order.
 """
 
 import ast
 import json
 import math
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import zip_longest
 from typing import Any
 
@@ -17,11 +19,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from minift.distributed.failure import lost_peers
+from minift.data.shared_files import share_files
+from minift.distributed.process import lost_peers
 from minift.distributed.world import world
 from minift.tensors import map_nest
-
-# -- tensors
 
 
 def all_reduce(tensor: Tensor) -> None:
@@ -32,8 +33,7 @@ def all_reduce(tensor: Tensor) -> None:
 def start_all_reduce(tensor: Tensor) -> Any:
     """Start to replace `tensor` by its sum over all ranks; the sum is there after `wait_for` the result.
 
-    On the CPU the sum of a number is the same to the bit, whatever else is sent with it, see `SumInOrder`. nccl
-    promises no order.
+    On the CPU the sum of a number is the same to the bit, whatever else is sent with it. nccl promises no order.
     """
     with lost_peers():
         if world().size == 2 or tensor.device.type != "cpu" or not tensor.is_floating_point():
@@ -42,7 +42,6 @@ def start_all_reduce(tensor: Tensor) -> Any:
 
 
 def wait_for(work: Any) -> None:
-    """Wait until an exchange that was started is done."""
     with lost_peers():
         work.wait()
 
@@ -51,8 +50,8 @@ class SumInOrder:
     """The sum of a tensor of floats over more than two ranks, added up in the order of the ranks.
 
     gloo's own all-reduce starts each part of a tensor at another rank, so that the last bit of a sum depends on its
-    place in the tensor. Here each of the N ranks adds up 1/N of the elements and sends the sums to the others. These
-    are the two halves of a ring all-reduce, and the same number of bytes. Two ranks do not need it: a + b is b + a.
+    place in the tensor. Here each of the N ranks adds up 1/N of the elements and sends the sums to the others, for the
+    same number of bytes. Two ranks do not need it: a + b is b + a.
     """
 
     def __init__(self, tensor: Tensor):
@@ -80,13 +79,15 @@ def sum_over_ranks(*numbers: float) -> list[float]:
     return totals.tolist()
 
 
-def mean_over_ranks(tensor: Tensor) -> Tensor:
-    """Return the mean of a tensor over all ranks, as a new tensor."""
-    if world().size == 1:
-        return tensor
+def total_over_ranks(tensor: Tensor) -> Tensor:
+    """Return the sum of a tensor over all ranks, as a new tensor."""
     total = tensor.detach().clone()
     all_reduce(total)
-    return total / world().size
+    return total
+
+
+def mean_over_ranks(tensor: Tensor) -> Tensor:
+    return tensor if world().size == 1 else total_over_ranks(tensor) / world().size
 
 
 def barrier() -> None:
@@ -95,13 +96,7 @@ def barrier() -> None:
 
 
 def gather(tensor: Tensor, shapes: Sequence[Sequence[int]] | None = None) -> list[Tensor]:
-    """Return the tensors of all ranks, in the order of the ranks. Their shapes may differ, their dtypes may not.
-
-    If every rank knows the `shapes` of all, it can pass them. Otherwise two more messages ask for them.
-
-    Raises:
-        ValueError: the dtypes differ.
-    """
+    """Return the tensors of all ranks, in their order, of one dtype. To know all `shapes` saves two more messages."""
     if world().size == 1:
         return [tensor]
     if shapes is None:
@@ -128,11 +123,7 @@ def broadcast(tensor: Tensor) -> Tensor:
 
 @torch.no_grad()
 def broadcast_module(module: nn.Module) -> None:
-    """Give every rank the parameters and buffers of rank 0.
-
-    Raises:
-        ValueError: the ranks' modules differ in the names, shapes or dtypes of their tensors.
-    """
+    """Give every rank the parameters and buffers of rank 0; their names, shapes and dtypes must be the same."""
     if world().size == 1:
         return
     tensors = [*module.named_parameters(), *module.named_buffers()]
@@ -145,22 +136,17 @@ def broadcast_module(module: nn.Module) -> None:
         broadcast(tensor.detach())
 
 
-# -- everything else
+# -- other objects
 
 
 def gather_bytes(data: bytes) -> list[bytes]:
-    """Return the bytes of all ranks, in the order of the ranks."""
     lengths = gather(torch.tensor([len(data)]), [(1,)] * world().size)
     parts = gather(torch.frombuffer(bytearray(data), dtype=torch.uint8), [length.tolist() for length in lengths])
     return [part.numpy().tobytes() for part in parts]
 
 
 def gather_objects(value: Any) -> list[Any]:
-    """Return the values of all ranks, in the order of the ranks. They travel as JSON, which turns tuples into lists.
-
-    Raises:
-        TypeError: JSON cannot hold the value.
-    """
+    """Return the values of all ranks, in the order of the ranks. They travel as JSON, which turns tuples into lists."""
     if world().size == 1:
         return [value]
     return [json.loads(part) for part in gather_bytes(json.dumps(value).encode())]
@@ -172,23 +158,19 @@ def broadcast_object(value: Any) -> Any:
 
 
 def gather_nests(value: Any) -> list[Any]:
-    """As `gather_objects`, for nests of dicts, lists and tuples that also hold numpy arrays; tuples stay tuples."""
+    """As `gather_objects`, for nests of dicts, lists and tuples that also hold numpy arrays; tuples stay tuples.
+
+    A nest travels as one safetensors file: its arrays, and as JSON its form and what else is in it. The form is a
+    Python literal with None for each value, such as ``{'rows': None, 'logits': (None, None)}``.
+    """
     if world().size == 1:
         return [value]
-    return [_unpack(part) for part in gather_bytes(_pack(value))]
-
-
-def _pack(nest: Any) -> bytes:
-    """Write a nest as one safetensors file: its arrays, and as JSON its form and what else is in it.
-
-    The form is a Python literal with None for each value, such as ``{'rows': None, 'logits': (None, None)}``.
-    """
     values: list[Any] = []
-    form = map_nest(values.append, nest)
-    arrays = {str(i): np.ascontiguousarray(value) for i, value in enumerate(values) if isinstance(value, np.ndarray)}
-    others = [None if isinstance(value, np.ndarray) else value for value in values]
+    form = map_nest(values.append, value)
+    arrays = {str(i): np.ascontiguousarray(one) for i, one in enumerate(values) if isinstance(one, np.ndarray)}
+    others = [None if isinstance(one, np.ndarray) else one for one in values]
     arrays["rest"] = np.frombuffer(json.dumps([repr(form), others]).encode(), np.uint8)
-    return safetensors.numpy.save(arrays)
+    return [_unpack(part) for part in gather_bytes(safetensors.numpy.save(arrays))]
 
 
 def _unpack(data: bytes) -> Any:
@@ -198,3 +180,29 @@ def _unpack(data: bytes) -> Any:
         values[int(number)] = array
     in_order = iter(values)
     return map_nest(lambda _: next(in_order), ast.literal_eval(form))
+
+
+# -- results of `Dataset.map`
+
+
+@contextmanager
+def main_process_first(local: bool = True) -> Iterator[None]:
+    """Run the `with` block in the first process (of each machine, if `local`), then in the others.
+
+    What `Dataset.map` makes in the block goes to a folder that lasts until all processes have left the block. The
+    others, which must call `map` in the same order, map these files into memory.
+    """
+    place = world()
+    if place.size == 1:
+        yield
+        return
+    first = place.rank - place.local_rank if local else 0
+    with tempfile.TemporaryDirectory(prefix="minift-shared-", ignore_cleanup_errors=True) as folder:
+        if place.rank == first:
+            with share_files(folder, writes=True):
+                yield
+        folders = gather_objects(folder)  # returns when the processes that go first have left the block
+        if place.rank != first:
+            with share_files(folders[first], writes=False):
+                yield
+        barrier()

@@ -23,8 +23,7 @@ from minift.distributed.world import world
 class Averaging:
     """What the three ways have in common. One rank alone uses this class: it has nothing to average.
 
-    Args:
-        model: must have the same parameters in the same order on every rank. Those that need no gradient are left out.
+    Every rank's model must have the same parameters in the same order. Those that need no gradient are left out.
     """
 
     has_begun = False  # whether gradients are on their way, so that `finish` must be called before they are used
@@ -72,10 +71,8 @@ class NaiveAveraging(Averaging):
 class BucketedAveraging(Averaging):
     """Sum one bucket of gradients after the other: the messages are fewer and larger, and each pays its latency once.
 
-    The gradients of large embedding tables on the CPU come after the buckets, see `Table`.
-
-    Args:
-        bucket_cap_mb: MiB in one bucket; a gradient that is larger has a bucket of its own.
+    A bucket holds at most `bucket_cap_mb` MiB; a gradient that is larger has one of its own. The gradients of large
+    embedding tables on the CPU come after the buckets, see `Table`.
     """
 
     def __init__(self, model: nn.Module, bucket_cap_mb: float):

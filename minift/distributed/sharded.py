@@ -16,19 +16,10 @@ EXCHANGE_MB = 25  # MiB of weights that are exchanged at a time
 class ShardedOptimizer(torch.optim.Optimizer):
     """Wraps an elementwise optimizer (AdamW, SGD) so that each rank runs it on a slice of every parameter.
 
-    After the step the ranks exchange their slices, and every rank holds all weights again. They are those of the
-    optimizer alone, to the bit, for 1/N of the memory of its state. This is the first stage of ZeRO (Rajbhandari et
-    al., 2019, https://arxiv.org/abs/1910.02054). Every parameter is cut, not the list of parameters, so that the slices
-    are equal however large the embeddings are.
-
-    Its `state_dict` is that of the optimizer alone, whole, so that any number of ranks can resume from a checkpoint,
-    sharded or not.
-
-    Args:
-        optimizer: has not stepped yet, treats every element on its own, and has contiguous parameters.
-
-    Raises:
-        ValueError: it has stepped, or a parameter is not contiguous.
+    After the step the ranks exchange their slices, and every rank holds all weights again: those of the optimizer
+    alone, to the bit. This is the first stage of ZeRO (Rajbhandari et al., 2019, https://arxiv.org/abs/1910.02054).
+    Every parameter is cut, not the list of parameters, so that slices are equal however large the embeddings are. Its
+    `state_dict` is that of the optimizer alone, whole: any number of ranks can resume from it, sharded or not.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer):
@@ -49,7 +40,7 @@ class ShardedOptimizer(torch.optim.Optimizer):
         """Update this rank's slices, then exchange them (*collective*)."""
         if closure is not None:
             raise ValueError("a sharded optimizer takes no closure")
-        self._pass_on_settings()
+        copy_settings(self, self.optimizer)
         for parameter, part in self.slices.items():
             part.grad = None if parameter.grad is None else own_slice(parameter.grad)
         self.optimizer.step()
@@ -57,20 +48,15 @@ class ShardedOptimizer(torch.optim.Optimizer):
         for bucket in into_buckets(updated, EXCHANGE_MB):
             exchange_slices(bucket)
 
-    def _pass_on_settings(self) -> None:
-        """Copy the settings of these groups, such as a learning rate that a schedule has changed, to the inner ones."""
-        for group, own in zip(self.param_groups, self.optimizer.param_groups, strict=True):
-            own.update({name: value for name, value in group.items() if name != "params"})
-
     def state_dict(self) -> dict[str, Any]:
         """Return the whole state on rank 0, as the optimizer alone gives it; no tensors elsewhere (*collective*)."""
-        self._pass_on_settings()
+        copy_settings(self, self.optimizer)
         state = self.optimizer.state_dict()
         whole: dict[int, dict[str, Any]] = {}
         for number, (parameter, part) in enumerate(self.slices.items()):
             for name, value in state["state"].get(number, {}).items():
-                if has_shape(value, part):  # a moment, not a count of steps
-                    shapes = [(cut.stop - cut.start,) for cut in slices(parameter.numel())]
+                if is_moment(value, part):
+                    shapes = [one.shape for one in slices(parameter)]
                     value = torch.cat(gather(value, shapes)).view(parameter.shape)
                 if world().is_main:
                     whole.setdefault(number, {})[name] = value
@@ -81,37 +67,39 @@ class ShardedOptimizer(torch.optim.Optimizer):
         own: dict[int, dict[str, Any]] = {}
         for number, parameter in enumerate(self.slices):
             for name, value in state_dict["state"].get(number, {}).items():
-                cut = has_shape(value, parameter)
-                own.setdefault(number, {})[name] = own_slice(value).clone() if cut else value
+                part = own_slice(value).clone() if is_moment(value, parameter) else value
+                own.setdefault(number, {})[name] = part
         self.optimizer.load_state_dict({"state": own, "param_groups": state_dict["param_groups"]})
-        for group, loaded in zip(self.param_groups, self.optimizer.param_groups, strict=True):
-            group.update({name: value for name, value in loaded.items() if name != "params"})
+        copy_settings(self.optimizer, self)
 
 
-def slices(length: int) -> list[slice]:
-    """Cut a length into one slice for each rank: all equal, but the last ones may be shorter, or empty."""
-    each = -(-length // world().size)
-    return [slice(min(rank * each, length), min((rank + 1) * each, length)) for rank in range(world().size)]
+def copy_settings(source: torch.optim.Optimizer, target: torch.optim.Optimizer) -> None:
+    """Copy what groups hold beside their parameters, such as a learning rate that a schedule has changed."""
+    for group, other in zip(source.param_groups, target.param_groups, strict=True):
+        other.update({name: value for name, value in group.items() if name != "params"})
+
+
+def slices(tensor: Tensor) -> list[Tensor]:
+    """Cut a tensor, flat, into a slice for each rank, the last shorter or empty; of a contiguous one they are views."""
+    flat, each = tensor.reshape(-1), -(-tensor.numel() // world().size)
+    return [flat[rank * each : (rank + 1) * each] for rank in range(world().size)]
 
 
 def own_slice(tensor: Tensor) -> Tensor:
-    """Return this rank's slice of a tensor's elements, flat; it shares the tensor's memory if that is contiguous."""
-    return tensor.reshape(-1)[slices(tensor.numel())[world().rank]]
+    return slices(tensor)[world().rank]
 
 
-def has_shape(value: Any, like: Tensor) -> bool:
-    """Tell whether a value of the state is a tensor with axes, in the shape of another tensor."""
+def is_moment(value: Any, like: Tensor) -> bool:  # and not a count of steps
     return isinstance(value, Tensor) and value.dim() > 0 and value.shape == like.shape
 
 
 def exchange_slices(parameters: list[Tensor]) -> None:
     """Replace the other ranks' slices of parameters, of one dtype, by what those ranks have (*collective*)."""
-    cuts = [slices(parameter.numel()) for parameter in parameters]
-    lengths = [first.stop for first, *_ in cuts]  # the first slice is the longest
+    cut = [slices(parameter.detach()) for parameter in parameters]
+    lengths = [len(first) for first, *_ in cut]  # the first slice is the longest
     mine = parameters[0].new_zeros(sum(lengths))
-    for place, parameter in zip(mine.split(lengths), parameters, strict=True):
-        own = own_slice(parameter)
-        place[: own.numel()] = own
+    for place, own in zip(mine.split(lengths), cut, strict=True):
+        place[: len(own[world().rank])] = own[world().rank]
     for rank, part in enumerate(gather(mine, [mine.shape] * world().size)):
-        for place, parameter, cut in zip(part.split(lengths), parameters, cuts, strict=True):
-            parameter.view(-1)[cut[rank]] = place[: cut[rank].stop - cut[rank].start]
+        for place, ranks in zip(part.split(lengths), cut, strict=True):
+            ranks[rank].copy_(place[: len(ranks[rank])])

@@ -1,8 +1,4 @@
-"""Which of the processes this one is, and how it joins the others.
-
-torchrun starts the processes ("ranks") and tells each its number. Without torchrun there is one process, and no process
-group is made.
-"""
+"""Which of the processes ("ranks") that torchrun has started this one is, and how it joins the others."""
 
 import atexit
 import logging
@@ -14,18 +10,12 @@ import torch
 import torch.distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
-from minift.distributed.environment import process_count
-from minift.distributed.failure import report_uncaught
+from minift.distributed.process import process_count, report_uncaught
 
 
 @dataclass(frozen=True)
 class World:
-    """The place of this process among all processes of the run.
-
-    Attributes:
-        rank, size: the number of this process, from 0, and the number of processes.
-        local_rank, local_size: the same for the processes on this machine.
-    """
+    """The place of this process among all processes of the run; `local_` is among those on this machine."""
 
     rank: int = 0
     size: int = 1
@@ -38,11 +28,7 @@ class World:
         return self.rank == 0
 
     def device(self, cpu: bool = False) -> torch.device:
-        """Choose the GPU whose number is the local rank, or the CPU if `cpu` is set or there is no GPU.
-
-        Raises:
-            ValueError: this machine has GPUs, but fewer than processes.
-        """
+        """Choose the GPU whose number is the local rank, or the CPU if `cpu` is set or there is no GPU."""
         if cpu or not torch.cuda.is_available():
             return torch.device("cpu")
         if self.size == 1:
@@ -56,11 +42,7 @@ class World:
 
 
 def world() -> World:
-    """Return the place of this process. The first call in one of several processes joins the others (*collective*).
-
-    Raises:
-        ValueError: WORLD_SIZE says that there are several processes, but torchrun's other variables are missing.
-    """
+    """Return the place of this process. The first call in one of several processes joins the others (*collective*)."""
     size = process_count()
     if size == 1:
         return World()

@@ -23,7 +23,7 @@ def run(script: str, argv: Sequence[str] = ()) -> int:
     if not os.path.isfile(script):
         raise FileNotFoundError(f"{script}: no such script")
     if "WORLD_SIZE" in os.environ:  # one of several processes: a failure ends the others, too
-        from minift.distributed.failure import report_uncaught
+        from minift.distributed.process import report_uncaught
 
         sys.excepthook = report_uncaught
     argv_before, path_before = sys.argv, sys.path[:]

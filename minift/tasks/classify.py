@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from minift.batches.collate import DataCollatorWithPadding
-from minift.distributed.main_first import main_process_first
+from minift.distributed.exchange import main_process_first
 from minift.files import check_writable
 from minift.model.auto import AutoModelForSequenceClassification
 from minift.tasks.rows import load_rows, without_evaluation

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from minift.batches.collate import default_data_collator
-from minift.distributed.main_first import main_process_first
+from minift.distributed.exchange import main_process_first
 from minift.files import check_writable
 from minift.metrics.losses import perplexity
 from minift.model.auto import AutoModelForMaskedLM

@@ -253,7 +253,7 @@ class TrainingArguments:
 
         `desc` is for transformers' scripts, which say in it what is done.
         """
-        from minift.distributed.main_first import main_process_first
+        from minift.distributed.exchange import main_process_first
 
         with main_process_first(local):
             yield

@@ -41,20 +41,20 @@ def save_model(folder: str | Path, model: torch.nn.Module, tokenizer: Any = None
         write_json(folder / "training_args.json", args.to_dict())
 
 
-def load_weights(folder: str | Path, model: torch.nn.Module) -> None:
+def load_weights(folder: str | Path, model: torch.nn.Module, file: str = MODEL_FILE) -> None:
     """Fill `model` with the weights of a checkpoint.
 
     Raises:
-        FileNotFoundError: the folder holds no ``model.safetensors``.
+        FileNotFoundError: the folder holds no such file.
         ValueError: the file is broken, or its tensors are not those of the model.
     """
-    file = Path(folder) / MODEL_FILE
-    if not file.is_file():
-        raise FileNotFoundError(f"no {MODEL_FILE} in {folder}")
+    path = Path(folder) / file
+    if not path.is_file():
+        raise FileNotFoundError(f"no {file} in {folder}")
     try:
-        safetensors.torch.load_model(model, str(file))
+        safetensors.torch.load_model(model, str(path))
     except (safetensors.SafetensorError, RuntimeError) as error:
-        raise ValueError(f"{file} does not hold the weights of this {type(model).__name__}: {error}") from error
+        raise ValueError(f"{path} does not hold the weights of this {type(model).__name__}: {error}") from error
 
 
 def save_optimizer(folder: Path, state: dict[str, Any], file: str = OPTIMIZER_FILE) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from minift.distributed.environment import is_main_process
+from minift.distributed.process import is_main_process
 from minift.files import read_json, write_json
 
 if TYPE_CHECKING:  # it imports torch, which the TensorFlow path does without

@@ -8,9 +8,8 @@ from safetensors.torch import load_file
 from torch.utils.data import DataLoader
 
 from minift.accelerator.accelerator import Accelerator
-from minift.accelerator.loader import PreparedLoader
-from minift.accelerator.prepared import PreparedOptimizer
-from minift.distributed.launch import notebook_launcher
+from minift.accelerator.prepared import PreparedLoader, PreparedOptimizer
+from minift.distributed.process import notebook_launcher
 from minift.optim.adamw import AdamW
 from minift.optim.schedule import get_scheduler
 from minift.tokenizer.batch_encoding import BatchEncoding
@@ -69,7 +68,7 @@ def test_an_evaluation_inside_an_epoch_does_not_end_an_update():
             break  # the inner epoch is left early
         list(inner)
     assert synced == [False, True, False, True]
-    assert accelerator.prepared.running == []
+    assert accelerator.running == []
 
 
 def test_batches_keep_their_kind():

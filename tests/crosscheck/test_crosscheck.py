@@ -137,9 +137,9 @@ def a_shorter_cut(patch):
 
 
 def chunked_in_other_groups(patch):
-    chunk = on_minift.chunk_dataset
+    chunk = minift.chunk_dataset
     patch.setattr(
-        on_minift, "chunk_dataset", lambda rows, size, **options: chunk(rows, size, **options | {"batch_size": 20})
+        minift, "chunk_dataset", lambda rows, size, **options: chunk(rows, size, **options | {"batch_size": 20})
     )
 
 
@@ -149,13 +149,13 @@ def in_file_order(patch):
 
 def padded_further(patch):
     patch.setattr(
-        on_minift, "DataCollatorWithPadding", functools.partial(on_minift.DataCollatorWithPadding, pad_to_multiple_of=8)
+        minift, "DataCollatorWithPadding", functools.partial(minift.DataCollatorWithPadding, pad_to_multiple_of=8)
     )
 
 
 def a_draw_less(patch):
-    collator = on_minift.DataCollatorForLanguageModeling
-    patch.setattr(on_minift, "DataCollatorForLanguageModeling", functools.partial(collator, random_replace_prob=0.0))
+    collator = minift.DataCollatorForLanguageModeling
+    patch.setattr(minift, "DataCollatorForLanguageModeling", functools.partial(collator, random_replace_prob=0.0))
 
 
 def without_the_loaders_draw(patch):
@@ -231,9 +231,9 @@ def no_last_step(patch):
 
 
 def loss_by_label(patch):
-    evaluate = on_minift.Trainer.evaluate
+    evaluate = minift.Trainer.evaluate
     patch.setattr(
-        on_minift.Trainer,
+        minift.Trainer,
         "evaluate",
         lambda self: (s := evaluate(self)) | {"eval_loss": s["eval_weighted_loss"] + 1e-6},
     )

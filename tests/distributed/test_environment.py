@@ -7,8 +7,7 @@ import sys
 import pytest
 import torch
 
-from minift.distributed.environment import is_main_process, process_count
-from minift.distributed.launch import notebook_launcher
+from minift.distributed.process import is_main_process, notebook_launcher, process_count
 from minift.distributed.sharded import ShardedOptimizer
 from minift.distributed.world import World, world
 from minift.optim.adamw import AdamW
@@ -41,7 +40,7 @@ def test_a_missing_variable_is_named(without_torchrun, missing):
 
 
 def test_neither_the_environment_nor_a_failure_needs_torch():
-    code = "import sys, minift.distributed.environment, minift.distributed.failure; sys.exit('torch' in sys.modules)"
+    code = "import sys, minift.distributed.process; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 

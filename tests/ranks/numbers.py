@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from minift import Trainer, TrainerCallback, TrainingArguments
 from minift.batches.sampler import RandomOrder
 from minift.distributed import buckets, exchange, gradients
-from minift.distributed.main_first import main_process_first
+from minift.distributed.exchange import main_process_first
 from minift.distributed.world import world
 from tests.tiny import NoisyRows, PadRows, tiny_model, tiny_rows
 
