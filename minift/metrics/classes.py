@@ -2,32 +2,34 @@
 
 import math
 from collections import Counter
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minift.metrics.inputs import check_not_empty, check_same_length, to_labels
+from minift.metrics.inputs import check_not_empty, label_rows
 
 
 class Confusion:
     """Count how often each (reference, prediction) pair of labels occurs: all that these scores need.
 
-    Args:
-        num_labels: if given, labels outside [0, num_labels) are refused.
+    If `num_labels` is given, a label outside [0, num_labels) is a ValueError that names the row.
     """
 
     def __init__(self, num_labels: int | None = None) -> None:
         self.num_labels = num_labels
         self.counts: Counter[tuple[int, int]] = Counter()
 
-    def update(self, predictions: ArrayLike, references: ArrayLike) -> "Confusion":
+    def update(self, predictions: ArrayLike, references: ArrayLike) -> Self:
         """Add a batch: labels (B,) on both sides. Returns itself."""
-        predictions = to_labels("predictions", predictions, self.num_labels)
-        references = to_labels("references", references, self.num_labels)
-        check_same_length(predictions, references)
-        labels, which = np.unique(np.concatenate([references, predictions]), return_inverse=True)
-        pairs = which[: len(references)] * len(labels) + which[len(references) :]  # a number for each pair of labels
+        rows = label_rows(predictions, references)  # (2, B)
+        if self.num_labels and (outside := (rows < 0) | (rows >= self.num_labels)).any():
+            side, row = np.argwhere(outside)[0]
+            name = ("predictions", "references")[side]
+            raise ValueError(f"{name}[{row}] is {rows[side, row]}, expected a label from 0 to {self.num_labels - 1}")
+        labels, which = np.unique(rows, return_inverse=True)
+        predicted, actual = which.reshape(rows.shape)  # the labels' places in `labels`
+        pairs = actual * len(labels) + predicted  # a number for each pair of labels
         for pair, count in zip(*np.unique(pairs, return_counts=True), strict=True):
             self.counts[int(labels[pair // len(labels)]), int(labels[pair % len(labels)])] += int(count)
         return self
@@ -72,23 +74,20 @@ class Confusion:
     def matthews(self) -> float:
         """Return Matthews' correlation for any number of classes (Gorodkin, 2004); 0 if one side is constant."""
         total = check_not_empty(self.counts.total())
-        actual, predicted = self._totals(self._labels())
         # whole numbers of any size, so that nothing overflows or rounds before the one division
-        actual, predicted = actual.astype(object), predicted.astype(object)
+        actual, predicted = (count.astype(object) for count in self._totals(self._labels()))
         covariance = self._right() * total - actual @ predicted
         variances = (total**2 - actual @ actual) * (total**2 - predicted @ predicted)
         return covariance / math.sqrt(variances) if variances else 0.0
 
     def _labels(self) -> list[int]:
-        """All labels that occur on either side."""
         return sorted({label for pair in self.counts for label in pair})
 
     def _right(self) -> int:
-        """The number of correct predictions."""
         return sum(count for (reference, prediction), count in self.counts.items() if reference == prediction)
 
     def _totals(self, labels: list[int]) -> tuple[np.ndarray, np.ndarray]:
-        """How often each of `labels` is a reference, and how often it is a prediction."""
+        """Return how often each of `labels` is a reference, and how often it is a prediction."""
         actual, predicted = Counter(), Counter()
         for (reference, prediction), count in self.counts.items():
             actual[reference] += count
