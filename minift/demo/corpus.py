@@ -2,8 +2,8 @@
 
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,38 +21,26 @@ UNLABELLED = {"unsupervised": 6000}  # more reviews, with the label -1, as IMDb 
 SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
-@dataclass(frozen=True)
-class Config:
-    """A configuration of the corpus."""
-
+class Config(NamedTuple):
     make: Callable[[random.Random], tuple]  # draws a row
     features: Features
     splits: dict[str, int]  # and their numbers of rows
 
 
+TEXT = Value("string")
+OPINION = ClassLabel(names=["negative", "positive"])
+EQUIVALENCE = ClassLabel(names=["not_equivalent", "equivalent"])
 CONFIGS = {
-    "reviews": Config(
-        review,
-        Features(text=Value("string"), label=ClassLabel(names=["negative", "positive"])),
-        SPLITS | UNLABELLED,
-    ),
-    "paraphrases": Config(
-        paraphrase,
-        Features(
-            sentence1=Value("string"),
-            sentence2=Value("string"),
-            label=ClassLabel(names=["not_equivalent", "equivalent"]),
-        ),
-        SPLITS,
-    ),
+    "reviews": Config(review, Features(text=TEXT, label=OPINION), SPLITS | UNLABELLED),
+    "paraphrases": Config(paraphrase, Features(sentence1=TEXT, sentence2=TEXT, label=EQUIVALENCE), SPLITS),
 }
 
 
 def write_corpus(folder: str | Path, seed: int = 0) -> Path:
     """Write the configurations "reviews" (the default one) and "paraphrases" as a Hub repository lays them out.
 
-    The files are Parquet, and their schemas carry the features. No text, or pair in either order, occurs twice in a
-    configuration. The same `seed` gives the same rows. What was at `folder` is replaced.
+    The files are Parquet. No text, or pair in either order, occurs twice in a configuration. The same `seed` gives the
+    same rows. What was at `folder` is replaced.
     """
     with atomic_path(folder) as fresh:
         for name, config in CONFIGS.items():
@@ -90,10 +78,7 @@ def _card(seed: int) -> str:
 
 
 def write_model(folder: str | Path, corpus: str | Path, vocab_size: int = 600) -> Path:
-    """Write the folder of a small BERT without weights: vocabulary, tokenizer and config.json.
-
-    The vocabulary is trained on the training splits of the corpus at `corpus`.
-    """
+    """Write a small BERT without weights: its configuration, and a vocabulary trained on the corpus's train splits."""
     texts = []
     for name, config in CONFIGS.items():
         table = pq.read_table(next((Path(corpus) / name).glob("train-*.parquet")))
@@ -103,14 +88,8 @@ def write_model(folder: str | Path, corpus: str | Path, vocab_size: int = 600) -
         fresh.mkdir()
         (fresh / "vocab.txt").write_text("".join(f"{token}\n" for token in vocabulary), encoding="utf-8")
         AutoTokenizer.from_pretrained(fresh, model_max_length=64).save_pretrained(fresh)
-        BertConfig(
-            vocab_size=len(vocabulary),
-            hidden_size=128,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            intermediate_size=512,
-            max_position_embeddings=64,
-        ).save_pretrained(fresh)
+        sizes = dict(hidden_size=128, num_hidden_layers=2, num_attention_heads=4, intermediate_size=512)
+        BertConfig(vocab_size=len(vocabulary), max_position_embeddings=64, **sizes).save_pretrained(fresh)
     return Path(folder)
 
 
@@ -125,11 +104,8 @@ def train_vocabulary(texts: list[str], size: int = 600) -> list[str]:
     # The trainer numbers letters inside words in the order of a hash map, and breaks ties by these numbers. Naming the
     # letters beforehand makes every run give the same vocabulary.
     letters = sorted(filter(str.isalnum, set(tokenizer.normalizer.normalize_str("".join(texts)))))
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=size,
-        special_tokens=[*SPECIAL_TOKENS, *(f"##{letter}" for letter in letters)],
-        show_progress=False,
-    )
+    special = [*SPECIAL_TOKENS, *(f"##{letter}" for letter in letters)]
+    trainer = trainers.WordPieceTrainer(vocab_size=size, special_tokens=special, show_progress=False)
     tokenizer.train_from_iterator(texts, trainer)
     vocabulary = tokenizer.get_vocab()
     return sorted(vocabulary, key=vocabulary.get)
