@@ -2,7 +2,7 @@
 
 import tempfile
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import huggingface_hub
 from huggingface_hub.errors import (
@@ -48,16 +48,10 @@ def snapshot(name_or_path: str | Path, repo_type: str = "model", **options: Any)
         ) from error
 
 
-class Savable(Protocol):
-    """A model or a tokenizer: it can write its files to a folder."""
-
-    def save_pretrained(self, folder: str) -> Any: ...
-
-
-def push_to_hub(savable: Savable, repo_id: str, **options: Any) -> str:
+def push_to_hub(model_or_tokenizer: Any, repo_id: str, **options: Any) -> str:
     """Save a model or a tokenizer to a temporary folder and upload that, with the options of `upload_folder`."""
     with tempfile.TemporaryDirectory() as folder:
-        savable.save_pretrained(folder)
+        model_or_tokenizer.save_pretrained(folder)
         return upload_folder(folder, repo_id, **options)
 
 
@@ -76,7 +70,6 @@ def upload_folder(
     Args:
         folder: its files are added to the repository, or replace those of the same name.
         repo_id: ``organisation/name``, or ``name`` for a repository of the token's owner.
-        repo_type: ``model`` or ``dataset``.
         private: whether a new repository is private.
         token: None takes the one that `huggingface_hub` has stored.
         ignore_patterns: the files to leave out, such as ``checkpoint-*``; ``*`` also matches ``/``.
@@ -110,13 +103,14 @@ def _upload_error(error: Exception, what: str) -> OSError:
     reason = getattr(error, "server_message", None) or _reason(error)
     status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
     if status == 401 or isinstance(error, LocalTokenNotFoundError):
-        remedy = "no token, or one that the Hub rejects; run `hf auth login`, or pass token"
-        return PermissionError(f"{what}: {remedy} ({reason})")
-    if status == 403:
-        return PermissionError(f"{what}: the token has no permission to write there; use one that has ({reason})")
-    if status is None:
-        return ConnectionError(f"{what}: the Hub cannot be reached; upload again when it can ({reason})")
-    return OSError(f"{what}: the Hub answered {status} ({reason})")
+        kind, text = PermissionError, "no token, or one that the Hub rejects; run `hf auth login`, or pass token"
+    elif status == 403:
+        kind, text = PermissionError, "the token has no permission to write there; use one that has"
+    elif status is None:
+        kind, text = ConnectionError, "the Hub cannot be reached; upload again when it can"
+    else:
+        kind, text = OSError, f"the Hub answered {status}"
+    return kind(f"{what}: {text} ({reason})")
 
 
 def _reason(error: Exception) -> str:

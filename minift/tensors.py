@@ -18,10 +18,7 @@ def tensor_kind(name: str) -> str:
 
 
 def as_tensor(array: np.ndarray, kind: str) -> Any:
-    """Hand an array over to numpy (``np``), torch (``pt``) or TensorFlow (``tf``), keeping shape and dtype.
-
-    torch shares the array's memory when it may write there and copies it otherwise; TensorFlow always copies.
-    """
+    """Hand an array over to numpy (``np``), torch (``pt``, sharing writable memory) or TensorFlow (``tf``, a copy)."""
     kind = tensor_kind(kind)
     if kind == "np":
         return array

@@ -9,6 +9,7 @@ from minift.batches.collate import DataCollatorWithPadding
 from minift.batches.mask import DataCollatorForLanguageModeling
 from minift.data.load import load_dataset
 from minift.demo.corpus import train_vocabulary, write_corpus, write_model
+from minift.files import read_json
 from minift.tensors import import_tensorflow
 from minift.tokenizer.tokenizer import AutoTokenizer
 from minift.train.arguments import TrainingArguments
@@ -74,10 +75,12 @@ def demo(
 
     accuracy = {}
     for name, checkpoint in {"random": start, "pre-trained": adapted}.items():
-        stage(run.finetune, f"trains a classifier from {name} weights: AdamW, a falling rate, evaluation by epoch")
+        stage(run.train, f"trains a classifier from {name} weights: AdamW, a falling rate, evaluation by epoch")
         out = folder / f"from-{name}"
         args = arguments(out, seed, batch_size=16, num_train_epochs=3, learning_rate=3e-4)
-        metrics = run.train(checkpoint, corpus, args, config="reviews")
+        run.train(checkpoint, corpus, args, config="reviews")
+        log = read_json(out / "trainer_state.json")["log_history"]
+        metrics = [entry for entry in log if "eval_accuracy" in entry][-1]
         accuracy[name] = metrics["eval_accuracy"]
         print(f"  from {name} weights: accuracy {metrics['eval_accuracy']:.3f}, F1 {metrics['eval_f1']:.3f}")
     labels = list(data["validation"]["label"])

@@ -36,8 +36,8 @@ class Confusion:
 
     def accuracy(self, normalize: bool = True) -> float:
         """Return the share of predictions that equal their reference; with `normalize=False` their number."""
-        total = check_not_empty(self.counts.total())
-        return self._right() / total if normalize else float(self._right())
+        right, _, _ = self._by_label()
+        return right.total() / self.counts.total() if normalize else float(right.total())
 
     def f1(self, average: str | None = "binary", pos_label: int = 1, labels: list[int] | None = None) -> Any:
         """Return the harmonic mean of precision and recall, as sklearn.metrics.f1_score: 0 where it is undefined.
@@ -48,8 +48,8 @@ class Confusion:
             pos_label: the label that "binary" scores.
             labels: the labels to average over, in the order of the array; None takes all that occur.
         """
-        check_not_empty(self.counts.total())
-        seen = self._labels()
+        counters = self._by_label()
+        seen = sorted(set().union(*counters))
         if average == "binary":
             if len(seen) > 2:
                 raise ValueError(f"average='binary' with labels {seen}: choose 'macro', 'micro', 'weighted' or None")
@@ -57,8 +57,7 @@ class Confusion:
                 raise ValueError(f"pos_label={pos_label!r} is not among the labels {seen}")
             labels = [pos_label]
         labels = seen if labels is None else list(labels)
-        right = np.array([self.counts[label, label] for label in labels])
-        actual, predicted = self._totals(labels)
+        right, actual, predicted = (np.array([counter[label] for label in labels]) for counter in counters)
         if average == "micro":
             right, actual, predicted = (count.sum(keepdims=True) for count in (right, actual, predicted))
         # F1 = 2·P·R / (P + R) with P = right / predicted and R = right / actual; 0 for a label that never occurs
@@ -73,23 +72,19 @@ class Confusion:
 
     def matthews(self) -> float:
         """Return Matthews' correlation for any number of classes (Gorodkin, 2004); 0 if one side is constant."""
-        total = check_not_empty(self.counts.total())
-        # whole numbers of any size, so that nothing overflows or rounds before the one division
-        actual, predicted = (count.astype(object) for count in self._totals(self._labels()))
-        covariance = self._right() * total - actual @ predicted
-        variances = (total**2 - actual @ actual) * (total**2 - predicted @ predicted)
+        right, actual, predicted = self._by_label()
+        total = self.counts.total()
+        # Python's whole numbers, of any size: nothing overflows or rounds before the one division
+        covariance = right.total() * total - sum(actual[label] * predicted[label] for label in actual)
+        variances = math.prod(total**2 - sum(count**2 for count in side.values()) for side in (actual, predicted))
         return covariance / math.sqrt(variances) if variances else 0.0
 
-    def _labels(self) -> list[int]:
-        return sorted({label for pair in self.counts for label in pair})
-
-    def _right(self) -> int:
-        return sum(count for (reference, prediction), count in self.counts.items() if reference == prediction)
-
-    def _totals(self, labels: list[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Return how often each of `labels` is a reference, and how often it is a prediction."""
-        actual, predicted = Counter(), Counter()
+    def _by_label(self) -> tuple[Counter[int], Counter[int], Counter[int]]:
+        """Return how often each label is predicted rightly, is a reference, and is a prediction."""
+        check_not_empty(self.counts.total())
+        right, actual, predicted = Counter(), Counter(), Counter()
         for (reference, prediction), count in self.counts.items():
+            right[reference] += count * (reference == prediction)
             actual[reference] += count
             predicted[prediction] += count
-        return np.array([actual[label] for label in labels]), np.array([predicted[label] for label in labels])
+        return right, actual, predicted

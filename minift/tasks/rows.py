@@ -53,13 +53,14 @@ def load_rows(
         max_eval_samples: rows to evaluate on, drawn at random; None takes all
     """
     task, data = find_task(load_dataset(dataset, config), config, text_columns, label_column)
-    logger.info("%s", task)
+    kind = f"one of {task.num_labels} classes" if task.label_names else "a number"
+    texts, evaluated = " and ".join(task.text_columns), task.eval_split or "nothing"
+    logger.info("Task: from %s tell %s, %s; evaluated on: %s", texts, task.label_column, kind, evaluated)
     for split, limit in (("train", max_train_samples), (task.eval_split, max_eval_samples)):
         if limit is not None and split is not None:
             data[split] = data[split].shuffle(seed=args.seed).take(limit)
 
-    tokenizer = AutoTokenizer.from_pretrained(model)
-    model_config = AutoConfig.from_pretrained(model)
+    tokenizer, model_config = AutoTokenizer.from_pretrained(model), AutoConfig.from_pretrained(model)
     check_vocabulary(len(tokenizer), model_config)
     longest = model_config.max_position_embeddings
     if max_length is not None and max_length > longest:

@@ -34,13 +34,6 @@ class Task:
         labels = dict(enumerate(self.label_names)) or None
         return {"num_labels": self.num_labels, "id2label": labels, "problem_type": self.problem_type}
 
-    def __str__(self) -> str:
-        kind = f"one of {self.num_labels} classes" if self.label_names else "a number"
-        return (
-            f"Task: from {' and '.join(self.text_columns)} tell {self.label_column}, {kind}; "
-            f"evaluated on: {self.eval_split or 'nothing'}"
-        )
-
 
 def find_task(
     data: DatasetDict, config: str | None, text_columns: list[str] | None = None, label_column: str | None = None
