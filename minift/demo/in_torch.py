@@ -11,8 +11,7 @@ from minift.tasks.classify import finetune
 from minift.tasks.mlm import mlm
 from minift.train.seed import set_seed
 
-# the demo calls these, and names their files
-ENCODER, ANSWERS, pretrain, train = BertModel, pipeline, mlm, finetune
+ENCODER, ANSWERS, pretrain, train = BertModel, pipeline, mlm, finetune  # the demo calls these, or names their files
 
 
 def make_model(folder: Path, seed: int) -> int:

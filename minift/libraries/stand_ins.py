@@ -39,8 +39,7 @@ MODULES: dict[str, tuple[str, list[str]]] = {
     "accelerate.utils": ("minift", ["DataLoaderConfiguration", "set_seed"]),
 }
 LIBRARIES = ("transformers", "datasets", "evaluate", "accelerate")
-# the same module under a second name
-ALIASES = {f"{library}.logging": f"{library}.utils.logging" for library in LIBRARIES[:3]}
+ALIASES = {f"{library}.logging": f"{library}.utils.logging" for library in LIBRARIES[:3]}  # second names
 
 
 class StandIn(ModuleType):

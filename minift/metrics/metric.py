@@ -34,7 +34,6 @@ class Metric:
         self.reset()
 
     def add(self, *, prediction: Any, reference: Any) -> None:
-        """Add one example."""
         self.add_batch(predictions=to_array(prediction)[None], references=to_array(reference)[None])
 
     def add_batch(self, *, predictions: ArrayLike, references: ArrayLike) -> None:
@@ -65,7 +64,6 @@ class Metric:
             self.reset()
 
     def reset(self) -> None:
-        """Forget all examples."""
         kinds = dict.fromkeys(SCORES[key][0] for key in self.keys)
         self.statistics = {kind: kind(self.num_labels) if kind is Confusion else kind() for kind in kinds}
 

@@ -53,6 +53,8 @@ def pipeline(
 ) -> Pipeline:
     """Return the `Pipeline` for a task, with a checkpoint's model and tokenizer (transformers/pipelines/__init__.py).
 
+    An unknown task, or a task or a tokenizer that cannot be inferred, is a ValueError.
+
     Args:
         task: a name in TASKS or ALIASES; None takes the task that the checkpoint was saved for.
         model: a folder, a Hub name, or a model; None takes the task's default checkpoint.
@@ -61,9 +63,6 @@ def pipeline(
         device, batch_size: see `Pipeline`.
         config, dtype, torch_dtype, model_kwargs: arguments of the model's `from_pretrained`.
         options: settings of the task, such as `top_k`.
-
-    Raises:
-        ValueError: an unknown task, or a task or a tokenizer that cannot be inferred.
     """
     hub = {name: value for name, value in {"revision": revision, "token": token}.items() if value is not None}
     task = _infer_task(model, hub) if task is None else ALIASES.get(task, task)

@@ -117,8 +117,7 @@ def find_text_column(features: Features, text_column: str | None = None) -> str:
 def tokenize(dataset: Dataset, tokenizer: Tokenizer, text_column: str, word_ids: bool = False) -> Dataset:
     """Replace all columns by the token ids of whole texts: nothing is cut off, since blocks are cut later.
 
-    `word_ids` adds a column with the number of each token's word in its text. Whole-word masking needs it; it takes a
-    third of the time.
+    `word_ids` adds a column with the number of each token's word in its text, which whole-word masking needs.
     """
 
     def encode(rows: dict[str, list]) -> Any:

@@ -21,8 +21,7 @@ def finetune(
 ) -> tuple[Trainer, TrainOutput]:
     """Load, tokenise, train, evaluate each epoch, and save to ``args.output_dir``; arguments as for `load_rows`.
 
-    Returns the trainer, with the trained model, and the summary of the training. An output folder that cannot be
-    written to is an OSError.
+    Returns the trainer and the summary of the training. An output folder that cannot be written to is an OSError.
     """
     check_writable(args.output_dir)  # better now than after hours of training
     with main_process_first():  # the other processes map what it has tokenised into memory
