@@ -17,10 +17,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside `path` for a new file or folder, which replaces `path` when the block ends.
 
     A crash, a full disk or an exception leaves `path` as it was before. Files are flushed to the disk before they are
-    renamed, so that the new name never shows an empty file after a power cut.
-
-    Raises:
-        IsADirectoryError: the block made a file, and `path` is a folder, which would be lost.
+    renamed, so that the new name never shows an empty file after a power cut. A file does not replace a folder, which
+    would be lost: that is an IsADirectoryError.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -28,9 +26,10 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     try:
         fresh = workplace / path.name
         yield fresh
-        for file in [fresh, *fresh.rglob("*")] if fresh.is_dir() else [fresh]:
+        for file in [fresh, *fresh.rglob("*")]:
             if file.is_file():
-                _flush(file)
+                with open(file, "rb") as handle:
+                    os.fsync(handle.fileno())
         if path.is_dir() and not fresh.is_dir():
             raise IsADirectoryError(f"{path} is a folder: it is not replaced by a file")
         if path.is_dir():  # os.replace cannot take the place of a folder that is not empty
@@ -41,12 +40,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def read_json(path: str | Path) -> Any:
-    """Parse a JSON file.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: not JSON (truncated, binary, …); the message names the file and the place.
-    """
+    """Parse a JSON file; what is not JSON (truncated, binary, …) is a ValueError that names the file and the place."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -67,8 +61,3 @@ def check_writable(folder: str | Path) -> None:
     """Make the folder if it does not exist, and raise an OSError if no file can be written to it."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     tempfile.TemporaryFile(dir=folder).close()
-
-
-def _flush(file: Path) -> None:
-    with open(file, "rb") as handle:
-        os.fsync(handle.fileno())

@@ -2,7 +2,7 @@
 
 import tempfile
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import huggingface_hub
 from huggingface_hub.errors import (
@@ -15,29 +15,17 @@ from huggingface_hub.errors import (
 )
 
 
-def snapshot(
-    name_or_path: str | Path,
-    repo_type: str = "model",
-    revision: str | None = None,
-    allow_patterns: str | list[str] | None = None,
-    token: str | bool | None = None,
-    cache_dir: str | Path | None = None,
-    local_files_only: bool = False,
-) -> Path:
-    """Return a folder that holds a repository's files.
+def snapshot(name_or_path: str | Path, repo_type: str = "model", **options: Any) -> Path:
+    """Return a folder that holds a repository's files; an existing folder is returned as it is.
 
-    An existing folder is returned as it is. Anything else is a name on the Hub: its files are downloaded to the cache
+    Anything else is a name on the Hub, such as ``google-bert/bert-base-uncased``: its files are downloaded to the cache
     that all of Hugging Face's libraries share, or found there when there is no network. Names without an organisation
     (``bert-base-uncased``) work through the Hub's redirects.
 
     Args:
-        name_or_path: a folder, or a name such as ``google-bert/bert-base-uncased``.
         repo_type: ``model`` or ``dataset``.
-        revision: branch, tag or commit.
-        allow_patterns: patterns of the files to download; None downloads all.
-        token: for private repositories; None takes the one that `huggingface_hub` has stored.
-        cache_dir: another cache folder.
-        local_files_only: use the cache and no network.
+        options: ``revision``, ``allow_patterns``, ``token``, ``cache_dir``, ``local_files_only`` of
+            `huggingface_hub.snapshot_download`.
 
     Raises:
         FileNotFoundError: neither a folder, nor a repository that can be reached or is in the cache.
@@ -49,43 +37,21 @@ def snapshot(
         return folder
     name = str(name_or_path)
     try:
-        return Path(
-            huggingface_hub.snapshot_download(
-                name,
-                repo_type=repo_type,
-                revision=revision,
-                allow_patterns=allow_patterns,
-                token=token,
-                cache_dir=cache_dir,
-                local_files_only=local_files_only,
-            )
-        )
+        return Path(huggingface_hub.snapshot_download(name, repo_type=repo_type, **options))
     except HFValidationError as error:
         raise FileNotFoundError(f"{name}: no such folder, and not a name that a repository can have") from error
     except (HfHubHTTPError, EntryNotFoundError, OfflineModeIsEnabled) as error:
-        at = f" at revision {revision!r}" if revision else ""
-        reason = str(error).strip().splitlines()[-1]
+        at = f" at revision {options['revision']!r}" if options.get("revision") else ""
         raise FileNotFoundError(
             f"{name}: no such folder, and no {repo_type} repository of that name{at} that can be reached or is in the "
-            f"cache ({reason})"
+            f"cache ({_reason(error)})"
         ) from error
 
 
-class Savable(Protocol):
-    """A model or a tokenizer: it can write its files to a folder."""
-
-    def save_pretrained(self, folder: str) -> Any: ...
-
-
-def push_to_hub(savable: Savable, repo_id: str, **options: Any) -> str:
-    """Save a model or a tokenizer to a temporary folder and upload that; return the address of the commit.
-
-    Args:
-        repo_id: the repository, see `upload_folder`.
-        options: ``commit_message``, ``private``, ``token``, see `upload_folder`.
-    """
+def push_to_hub(model_or_tokenizer: Any, repo_id: str, **options: Any) -> str:
+    """Save a model or a tokenizer to a temporary folder and upload that, with the options of `upload_folder`."""
     with tempfile.TemporaryDirectory() as folder:
-        savable.save_pretrained(folder)
+        model_or_tokenizer.save_pretrained(folder)
         return upload_folder(folder, repo_id, **options)
 
 
@@ -104,7 +70,6 @@ def upload_folder(
     Args:
         folder: its files are added to the repository, or replace those of the same name.
         repo_id: ``organisation/name``, or ``name`` for a repository of the token's owner.
-        repo_type: ``model`` or ``dataset``.
         private: whether a new repository is private.
         token: None takes the one that `huggingface_hub` has stored.
         ignore_patterns: the files to leave out, such as ``checkpoint-*``; ``*`` also matches ``/``.
@@ -135,14 +100,19 @@ def upload_folder(
 
 def _upload_error(error: Exception, what: str) -> OSError:
     """Return the built-in exception that fits the error, with a message that says what to do."""
-    reason = getattr(error, "server_message", None) or (str(error).strip() or repr(error)).splitlines()[-1]
+    reason = getattr(error, "server_message", None) or _reason(error)
     status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
     if status == 401 or isinstance(error, LocalTokenNotFoundError):
-        return PermissionError(
-            f"{what}: no token, or one that the Hub rejects; run `hf auth login`, or pass token ({reason})"
-        )
-    if status == 403:
-        return PermissionError(f"{what}: the token has no permission to write there; use one that has ({reason})")
-    if status is None:
-        return ConnectionError(f"{what}: the Hub cannot be reached; upload again when it can ({reason})")
-    return OSError(f"{what}: the Hub answered {status} ({reason})")
+        kind, text = PermissionError, "no token, or one that the Hub rejects; run `hf auth login`, or pass token"
+    elif status == 403:
+        kind, text = PermissionError, "the token has no permission to write there; use one that has"
+    elif status is None:
+        kind, text = ConnectionError, "the Hub cannot be reached; upload again when it can"
+    else:
+        kind, text = OSError, f"the Hub answered {status}"
+    return kind(f"{what}: {text} ({reason})")
+
+
+def _reason(error: Exception) -> str:
+    """Return the last line of an error's message."""
+    return (str(error).strip() or repr(error)).splitlines()[-1]

@@ -11,25 +11,14 @@ TENSOR_KINDS = {"np": "np", "numpy": "np", "pt": "pt", "torch": "pt", "tf": "tf"
 
 
 def tensor_kind(name: str) -> str:
-    """Normalise a framework's name to ``np``, ``pt`` or ``tf``.
-
-    Raises:
-        ValueError: the name is none of `TENSOR_KINDS`.
-    """
-    try:
-        return TENSOR_KINDS[name]
-    except KeyError:
-        raise ValueError(f"unknown tensor type {name!r}: expected one of {sorted(TENSOR_KINDS)}") from None
+    """Normalise a framework's name to ``np``, ``pt`` or ``tf``."""
+    if name not in TENSOR_KINDS:
+        raise ValueError(f"unknown tensor type {name!r}: expected one of {sorted(TENSOR_KINDS)}")
+    return TENSOR_KINDS[name]
 
 
 def as_tensor(array: np.ndarray, kind: str) -> Any:
-    """Hand an array over to numpy (``np``), torch (``pt``) or TensorFlow (``tf``), keeping shape and dtype.
-
-    torch shares the array's memory when it may write there and copies it otherwise; TensorFlow always copies.
-
-    Raises:
-        ImportError: TensorFlow was asked for and is not installed.
-    """
+    """Hand an array over to numpy (``np``), torch (``pt``, sharing writable memory) or TensorFlow (``tf``, a copy)."""
     kind = tensor_kind(kind)
     if kind == "np":
         return array
@@ -41,11 +30,7 @@ def as_tensor(array: np.ndarray, kind: str) -> Any:
 
 
 def import_tensorflow() -> ModuleType:
-    """The module `tensorflow`, which minift runs without, unless its TensorFlow path is used.
-
-    Raises:
-        ImportError: it is not installed; the message says how to install it.
-    """
+    """Return the module `tensorflow`, which only the TensorFlow path needs; the ImportError says how to install it."""
     try:
         import tensorflow
     except ImportError as error:

@@ -14,16 +14,14 @@ from itertools import pairwise
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin
 
+BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
 
 def add_flags(parser: argparse.ArgumentParser, function: Callable, **defaults: Any) -> None:
-    """Add a flag for each argument of `function` that can be given by name.
+    """Add a flag for each argument of a function, or a dataclass, that can be given by name.
 
     An argument whose type is a dataclass gives a group with a flag for each field. An argument without default is a
-    required flag.
-
-    Args:
-        function: a function or a dataclass.
-        defaults: other defaults than the signature's, also for the fields of dataclasses.
+    required flag. `defaults` replace those of the signature, also for the fields of dataclasses.
     """
     texts = argument_texts(function)
     for argument in arguments_of(function):
@@ -73,22 +71,19 @@ def reader_of(annotation: Any) -> dict[str, Any]:
 
 
 def boolean(text: str) -> bool:
-    if text.lower() in ("true", "yes", "1"):
-        return True
-    if text.lower() in ("false", "no", "0"):
-        return False
-    raise argparse.ArgumentTypeError(f"expected true or false, not {text!r}")
+    if text.lower() not in BOOLEANS:
+        raise argparse.ArgumentTypeError(f"expected true or false, not {text!r}")
+    return BOOLEANS[text.lower()]
 
 
 def boolean_or_text(text: str) -> bool | str:
-    return text.lower() == "true" if text.lower() in ("true", "false") else text
+    return BOOLEANS[text.lower()] if text.lower() in ("true", "false") else text
 
 
 def argument_texts(function: Callable) -> dict[str, str]:
     """Return the entries under ``Args:`` in a function's docstring, or the strings under a dataclass's fields."""
     if dataclasses.is_dataclass(function):
-        # Python itself discards these strings, so they are read from the source
-        body = ast.parse(inspect.getsource(function)).body[0].body
+        body = ast.parse(inspect.getsource(function)).body[0].body  # Python itself discards these strings
         return {
             field.target.id: text.value.value
             for field, text in pairwise(body)

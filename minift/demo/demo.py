@@ -9,6 +9,7 @@ from minift.batches.collate import DataCollatorWithPadding
 from minift.batches.mask import DataCollatorForLanguageModeling
 from minift.data.load import load_dataset
 from minift.demo.corpus import train_vocabulary, write_corpus, write_model
+from minift.files import read_json
 from minift.tensors import import_tensorflow
 from minift.tokenizer.tokenizer import AutoTokenizer
 from minift.train.arguments import TrainingArguments
@@ -27,15 +28,13 @@ def demo(
 ) -> dict[str, float]:
     """Run every stage on generated data, printing what each stage does and which file does it.
 
-    These arguments are also the flags of `minift demo`.
+    Returns the accuracy on the validation split, after fine-tuning from random and from pre-trained weights. The
+    arguments are also the flags of `minift demo`.
 
     Args:
         output_dir: folder for the corpus and the models
         seed: seed of the corpus and of the training
         framework: torch, or TensorFlow
-
-    Returns:
-        The accuracy on the validation split, after fine-tuning from random and from pre-trained weights.
     """
     if framework == "tf":
         import_tensorflow()  # or an error that says how to install it
@@ -70,16 +69,18 @@ def demo(
 
     chunk, mask = file_of(chunk_dataset), file_of(DataCollatorForLanguageModeling)
     stage(run.pretrain, f"pre-trains it on unlabelled reviews, cut into blocks ({chunk}) with words hidden ({mask})")
-    args = arguments(adapted, seed, num_train_epochs=8, learning_rate=1e-3, per_device_train_batch_size=32)
+    args = arguments(adapted, seed, batch_size=32, num_train_epochs=8, learning_rate=1e-3)
     run.pretrain(start, corpus, args, config="reviews", split="unsupervised", chunk_size=20, test_size=200)
     show_fill(run.fill_mask(adapted, MASKED, top_k=5))
 
     accuracy = {}
     for name, checkpoint in {"random": start, "pre-trained": adapted}.items():
-        stage(run.finetune, f"trains a classifier from {name} weights: AdamW, a falling rate, evaluation by epoch")
+        stage(run.train, f"trains a classifier from {name} weights: AdamW, a falling rate, evaluation by epoch")
         out = folder / f"from-{name}"
-        args = arguments(out, seed, num_train_epochs=3, learning_rate=3e-4, per_device_train_batch_size=16)
-        metrics = run.train(checkpoint, corpus, args, config="reviews")
+        args = arguments(out, seed, batch_size=16, num_train_epochs=3, learning_rate=3e-4)
+        run.train(checkpoint, corpus, args, config="reviews")
+        log = read_json(out / "trainer_state.json")["log_history"]
+        metrics = [entry for entry in log if "eval_accuracy" in entry][-1]
         accuracy[name] = metrics["eval_accuracy"]
         print(f"  from {name} weights: accuracy {metrics['eval_accuracy']:.3f}, F1 {metrics['eval_f1']:.3f}")
     labels = list(data["validation"]["label"])
@@ -104,18 +105,11 @@ def file_of(what: Any) -> str:
     return f"{what.__module__.replace('.', '/')}.py"
 
 
-def arguments(output_dir: Path, seed: int, **options: float) -> TrainingArguments:
+def arguments(output_dir: Path, seed: int, batch_size: int, **options: float) -> TrainingArguments:
     """Return the training arguments that all trainings of the demo share, with `options` added."""
-    return TrainingArguments(
-        str(output_dir),
-        per_device_eval_batch_size=64,
-        warmup_steps=0.1,
-        logging_strategy="epoch",
-        eval_strategy="epoch",
-        save_strategy="no",
-        seed=seed,
-        **options,
-    )
+    batches = dict(per_device_train_batch_size=batch_size, per_device_eval_batch_size=64)
+    by_epoch = dict(logging_strategy="epoch", eval_strategy="epoch", save_strategy="no")
+    return TrainingArguments(str(output_dir), seed=seed, warmup_steps=0.1, **batches, **by_epoch, **options)
 
 
 def show_fill(answers: list[dict]) -> None:

@@ -67,9 +67,7 @@ NOT_QUITE = ["never", "almost", "hardly"]
 
 @dataclass(frozen=True)
 class Event:
-    """Who did what to whom and where, as indices into the lists of words above, and whether it happened."""
-
-    agent: int
+    agent: int  # who did what to whom and where, as places in the lists above
     action: int
     patient: int
     place: int

@@ -9,11 +9,9 @@ from minift.model.heads.masked_lm import BertForMaskedLM
 from minift.pipelines.pipeline import pipeline
 from minift.tasks.classify import finetune
 from minift.tasks.mlm import mlm
-from minift.train.arguments import TrainingArguments
 from minift.train.seed import set_seed
 
-ENCODER, ANSWERS = BertModel, pipeline  # the demo names their files
-pretrain = mlm
+ENCODER, ANSWERS, pretrain, train = BertModel, pipeline, mlm, finetune  # the demo calls these, or names their files
 
 
 def make_model(folder: Path, seed: int) -> int:
@@ -22,12 +20,6 @@ def make_model(folder: Path, seed: int) -> int:
     model = BertForMaskedLM(BertConfig.from_pretrained(folder))
     model.save_pretrained(folder)
     return model.num_parameters()
-
-
-def train(checkpoint: Path, corpus: Path, args: TrainingArguments, config: str) -> dict[str, float]:
-    """Fine-tune; return the metrics of an evaluation."""
-    trainer, _ = finetune(checkpoint, corpus, args, config=config)
-    return trainer.evaluate()
 
 
 def classify(folder: Path, texts: list[str]) -> list[dict[str, Any]]:

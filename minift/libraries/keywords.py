@@ -120,11 +120,7 @@ WITHOUT_EFFECT: dict[str, dict[str, tuple[Any, ...] | str]] = {
 
 
 def drops_keywords(function: Callable) -> Callable:
-    """Take the keywords that the table lists for `function`, and call it without them.
-
-    Raises:
-        ValueError: from the call, when a keyword has a value that would have an effect in the library.
-    """
+    """Call `function` without the keywords that the table lists for it; at other values they are a ValueError."""
     taken = WITHOUT_EFFECT[function.__qualname__]
     called = function.__qualname__.removesuffix(".__init__").rpartition(".")[2]
 

@@ -11,14 +11,7 @@ from minift.libraries.stand_ins import stand_ins
 def run(script: str, argv: Sequence[str] = ()) -> int:
     """Run the file `script` as ``python SCRIPT ARGS`` would, with minift in place of the libraries.
 
-    `sys.argv`, `__main__`, `sys.path[0]` and the working directory are those that Python would set. The traceback of
-    an exception that the script does not catch begins in the script.
-
-    Returns:
-        The exit code: 0, or 1 after an exception. `SystemExit` passes through.
-
-    Raises:
-        FileNotFoundError: no such file.
+    Returns 0, or 1 after an exception, whose traceback begins in the script. `SystemExit` passes through.
     """
     if not os.path.isfile(script):
         raise FileNotFoundError(f"{script}: no such script")

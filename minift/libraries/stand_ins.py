@@ -8,7 +8,38 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-from minift.libraries.modules import ALIASES, MODULES
+from minift import PUBLIC
+from minift.libraries import verbosity
+
+DATASETS = [*(name for module, names in PUBLIC.items() if module.startswith("data.") for name in names), "load_metric"]
+ACCELERATE = ["Accelerator", "DataLoaderConfiguration", "notebook_launcher"]
+OWN = ["Chunker", "Tokenizer", "chunk_dataset", "freeze_masks", "use_fast_path"]  # names that no library has
+ELSEWHERE = ["ModelOutput", "PolynomialDecay", "PredictionOutput"]  # in submodules of transformers, or in Keras
+OTHERS = [*DATASETS, *ACCELERATE, *OWN, *ELSEWHERE]
+TRANSFORMERS = [name for names in PUBLIC.values() for name in names if name not in OTHERS]
+COLLATORS = [name for name in TRANSFORMERS if "ollator" in name]
+LOGGING = [name for name in vars(verbosity) if name == "get_logger" or "verbosity" in name]
+
+# module of the libraries -> where its names are defined, and the names
+MODULES: dict[str, tuple[str, list[str]]] = {
+    "transformers": ("minift", TRANSFORMERS),
+    "transformers.data": ("minift", []),
+    "transformers.data.data_collator": ("minift", COLLATORS),
+    "transformers.keras_callbacks": ("minift", ["PushToHubCallback"]),
+    "transformers.trainer_utils": ("minift", ["EvalPrediction", "PredictionOutput", "SchedulerType", "set_seed"]),
+    "transformers.utils": ("minift", []),
+    "transformers.utils.logging": ("minift.libraries.verbosity", LOGGING),
+    "datasets": ("minift", DATASETS),
+    "datasets.utils": ("minift", []),
+    "datasets.utils.logging": ("minift.libraries.verbosity", LOGGING),
+    "evaluate": ("minift.metrics.metric", ["load"]),
+    "evaluate.utils": ("minift", []),
+    "evaluate.utils.logging": ("minift.libraries.verbosity", LOGGING),
+    "accelerate": ("minift", [*ACCELERATE, "set_seed"]),
+    "accelerate.utils": ("minift", ["DataLoaderConfiguration", "set_seed"]),
+}
+LIBRARIES = ("transformers", "datasets", "evaluate", "accelerate")
+ALIASES = {f"{library}.logging": f"{library}.utils.logging" for library in LIBRARIES[:3]}  # second names
 
 
 class StandIn(ModuleType):
@@ -28,13 +59,14 @@ class StandIn(ModuleType):
             raise AttributeError(name)
         source, names = MODULES[self.__name__]
         if name not in names:
-            raise ImportError(missing(self.__name__, name), name=self.__name__)
+            raise ImportError(missing(self, name), name=self.__name__)
         value = getattr(import_module(source), name)
         setattr(self, name, value)
         return value
 
     def __dir__(self) -> list[str]:
-        return names_of(self.__name__)
+        submodules = [name.rpartition(".") for name in (*MODULES, *ALIASES)]
+        return [*MODULES[self.__name__][1], *(name for parent, _, name in submodules if parent == self.__name__)]
 
 
 class RefuseTheRest:
@@ -44,25 +76,18 @@ class RefuseTheRest:
     def find_spec(fullname: str, path: Any = None, target: Any = None) -> None:
         parent, _, name = fullname.rpartition(".")
         if parent in MODULES:
-            raise ModuleNotFoundError(missing(parent, name), name=fullname)
+            raise ModuleNotFoundError(missing(sys.modules[parent], name), name=fullname)
 
 
-def names_of(module: str) -> list[str]:
-    """Return the names and the submodules of a stand-in, sorted."""
-    submodules = [name.rpartition(".") for name in (*MODULES, *ALIASES)]
-    return sorted([*MODULES[module][1], *(name for parent, _, name in submodules if parent == module)])
-
-
-def missing(module: str, name: str) -> str:
+def missing(module: ModuleType, name: str) -> str:
     """Return the error message for a name that a stand-in does not have."""
-    return f"minift has no {module}.{name}; its {module} has: {', '.join(names_of(module))}"
+    return f"minift has no {module.__name__}.{name}; its {module.__name__} has: {', '.join(dir(module))}"
 
 
 @contextmanager
 def stand_ins() -> Iterator[None]:
     """In the `with` block, imports of the four libraries give minift's names; afterwards all is as before."""
-    roots = {name.partition(".")[0] for name in MODULES}
-    before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in roots}
+    before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in LIBRARIES}
     for name in before:
         del sys.modules[name]
     modules = {name: StandIn(name) for name in MODULES}

@@ -2,40 +2,42 @@
 
 import math
 from collections import Counter
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minift.metrics.inputs import check_not_empty, check_same_length, to_labels
+from minift.metrics.inputs import check_not_empty, label_rows
 
 
 class Confusion:
     """Count how often each (reference, prediction) pair of labels occurs: all that these scores need.
 
-    Args:
-        num_labels: if given, labels outside [0, num_labels) are refused.
+    If `num_labels` is given, a label outside [0, num_labels) is a ValueError that names the row.
     """
 
     def __init__(self, num_labels: int | None = None) -> None:
         self.num_labels = num_labels
         self.counts: Counter[tuple[int, int]] = Counter()
 
-    def update(self, predictions: ArrayLike, references: ArrayLike) -> "Confusion":
+    def update(self, predictions: ArrayLike, references: ArrayLike) -> Self:
         """Add a batch: labels (B,) on both sides. Returns itself."""
-        predictions = to_labels("predictions", predictions, self.num_labels)
-        references = to_labels("references", references, self.num_labels)
-        check_same_length(predictions, references)
-        labels, which = np.unique(np.concatenate([references, predictions]), return_inverse=True)
-        pairs = which[: len(references)] * len(labels) + which[len(references) :]  # a number for each pair of labels
+        rows = label_rows(predictions, references)  # (2, B)
+        if self.num_labels and (outside := (rows < 0) | (rows >= self.num_labels)).any():
+            side, row = np.argwhere(outside)[0]
+            name = ("predictions", "references")[side]
+            raise ValueError(f"{name}[{row}] is {rows[side, row]}, expected a label from 0 to {self.num_labels - 1}")
+        labels, which = np.unique(rows, return_inverse=True)
+        predicted, actual = which.reshape(rows.shape)  # the labels' places in `labels`
+        pairs = actual * len(labels) + predicted  # a number for each pair of labels
         for pair, count in zip(*np.unique(pairs, return_counts=True), strict=True):
             self.counts[int(labels[pair // len(labels)]), int(labels[pair % len(labels)])] += int(count)
         return self
 
     def accuracy(self, normalize: bool = True) -> float:
         """Return the share of predictions that equal their reference; with `normalize=False` their number."""
-        total = check_not_empty(self.counts.total())
-        return self._right() / total if normalize else float(self._right())
+        right, _, _ = self._by_label()
+        return right.total() / self.counts.total() if normalize else float(right.total())
 
     def f1(self, average: str | None = "binary", pos_label: int = 1, labels: list[int] | None = None) -> Any:
         """Return the harmonic mean of precision and recall, as sklearn.metrics.f1_score: 0 where it is undefined.
@@ -46,8 +48,8 @@ class Confusion:
             pos_label: the label that "binary" scores.
             labels: the labels to average over, in the order of the array; None takes all that occur.
         """
-        check_not_empty(self.counts.total())
-        seen = self._labels()
+        counters = self._by_label()
+        seen = sorted(set().union(*counters))
         if average == "binary":
             if len(seen) > 2:
                 raise ValueError(f"average='binary' with labels {seen}: choose 'macro', 'micro', 'weighted' or None")
@@ -55,8 +57,7 @@ class Confusion:
                 raise ValueError(f"pos_label={pos_label!r} is not among the labels {seen}")
             labels = [pos_label]
         labels = seen if labels is None else list(labels)
-        right = np.array([self.counts[label, label] for label in labels])
-        actual, predicted = self._totals(labels)
+        right, actual, predicted = (np.array([counter[label] for label in labels]) for counter in counters)
         if average == "micro":
             right, actual, predicted = (count.sum(keepdims=True) for count in (right, actual, predicted))
         # F1 = 2·P·R / (P + R) with P = right / predicted and R = right / actual; 0 for a label that never occurs
@@ -71,26 +72,19 @@ class Confusion:
 
     def matthews(self) -> float:
         """Return Matthews' correlation for any number of classes (Gorodkin, 2004); 0 if one side is constant."""
-        total = check_not_empty(self.counts.total())
-        actual, predicted = self._totals(self._labels())
-        # whole numbers of any size, so that nothing overflows or rounds before the one division
-        actual, predicted = actual.astype(object), predicted.astype(object)
-        covariance = self._right() * total - actual @ predicted
-        variances = (total**2 - actual @ actual) * (total**2 - predicted @ predicted)
+        right, actual, predicted = self._by_label()
+        total = self.counts.total()
+        # Python's whole numbers, of any size: nothing overflows or rounds before the one division
+        covariance = right.total() * total - sum(actual[label] * predicted[label] for label in actual)
+        variances = math.prod(total**2 - sum(count**2 for count in side.values()) for side in (actual, predicted))
         return covariance / math.sqrt(variances) if variances else 0.0
 
-    def _labels(self) -> list[int]:
-        """All labels that occur on either side."""
-        return sorted({label for pair in self.counts for label in pair})
-
-    def _right(self) -> int:
-        """The number of correct predictions."""
-        return sum(count for (reference, prediction), count in self.counts.items() if reference == prediction)
-
-    def _totals(self, labels: list[int]) -> tuple[np.ndarray, np.ndarray]:
-        """How often each of `labels` is a reference, and how often it is a prediction."""
-        actual, predicted = Counter(), Counter()
+    def _by_label(self) -> tuple[Counter[int], Counter[int], Counter[int]]:
+        """Return how often each label is predicted rightly, is a reference, and is a prediction."""
+        check_not_empty(self.counts.total())
+        right, actual, predicted = Counter(), Counter(), Counter()
         for (reference, prediction), count in self.counts.items():
+            right[reference] += count * (reference == prediction)
             actual[reference] += count
             predicted[prediction] += count
-        return np.array([actual[label] for label in labels]), np.array([predicted[label] for label in labels])
+        return right, actual, predicted

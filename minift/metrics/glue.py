@@ -1,10 +1,9 @@
 """The tasks of GLUE: which columns are the texts, which metrics count, how many labels there are."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class GlueTask:
+class GlueTask(NamedTuple):
     """One configuration of GLUE (Wang et al., 2019, https://arxiv.org/abs/1804.07461)."""
 
     text_columns: tuple[str, ...]

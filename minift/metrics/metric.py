@@ -20,7 +20,7 @@ SCORES: dict[str, tuple[type, Callable[..., Any]]] = {
     "spearmanr": (Values, Values.spearman),
     "mse": (Moments, Moments.mse),
 }
-METRICS = ("accuracy", "f1", "matthews_correlation", "pearsonr", "spearmanr", "mse")
+METRICS = [name for name in SCORES if name != "pearson"]
 
 
 class Metric:
@@ -34,15 +34,13 @@ class Metric:
         self.reset()
 
     def add(self, *, prediction: Any, reference: Any) -> None:
-        """Add one example."""
         self.add_batch(predictions=to_array(prediction)[None], references=to_array(reference)[None])
 
     def add_batch(self, *, predictions: ArrayLike, references: ArrayLike) -> None:
         """Add a batch: lists, numpy arrays or tensors of shape (B,) on both sides.
 
-        Raises:
-            ValueError: sides of different lengths or of another shape, labels that are not integers or not classes of
-                the task. Nothing of such a batch is added.
+        Other shapes, different lengths, and labels that are not integers or not classes of the task are a ValueError;
+        nothing of such a batch is added.
         """
         for statistic in self.statistics.values():
             statistic.update(predictions, references)
@@ -52,14 +50,8 @@ class Metric:
     ) -> dict[str, Any]:
         """Return the scores of all examples added, and of a last batch if it is given; then forget them all.
 
-        They are also forgotten after an error.
-
-        Args:
-            options: arguments of the score, such as `average=` of F1.
-
-        Raises:
-            ValueError: nothing was added, or the batch is bad as in `add_batch`.
-            TypeError: an option that the score does not have.
+        The options are arguments of the score, such as `average=` of F1; an unknown one is a TypeError. If nothing was
+        added, it is a ValueError. Also after an error all examples are forgotten.
         """
         try:
             if (predictions is None) != (references is None):
@@ -72,17 +64,12 @@ class Metric:
             self.reset()
 
     def reset(self) -> None:
-        """Forget all examples."""
         kinds = dict.fromkeys(SCORES[key][0] for key in self.keys)
         self.statistics = {kind: kind(self.num_labels) if kind is Confusion else kind() for kind in kinds}
 
 
 def load(path: str, config_name: str | None = None) -> Metric:
-    """Return the metric called `path`, as `evaluate.load`: one metric, or "glue" with the name of a task.
-
-    Raises:
-        ValueError: an unknown metric or task; the message lists those that exist.
-    """
+    """Return the metric called `path`, as `evaluate.load`: one metric, or "glue" with the name of a task."""
     if path == "glue":
         if config_name not in GLUE:
             raise ValueError(f"unknown GLUE configuration {config_name!r}; there are: {', '.join(GLUE)}")

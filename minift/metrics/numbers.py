@@ -1,11 +1,12 @@
 """Scores of numbers: Pearson's and Spearman's correlation, and the mean squared error."""
 
 import math
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minift.metrics.inputs import check_not_empty, check_same_length, to_numbers
+from minift.metrics.inputs import check_not_empty, number_rows
 
 
 class Moments:
@@ -22,11 +23,10 @@ class Moments:
         self.highest = np.full(2, -np.inf)
         self.squared_error = 0.0
 
-    def update(self, predictions: ArrayLike, references: ArrayLike) -> "Moments":
+    def update(self, predictions: ArrayLike, references: ArrayLike) -> Self:
         """Add a batch: numbers (B,) on both sides. Returns itself."""
-        rows = _two_rows(predictions, references)  # (2, B)
-        count = rows.shape[1]
-        if count == 0:
+        rows = number_rows(predictions, references)  # (2, B)
+        if (count := rows.shape[1]) == 0:
             return self
         with np.errstate(invalid="ignore", over="ignore"):  # infinity and NaN give NaN in the end
             mean = rows.mean(axis=1)
@@ -61,27 +61,17 @@ class Values:
     def __init__(self) -> None:
         self.batches: list[np.ndarray] = []
 
-    def update(self, predictions: ArrayLike, references: ArrayLike) -> "Values":
+    def update(self, predictions: ArrayLike, references: ArrayLike) -> Self:
         """Add a batch: numbers (B,) on both sides. Returns itself."""
-        self.batches.append(_two_rows(predictions, references))
+        self.batches.append(number_rows(predictions, references))
         return self
 
     def spearman(self) -> float:
-        """Return Spearman's ρ, Pearson's r of the ranks, as scipy.stats.spearmanr.
-
-        NaN if a side is constant or holds NaN, or if there is one example only.
-        """
+        """Return Spearman's ρ, as scipy.stats.spearmanr: NaN for one example, or if a side is constant or holds NaN."""
         rows = np.concatenate(self.batches, axis=1) if self.batches else np.empty((2, 0))
         if check_not_empty(rows.shape[1]) == 1 or np.isnan(rows).any():
             return math.nan
         return Moments().update(_ranks(rows[0]), _ranks(rows[1])).pearson()
-
-
-def _two_rows(predictions: ArrayLike, references: ArrayLike) -> np.ndarray:
-    """Both sides as numbers, (2, B) float64."""
-    predictions, references = to_numbers("predictions", predictions), to_numbers("references", references)
-    check_same_length(predictions, references)
-    return np.stack([predictions, references])
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:

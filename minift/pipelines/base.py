@@ -15,15 +15,14 @@ from minift.tokenizer.tokenizer import Tokenizer
 
 
 class Pipeline(ABC):
-    """A model and its tokenizer; calling it turns texts into answers.
+    """A model and its tokenizer; calling it turns texts into answers (transformers/pipelines/base.py).
 
-    Re-implements transformers/pipelines/base.py: the results have the same structure and the same numbers. A task is
-    a subclass that says how a text is encoded and how an answer is read off the model's output.
+    A task is a subclass that says how a text is encoded and how an answer is read off the model's output.
 
     Args:
         model: moved to `device` and set to evaluation mode.
         device: a torch device, its name, or the number of a GPU (-1: the CPU); None takes a GPU if there is one.
-        batch_size: texts in one forward pass.
+        batch_size: texts in one forward pass; None is 1.
         options: settings of the task, which each call can override.
     """
 
@@ -52,12 +51,9 @@ class Pipeline(ABC):
         self.options = self.check(options)
 
     def __call__(self, inputs: Any, batch_size: int | None = None, **options: Any) -> Any:
-        """Return the answer to one text, or a list of answers to several; to a generator, a generator of answers.
+        """Return the answer to one text, a list of answers to a list or a column, a generator to a generator.
 
-        Args:
-            inputs: a text, a list or column of texts, or a generator.
-            batch_size: texts in one forward pass, instead of the pipeline's own.
-            options: settings of the task, for this call.
+        `batch_size` and the options replace those of the pipeline for this call.
         """
         options = self.options | self.check(options)
         size = self.batch_size if batch_size is None else batch_size
@@ -82,12 +78,7 @@ class Pipeline(ABC):
                 yield self.answer(ids, mask.bool(), output, options)
 
     def check(self, options: dict[str, Any]) -> dict[str, Any]:
-        """Return the options in the form that `encode` and `answer` read.
-
-        Raises:
-            TypeError: the task has no such option.
-            ValueError: a wrong value.
-        """
+        """Return the options as `encode` and `answer` read them; raise a TypeError for unknown ones."""
         if unknown := options.keys() - set(self.option_names):
             names = ", ".join(self.option_names)
             raise TypeError(f"unknown argument {', '.join(sorted(unknown))}; this pipeline has: {names}")
@@ -97,17 +88,14 @@ class Pipeline(ABC):
         return options
 
     def encode(self, item: Any, options: dict[str, Any]) -> BatchEncoding:
-        """Return the token ids of one text; other inputs are refused with a ValueError."""
+        """Return the token ids of one text; raise a ValueError for other inputs."""
         if not isinstance(item, str):
             raise ValueError(f"expected a text, not {item!r}")
         return self.tokenizer(item, return_attention_mask=True, **options.get("tokenizer_kwargs", {}))
 
     @abstractmethod
     def answer(self, ids: Tensor, real: Tensor, output: Tensor, options: dict[str, Any]) -> Any:
-        """Return the answer for one text.
+        """Return the answer for one text, from its token ids (T,) and the model's output for it.
 
-        Args:
-            ids: token ids (T,).
-            real: (T,) bool, False at padding.
-            output: what the model gave for this row: logits (C,) or (T, V), or states (T, E).
+        `real` (T,) bool is False at padding; `output` holds logits (C,) or (T, V), or states (T, E).
         """

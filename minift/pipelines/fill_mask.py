@@ -7,10 +7,8 @@ import torch
 from torch import Tensor
 
 from minift.model.auto import AutoModelForMaskedLM
-from minift.model.pretrained import PreTrainedModel
 from minift.pipelines.base import Pipeline
 from minift.tokenizer.batch_encoding import BatchEncoding
-from minift.tokenizer.tokenizer import Tokenizer
 
 logger = logging.getLogger(__name__)
 
@@ -27,16 +25,13 @@ class FillMaskPipeline(Pipeline):
     auto_model = AutoModelForMaskedLM
     option_names = ("top_k", "targets", "tokenizer_kwargs")
 
-    def __init__(self, model: PreTrainedModel, tokenizer: Tokenizer, *args: Any, **kwargs: Any) -> None:
-        if tokenizer.mask_token_id is None:
-            raise ValueError("fill-mask needs a mask token, and this tokenizer has none")
-        super().__init__(model, tokenizer, *args, **kwargs)
-
     def __call__(self, inputs: Any, batch_size: int | None = None, **options: Any) -> Any:
         result = super().__call__(inputs, batch_size, **options)
         return result[0] if isinstance(inputs, list) and len(inputs) == 1 else result  # as in transformers
 
     def check(self, options: dict[str, Any]) -> dict[str, Any]:
+        if self.tokenizer.mask_token_id is None:
+            raise ValueError("fill-mask needs a mask token, and this tokenizer has none")
         checked = {name: value for name, value in super().check(options).items() if value is not None}
         if (targets := checked.pop("targets", None)) is not None:
             checked["target_ids"] = self._target_ids([targets] if isinstance(targets, str) else list(targets))

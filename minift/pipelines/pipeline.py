@@ -19,8 +19,6 @@ logger = logging.getLogger(__name__)
 
 
 class Task(NamedTuple):
-    """A row of the table."""
-
     kind: type[Pipeline]
     checkpoint: str  # the model that is taken when none is named
     architecture: str | None = None  # a checkpoint whose architecture ends so is made for this task
@@ -55,40 +53,33 @@ def pipeline(
 ) -> Pipeline:
     """Return the `Pipeline` for a task, with a checkpoint's model and tokenizer (transformers/pipelines/__init__.py).
 
+    An unknown task, or a task or a tokenizer that cannot be inferred, is a ValueError.
+
     Args:
         task: a name in TASKS or ALIASES; None takes the task that the checkpoint was saved for.
         model: a folder, a Hub name, or a model; None takes the task's default checkpoint.
-        config: a configuration instead of the checkpoint's.
         tokenizer: a folder, a Hub name, or a tokenizer; None takes the model's.
         revision, token: of the Hub repository.
         device, batch_size: see `Pipeline`.
-        dtype, torch_dtype, model_kwargs: arguments of the model's `from_pretrained`.
+        config, dtype, torch_dtype, model_kwargs: arguments of the model's `from_pretrained`.
         options: settings of the task, such as `top_k`.
-
-    Raises:
-        ValueError: an unknown task, or a task or a tokenizer that cannot be inferred.
     """
     hub = {name: value for name, value in {"revision": revision, "token": token}.items() if value is not None}
-    if task is None:
-        task = _infer_task(model, hub)
-    task = ALIASES.get(task, task)
+    task = _infer_task(model, hub) if task is None else ALIASES.get(task, task)
     if task not in TASKS:
         raise ValueError(f"unknown task {task!r}; there are: {', '.join([*TASKS, *ALIASES])}")
-    kind = TASKS[task].kind
+    kind, checkpoint, _ = TASKS[task]
     if model is None:
-        model = TASKS[task].checkpoint
+        model = checkpoint
         logger.warning("no model was given for %s: %s is used", task, model)
+    name = model if isinstance(model, str | Path) else model.config.name_or_path
     if isinstance(model, str | Path):
-        name = model
         given = {"config": config, "dtype": dtype, "torch_dtype": torch_dtype, **(model_kwargs or {})}
         given = {argument: value for argument, value in given.items() if value is not None}
         model = kind.auto_model.from_pretrained(name, **hub, **given)
-    else:
-        name = model.config.name_or_path
-    if tokenizer is None:
-        if not name:
-            raise ValueError("tokenizer: this model was not loaded from a checkpoint, so its tokenizer must be given")
-        tokenizer = name
+    if tokenizer is None and not name:
+        raise ValueError("tokenizer: this model was not loaded from a checkpoint, so its tokenizer must be given")
+    tokenizer = name if tokenizer is None else tokenizer
     if isinstance(tokenizer, str | Path):
         tokenizer = AutoTokenizer.from_pretrained(tokenizer, **hub)
     return kind(model, tokenizer, device=device, batch_size=batch_size, **options)
@@ -98,11 +89,9 @@ def _infer_task(model: Any, hub: dict[str, Any]) -> str:
     """Return the task of a checkpoint or a model by the name of its architecture."""
     if model is None:
         raise ValueError("pipeline() needs a task, or a model to infer it from")
-    if isinstance(model, str | Path):
-        architectures = AutoConfig.from_pretrained(model, **hub).architectures or []
-    else:
-        architectures = [type(model).__name__]
+    is_loaded = not isinstance(model, str | Path)
+    found = [type(model).__name__] if is_loaded else AutoConfig.from_pretrained(model, **hub).architectures or []
     for name, task in TASKS.items():
-        if task.architecture and any(architecture.endswith(task.architecture) for architecture in architectures):
+        if task.architecture and any(architecture.endswith(task.architecture) for architecture in found):
             return name
-    raise ValueError(f"task: cannot be inferred from a checkpoint of {architectures}; there are: {', '.join(TASKS)}")
+    raise ValueError(f"task: cannot be inferred from a checkpoint of {found}; there are: {', '.join(TASKS)}")

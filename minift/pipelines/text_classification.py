@@ -21,11 +21,7 @@ TOKENIZER_OPTIONS = (
     "return_token_type_ids",
     "verbose",
 )
-FUNCTIONS = {
-    "sigmoid": torch.sigmoid,
-    "softmax": lambda logits: logits.softmax(-1),
-    "none": lambda logits: logits,
-}
+FUNCTIONS = {"sigmoid": torch.sigmoid, "softmax": lambda logits: logits.softmax(-1), "none": lambda logits: logits}
 
 
 class TextClassificationPipeline(Pipeline):
@@ -54,21 +50,18 @@ class TextClassificationPipeline(Pipeline):
 
     def encode(self, item: Any, options: dict[str, Any]) -> BatchEncoding:
         if isinstance(item, str):
-            texts = [item]
-        elif not isinstance(item, Mapping):
+            item = {"text": item}
+        if not isinstance(item, Mapping):
             raise ValueError(f'expected a text or {{"text": ..., "text_pair": ...}}, not {item!r}')
-        elif item.keys() - {"text", "text_pair"} or "text" not in item:
+        if item.keys() - {"text", "text_pair"} or "text" not in item:
             raise ValueError(f'a pair is {{"text": ..., "text_pair": ...}}, not a dictionary of {list(item)}')
-        else:
-            texts = [item["text"], item.get("text_pair")]
         given = {name: options[name] for name in TOKENIZER_OPTIONS if name in options}
-        return self.tokenizer(*texts, return_attention_mask=True, **given)
+        return self.tokenizer(item["text"], item.get("text_pair"), return_attention_mask=True, **given)
 
     def answer(self, ids: Tensor, real: Tensor, output: Tensor, options: dict[str, Any]) -> Any:
         function = str(options.get("function_to_apply") or self._default_function()).lower()
         scores = FUNCTIONS[function](output).tolist()  # (C,)
-        id2label = self.model.config.id2label
-        results = [{"label": id2label[i], "score": score} for i, score in enumerate(scores)]
+        results = [{"label": self.model.config.id2label[i], "score": score} for i, score in enumerate(scores)]
         if "top_k" not in options and options.get("return_all_scores"):
             return results
         results.sort(key=lambda result: result["score"], reverse=True)

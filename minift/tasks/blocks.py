@@ -9,7 +9,6 @@ from typing import Any
 from minift.batches.chunk import chunk_dataset
 from minift.batches.mask import DataCollatorForLanguageModeling, DataCollatorForWholeWordMask, freeze_masks
 from minift.data.dataset import Dataset
-from minift.data.dataset_dict import DatasetDict
 from minift.data.features import Features
 from minift.data.load import load_dataset
 from minift.model.checks import check_vocabulary
@@ -24,10 +23,8 @@ MAP_ROWS = 1000  # documents that are chunked together, as in the course; the nu
 
 @dataclass
 class Blocks:
-    """A corpus as blocks of T tokens each."""
-
     tokenizer: Tokenizer
-    train: Dataset
+    train: Dataset  # rows of T tokens
     evaluation: Dataset
     masking: Callable[..., Any]  # masking(seed=…) makes a collator that pads a batch and hides tokens in it
     frozen: bool  # the masks of `evaluation` are part of it
@@ -51,10 +48,10 @@ def load_blocks(
 ) -> Blocks:
     """Load a data set, tokenise it and cut it into blocks; print how many there are.
 
-    These arguments, but for `kind`, are also the flags of `minift mlm`.
+    The generator of `kind`, "pt" or "np", draws the masks. The other arguments are also the flags of `minift mlm`. A
+    ValueError names an argument that does not fit the model or the corpus; a KeyError, a split that does not exist.
 
     Args:
-        kind: "pt" or "np", whose generator draws the masks.
         model: folder or Hub name of the checkpoint to start from
         dataset: folder or Hub name of the data set
         args: the training arguments, whose `seed` draws the blocks and freezes the masks
@@ -68,11 +65,6 @@ def load_blocks(
         test_size: blocks of the split to evaluate on, drawn at random; None takes a tenth of train_size, or without
             train_size the whole validation or test split
         freeze_eval_masks: mask the evaluation blocks once, by the seed, so that every evaluation sees the same
-
-    Raises:
-        ValueError: blocks longer than the model reads or the corpus is, no mask token, no column of texts, or nothing
-            to evaluate on; the message names the argument.
-        KeyError: no such split.
     """
     tokenizer, model_config = AutoTokenizer.from_pretrained(model), AutoConfig.from_pretrained(model)
     longest = model_config.max_position_embeddings
@@ -86,22 +78,26 @@ def load_blocks(
     data = load_dataset(dataset, config)
     text_column = find_text_column(data[split].features, text_column)
     hold_out = train_size is not None or test_size is not None
-    splits = [split] if hold_out else [split, find_eval_split(data, split)]
+    others = [name for name in ("validation", "test") if name in data and name != split]
+    if not hold_out and not others:
+        raise ValueError(
+            f"there is no validation or test split beside {split!r} (the data set has {', '.join(data)}): "
+            "hold blocks out with train_size and test_size"
+        )
+    eval_split = split if hold_out else others[0]
     blocks = {}
     for name, rows in data.items():
         count = "not used"
-        if name in splits:
+        if name in (split, eval_split):
             tokenised = tokenize(rows, tokenizer, text_column, word_ids=whole_word_mask)
             blocks[name] = chunk_dataset(tokenised, chunk_size, batch_size=MAP_ROWS)
             count = f"{len(blocks[name]):,} blocks of {chunk_size} tokens"
         say(f"{name}: {len(rows):,} rows, {count}")
+    train, evaluation = blocks[split], blocks[eval_split]
     if hold_out:
-        if test_size is None:
-            test_size = max(1, train_size // 10)
-        held_out = blocks[split].train_test_split(train_size=train_size, test_size=test_size, seed=args.seed)
+        test_size = max(1, train_size // 10) if test_size is None else test_size
+        held_out = train.train_test_split(test_size, train_size, seed=args.seed)
         train, evaluation = held_out["train"], held_out["test"]
-    else:
-        train, evaluation = (blocks[name] for name in splits)
     say(f"training on {len(train):,} blocks, evaluating on {len(evaluation):,}")
     if freeze_eval_masks:
         evaluation = freeze_masks(evaluation, frozen_masks)
@@ -109,11 +105,7 @@ def load_blocks(
 
 
 def find_text_column(features: Features, text_column: str | None = None) -> str:
-    """Return `text_column`; if it is None, the column called text, or the only column of strings.
-
-    Raises:
-        ValueError: no such column, or it does not hold strings, or there are several to choose from.
-    """
+    """Return `text_column`; if it is None, the column called text, or the only column of strings."""
     strings = [name for name, feature in features.items() if is_text(feature)]
     if text_column is None:
         text_column = "text" if "text" in strings or len(strings) != 1 else strings[0]
@@ -122,23 +114,10 @@ def find_text_column(features: Features, text_column: str | None = None) -> str:
     return text_column
 
 
-def find_eval_split(data: DatasetDict, split: str) -> str:
-    """Return the split to evaluate on after training on `split`: validation if it exists, otherwise test."""
-    for name in ("validation", "test"):
-        if name in data and name != split:
-            return name
-    raise ValueError(
-        f"there is no validation or test split beside {split!r} (the data set has {', '.join(data)}): "
-        "hold blocks out with train_size and test_size"
-    )
-
-
 def tokenize(dataset: Dataset, tokenizer: Tokenizer, text_column: str, word_ids: bool = False) -> Dataset:
-    """Return whole texts as token ids, instead of all columns: nothing is cut off, since blocks are cut later.
+    """Replace all columns by the token ids of whole texts: nothing is cut off, since blocks are cut later.
 
-    Args:
-        word_ids: add the column ``word_ids``, the number of each token's word in its text. Whole-word masking needs
-            it; it takes a third of the time.
+    `word_ids` adds a column with the number of each token's word in its text, which whole-word masking needs.
     """
 
     def encode(rows: dict[str, list]) -> Any:

@@ -19,19 +19,9 @@ from minift.train.trainer import Trainer, TrainOutput
 def finetune(
     model: str | Path, dataset: str | Path, args: TrainingArguments, **options: Any
 ) -> tuple[Trainer, TrainOutput]:
-    """Load, tokenise, train, evaluate each epoch, and save to ``args.output_dir``.
+    """Load, tokenise, train, evaluate each epoch, and save to ``args.output_dir``; arguments as for `load_rows`.
 
-    Args:
-        model, dataset: a folder or a Hub name each.
-        args: the training arguments; if no split can be evaluated on, `eval_strategy` counts as "no".
-        options: configuration, columns, length and number of the rows, see `load_rows`.
-
-    Returns:
-        The trainer, with the trained model, and the summary of the training.
-
-    Raises:
-        ValueError: what `load_rows` refuses.
-        OSError: `args.output_dir` cannot be written to.
+    Returns the trainer and the summary of the training. An output folder that cannot be written to is an OSError.
     """
     check_writable(args.output_dir)  # better now than after hours of training
     with main_process_first():  # the other processes map what it has tokenised into memory

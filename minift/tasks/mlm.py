@@ -22,19 +22,9 @@ from minift.train.trainer import Trainer, TrainOutput
 def mlm(
     model: str | Path, dataset: str | Path, args: TrainingArguments, **options: Any
 ) -> tuple["MaskedLMTrainer", TrainOutput]:
-    """Load, tokenise, cut into blocks, train, print the perplexity before, by epoch and after, and save.
+    """Load, tokenise, cut into blocks, train, print perplexities, and save; arguments as for `load_blocks`.
 
-    Args:
-        model, dataset: a folder or a Hub name each.
-        args: the training arguments; their `seed` also draws the blocks and freezes the masks.
-        options: column, split, number and length of the blocks, and the masks, see `load_blocks`.
-
-    Returns:
-        The trainer, with the trained model, and the summary of the training.
-
-    Raises:
-        ValueError, KeyError: what `load_blocks` refuses.
-        OSError: `args.output_dir` cannot be written to.
+    Returns the trainer and the summary of the training. An output folder that cannot be written to is an OSError.
     """
     check_writable(args.output_dir)  # better now than after hours of training
     with main_process_first():  # the other processes map what it has made into memory
@@ -65,10 +55,7 @@ class MaskedLMTrainer(Trainer):
     """A `Trainer` that reports perplexities beside the losses of an evaluation.
 
     ``eval_perplexity`` is the course's, e to the power of the loss averaged over batches; ``eval_weighted_perplexity``
-    that of the loss averaged over tokens. Both are infinite where the power overflows.
-
-    Args:
-        frozen_masks: evaluation sets come from `freeze_masks`: their rows are stacked, and not masked again.
+    that of the loss averaged over tokens. With `frozen_masks`, evaluation sets are masked already (see `freeze_masks`).
     """
 
     def __init__(self, *args: Any, frozen_masks: bool = False, **options: Any):

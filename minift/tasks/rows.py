@@ -19,11 +19,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class Rows:
-    """A data set in the columns that the model reads."""
-
     task: Task
     tokenizer: Tokenizer
-    train: Dataset
+    train: Dataset  # in the columns that the model reads
     evaluation: Dataset | None  # None: no split but "train" has labels
 
 
@@ -40,7 +38,8 @@ def load_rows(
 ) -> Rows:
     """Load a data set, find its task, draw rows if there is a limit, and tokenise them for the model.
 
-    These arguments are also the flags of `minift finetune`.
+    These arguments are also the flags of `minift finetune`. A data set without a task (see `find_task`), or a tokenizer
+    or `max_length` that is too large for the model, is a ValueError.
 
     Args:
         model: folder or Hub name of the checkpoint to start from
@@ -52,19 +51,16 @@ def load_rows(
         max_length: tokens to cut a row to; None takes what the model can read
         max_train_samples: rows to train on, drawn at random; None takes all
         max_eval_samples: rows to evaluate on, drawn at random; None takes all
-
-    Raises:
-        ValueError: no task in the data set (see `find_task`), a tokenizer with tokens that the model has no embedding
-            for, or a `max_length` that is more than the model can read.
     """
     task, data = find_task(load_dataset(dataset, config), config, text_columns, label_column)
-    logger.info("%s", task)
+    kind = f"one of {task.num_labels} classes" if task.label_names else "a number"
+    texts, evaluated = " and ".join(task.text_columns), task.eval_split or "nothing"
+    logger.info("Task: from %s tell %s, %s; evaluated on: %s", texts, task.label_column, kind, evaluated)
     for split, limit in (("train", max_train_samples), (task.eval_split, max_eval_samples)):
         if limit is not None and split is not None:
             data[split] = data[split].shuffle(seed=args.seed).take(limit)
 
-    tokenizer = AutoTokenizer.from_pretrained(model)
-    model_config = AutoConfig.from_pretrained(model)
+    tokenizer, model_config = AutoTokenizer.from_pretrained(model), AutoConfig.from_pretrained(model)
     check_vocabulary(len(tokenizer), model_config)
     longest = model_config.max_position_embeddings
     if max_length is not None and max_length > longest:
@@ -75,7 +71,7 @@ def load_rows(
 
 
 def tokenize(data: DatasetDict, task: Task, tokenizer: Tokenizer, max_length: int | None = None) -> DatasetDict:
-    """Return the columns that the model reads; rows longer than it can read are cut."""
+    """Return the columns that the model reads; rows longer than `max_length` or the model's own limit are cut."""
 
     def encode(rows: dict[str, list]) -> Any:
         texts = [rows[column] for column in task.text_columns]
@@ -85,13 +81,14 @@ def tokenize(data: DatasetDict, task: Task, tokenizer: Tokenizer, max_length: in
     for name, split in data.items():
         split = split.select_columns([*task.text_columns, task.label_column])
         split = split.map(encode, batched=True, remove_columns=task.text_columns)
-        is_known = task.label_column in ("label", "labels")  # the collator knows both
-        tokenised[name] = split if is_known else split.rename_column(task.label_column, "labels")
+        if task.label_column not in ("label", "labels"):  # the collator knows both
+            split = split.rename_column(task.label_column, "labels")
+        tokenised[name] = split
     return tokenised
 
 
 def without_evaluation(args: TrainingArguments, rows: Rows) -> TrainingArguments:
-    """Return the arguments; if there are no rows to evaluate on, with evaluation turned off and a warning."""
+    """Return the arguments; without rows to evaluate on, turn evaluation off in them and warn."""
     if rows.evaluation is not None or args.eval_strategy == "no":
         return args
     logger.warning("only the split 'train' has labels: training without evaluation")

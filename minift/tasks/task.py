@@ -14,8 +14,6 @@ from minift.metrics.metric import load
 
 @dataclass
 class Task:
-    """What a data set asks of the model."""
-
     text_columns: list[str]
     label_column: str
     label_names: list[str]  # empty: the label is a number, and the task a regression
@@ -36,13 +34,6 @@ class Task:
         labels = dict(enumerate(self.label_names)) or None
         return {"num_labels": self.num_labels, "id2label": labels, "problem_type": self.problem_type}
 
-    def __str__(self) -> str:
-        kind = f"one of {self.num_labels} classes" if self.label_names else "a number"
-        return (
-            f"Task: from {' and '.join(self.text_columns)} tell {self.label_column}, {kind}; "
-            f"evaluated on: {self.eval_split or 'nothing'}"
-        )
-
 
 def find_task(
     data: DatasetDict, config: str | None, text_columns: list[str] | None = None, label_column: str | None = None
@@ -54,17 +45,13 @@ def find_task(
     make a regression. All others are classes: those of a ClassLabel, the sorted strings of the training split, False
     and True, or the integers from 0 to the largest.
 
-    Returns:
-        The task, and the splits to train and to evaluate on, their labels replaced by class numbers.
-
-    Raises:
-        ValueError: no training split, a column that is missing, cannot be found or has another type, or a text or
-            label that is null or not a class; the message names the split, the column and the row.
+    Returns the task, and the splits to train and to evaluate on, with class numbers as labels. A missing column, a
+    wrong type, a null or an unknown class is a ValueError that names the split, the column and the row.
     """
     if "train" not in data:
         raise ValueError(f"the data set has no split 'train', only {', '.join(data)}")
     features = data["train"].features
-    for column in [*(text_columns or []), *([label_column] if label_column else [])]:
+    for column in filter(None, [*(text_columns or ()), label_column]):
         if column not in features:
             raise ValueError(f"the data set has no column {column!r}; it has: {', '.join(features)}")
     glue = GLUE[config] if config in GLUE and set(GLUE[config].text_columns) <= set(features) else None
@@ -82,12 +69,7 @@ def find_task(
         found, expected = split.features[label_column], features[label_column]
         if _classes(found) != _classes(expected):
             raise ValueError(f"split {name!r}: column {label_column!r} holds {found!r}, but {expected!r} in 'train'")
-    data = _number_labels(data, label_column)
-    names = _label_names(data["train"], label_column)
-    for name, split in data.items():
-        for row, label in enumerate(split[label_column] if names else ()):
-            if not 0 <= label < len(names):
-                raise ValueError(f"split {name!r}, row {row}: label {label} is not one of the {len(names)} classes")
+    names = _number_labels(data, label_column)
     return Task(text_columns, label_column, names, eval_split, config if glue else None), data
 
 
@@ -97,39 +79,35 @@ def metrics_of(task: Task) -> Any:
     GLUE's own metrics for its tasks; otherwise accuracy and F1, or for a regression squared error and Pearson's r.
     """
     if task.glue:
-        metrics = [(load("glue", task.glue), {})]
+        metrics = {load("glue", task.glue): {}}
     elif task.label_names:
-        metrics = [(load("accuracy"), {}), (load("f1"), {"average": "binary" if task.num_labels == 2 else "macro"})]
+        metrics = {load("accuracy"): {}, load("f1"): {"average": "binary" if task.num_labels == 2 else "macro"}}
     else:
-        metrics = [(load("mse"), {}), (load("pearsonr"), {})]
+        metrics = {load("mse"): {}, load("pearsonr"): {}}
 
     def compute(prediction: tuple[Any, Any], compute_result: bool) -> dict[str, float]:
         logits, labels = prediction
         guesses = logits.argmax(-1) if task.label_names else logits[:, 0]
-        for metric, _ in metrics:
+        for metric in metrics:
             metric.add_batch(predictions=guesses, references=labels)
         scores = {}
-        if compute_result:
-            for metric, options in metrics:
-                scores |= metric.compute(**options)
+        for metric, options in metrics.items() if compute_result else ():
+            scores |= metric.compute(**options)
         return scores
 
     return compute
 
 
 def is_text(feature: Feature) -> bool:
-    """Return whether a column holds strings."""
     return getattr(feature, "dtype", None) in ("string", "large_string")
 
 
 def _find_label(features: Features) -> str:
-    for name in ("label", "labels"):
-        if name in features:
-            return name
-    classes = [name for name, kind in features.items() if isinstance(kind, ClassLabel)]
-    if len(classes) != 1:
+    named = [name for name in ("label", "labels") if name in features]
+    classes = [name for name, feature in features.items() if isinstance(feature, ClassLabel)]
+    if not named and len(classes) != 1:
         raise ValueError(f"cannot tell which column is the label; name it with label_column: {', '.join(features)}")
-    return classes[0]
+    return (named or classes)[0]
 
 
 def _check_texts(features: Features, text_columns: list[str], label_column: str) -> None:
@@ -143,56 +121,52 @@ def _check_texts(features: Features, text_columns: list[str], label_column: str)
 
 
 def _has_labels(split: Dataset, column: str) -> bool:
-    """Whether a split has labels: test sets on the Hub often hold -1 or nothing instead."""
+    """Return whether a split has labels: test sets on the Hub often hold -1 or nothing instead."""
     return len(split) > 0 and column in split.features and split[0][column] not in (None, -1)
 
 
 def _check_complete(split: Dataset, name: str, columns: list[str]) -> None:
-    """Raise a ValueError for an empty split, a missing column, or a null in one of `columns`."""
     if len(split) == 0:
         raise ValueError(f"split {name!r} is empty")
     for column in columns:
         if column not in split.features:
             raise ValueError(f"split {name!r} has no column {column!r}; it has: {', '.join(split.features)}")
         is_null = split.select_columns(column).arrow_rows(slice(None))[column].is_null()
-        row = pc.index(is_null, True).as_py()
-        if row >= 0:
+        if (row := pc.index(is_null, True).as_py()) >= 0:
             raise ValueError(f"split {name!r}, row {row}: column {column!r} is null")
 
 
 def _classes(feature: Feature) -> list[str] | str:
-    """What must be the same in two splits for their labels to mean the same."""
+    """Return what must be the same in two splits for their labels to mean the same."""
     return feature.names if isinstance(feature, ClassLabel) else "text" if is_text(feature) else "number"
 
 
-def _number_labels(data: DatasetDict, column: str) -> DatasetDict:
-    """Strings and booleans as class numbers, in every split in the order of the training split's sorted values."""
-    feature = data["train"].features[column]
-    is_bool = getattr(feature, "dtype", None) == "bool"
-    if not (is_bool or is_text(feature)):
-        return data
-    classes = ClassLabel(names=["False", "True"] if is_bool else sorted(data["train"].unique(column)))
-    numbered = DatasetDict()
-    for name, split in data.items():
-        try:
-            numbered[name] = split.cast_column(column, classes)
-        except ValueError as error:
-            raise ValueError(f"split {name!r}, {error}") from error
-    return numbered
-
-
-def _label_names(train: Dataset, column: str) -> list[str]:
-    """The names of the classes; [] for a regression."""
+def _number_labels(data: DatasetDict, column: str) -> list[str]:
+    """Make class numbers of the labels in `data`; return the names of the classes, [] for a regression."""
+    train = data["train"]
     feature = train.features[column]
     kind = str(getattr(feature, "dtype", ""))
     if kind.startswith("float"):
         return []
     if isinstance(feature, ClassLabel):
         names = list(feature.names)
+    elif is_text(feature):
+        names = sorted(train.unique(column))
+    elif kind == "bool":
+        names = ["False", "True"]
     elif kind.startswith(("int", "uint")):
         names = [str(label) for label in range(1 + max(train[column]))]
     else:
         raise ValueError(f"the label column {column!r} holds {feature!r}; expected classes, strings or numbers")
     if len(names) < 2:
         raise ValueError(f"the label column {column!r} has the class {', '.join(names)} only: there is nothing to tell")
+    for split, rows in data.items():
+        if is_text(feature) or kind == "bool":
+            try:
+                data[split] = rows.cast_column(column, ClassLabel(names=names))
+            except ValueError as error:
+                raise ValueError(f"split {split!r}, {error}") from error
+        for row, label in enumerate(data[split][column]):
+            if not 0 <= label < len(names):
+                raise ValueError(f"split {split!r}, row {row}: label {label} is not one of the {len(names)} classes")
     return names

@@ -67,7 +67,8 @@ def load_tokenizer(
         raise TypeError(
             f"AutoTokenizer.from_pretrained has no option {unknown[0]!r}; there are: {', '.join(sorted(known))}"
         )
-    folder = snapshot(name_or_path, "model", revision, FILES, token, cache_dir, local_files_only)
+    hub = {"revision": revision, "token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
+    folder = snapshot(name_or_path, allow_patterns=FILES, **hub)
     config = _read_optional(folder / "tokenizer_config.json")
     class_name = class_name or _class_name(config, folder)
     config = {**config, **_read_optional(folder / "special_tokens_map.json"), **overrides}

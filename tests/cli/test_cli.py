@@ -7,8 +7,8 @@ import sys
 import pytest
 
 import minift
+from minift.cli.commands import read_items
 from minift.cli.main import main
-from minift.cli.predict import read_items
 from minift.demo.corpus import write_corpus, write_model
 from minift.model.bert import BertModel
 from minift.model.config import BertConfig

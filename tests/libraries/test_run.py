@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from minift.libraries.modules import MODULES
 from minift.libraries.run import run as run_script
-from minift.libraries.stand_ins import RefuseTheRest, StandIn, stand_ins
+from minift.libraries.stand_ins import MODULES, RefuseTheRest, StandIn, stand_ins
 from tests.hub import needs_hub
 from tests.loopback_hub import loopback_hub  # noqa: F401 - a fixture
 
