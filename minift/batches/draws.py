@@ -10,9 +10,8 @@ import numpy as np
 def numpy_draws(generator: np.random.Generator | None) -> tuple[Callable, Callable]:
     """The draws of transformers' ``numpy_mask_tokens``, from a generator or (None) from ``np.random``.
 
-    Returns:
-        ``coins(probability, shape)``: bool of this shape, True with one probability, or with one for each place;
-        ``tokens(chosen, size)``: an id from 0 to `size` for each place where `chosen` is True, (N,).
+    Returns two functions. ``coins(probability, shape)``: bool of this shape, True with one probability, or with one
+    for each place. ``tokens(chosen, size)``: an id from 0 to `size` for each of the N places where `chosen` is True.
     """
     random = generator or np.random
     integers = getattr(random, "integers", None) or random.randint
@@ -44,8 +43,7 @@ def torch_draws(generator: Any) -> tuple[Callable, Callable]:
 class RandomCollator:
     """A collator that draws random numbers; a checkpoint can hold the state of its generator.
 
-    Args:
-        seed: of a generator of its own, to which a DataLoader worker adds its number; None: the global generator.
+    `seed` is that of a generator of its own, to which a DataLoader worker adds its number; None: the global generator.
     """
 
     def __init__(self, seed: int | None):

@@ -11,10 +11,7 @@ def randperm(length: int, seed: int) -> list[int]:
 
     A Fisher-Yates shuffle (Knuth, TAOCP 2, algorithm P): row i changes places with one of the rows from i on; the
     remainder of the next 32 bits of MT19937 picks it (torch: aten/src/ATen/native/TensorFactories.cpp,
-    ``randperm_cpu``). Slower than torch's compiled loop, but still a few milliseconds for an epoch.
-
-    Raises:
-        ValueError: 2**32 / 20 rows or more, which torch shuffles in another way.
+    ``randperm_cpu``). 2**32 / 20 rows or more, which torch shuffles in another way, are a ValueError.
     """
     if length >= (2**32 - 1) // 20:
         raise ValueError(f"cannot shuffle {length:,} rows: the limit is {(2**32 - 1) // 20:,}")
@@ -30,8 +27,7 @@ def randperm(length: int, seed: int) -> list[int]:
 class RandomOrder:
     """A permutation of n rows that depends only on the seed and the epoch: a run can resume in any epoch.
 
-    Epoch e is ``torch.randperm(n)`` of a generator seeded with ``seed + e``, as in accelerate's
-    `SeedableRandomSampler`.
+    Epoch e is ``torch.randperm(n)`` of a generator seeded with ``seed + e`` (accelerate's `SeedableRandomSampler`).
     """
 
     def __init__(self, length: int, seed: int):
@@ -89,7 +85,7 @@ class LengthSortedOrder:
 
 
 def count_batches(length: int, batch_size: int, rank: int, world_size: int, drop_last: bool, even: bool) -> int:
-    """Count the batches that one of `world_size` ranks gets of `length` rows, see `rank_rows`."""
+    """Count the batches that one of `world_size` ranks gets of `length` rows; see `rank_rows`."""
     together = batch_size * world_size
     if drop_last:
         return length // together
@@ -97,13 +93,11 @@ def count_batches(length: int, batch_size: int, rank: int, world_size: int, drop
 
 
 def rank_rows(order: Sequence[int], batch: int, batch_size: int, rank: int, world_size: int, even: bool) -> list[int]:
-    """The rows of batch number `batch` of one rank.
+    """The rows of batch number `batch` of one rank; the batches of accelerate's `BatchSamplerShard` (data_loader.py).
 
     The order is cut into batches, which the ranks take in turn: rank r of N gets batch r, r + N, r + 2N, … With
     `even`, all ranks get the same number of full batches: missing rows at the end are taken from the beginning of the
     order. Without it, each row is in exactly one batch: the last batches are shorter, or missing.
-
-    These are the batches of accelerate's `BatchSamplerShard` (data_loader.py).
     """
     start = (batch * world_size + rank) * batch_size
     if even:
@@ -112,15 +106,11 @@ def rank_rows(order: Sequence[int], batch: int, batch_size: int, rank: int, worl
 
 
 class BatchSampler:
-    """Cuts the order of an epoch into batches of row numbers; an epoch can be entered at any batch.
+    """Cut the order of an epoch into batches of row numbers; an epoch can be entered at any batch.
 
-    Args:
-        order: the rows of each epoch; the same on all ranks.
-        batch_size: rows in a batch, on each rank.
-        drop_last: leave out what does not fill a batch on every rank.
-        rank, world_size: the number of this rank, and how many there are.
-        even: fill the last batches, so that all ranks have the same number of batches of the same size. A single rank
-            fills nothing: its last batch may be shorter.
+    The order is the same on all ranks. `drop_last` leaves out what does not fill a batch on every rank. `even` fills
+    the last batches, so that all ranks have the same number of batches of the same size; a single rank fills nothing:
+    its last batch may be shorter.
     """
 
     def __init__(

@@ -10,13 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from minift.data.arrow_file import read_arrow
 from minift.data.dataset_dict import DatasetDict
 from minift.data.features import Features
 from minift.data.formats import Format
 from minift.data.from_arrow import python_batch
 from minift.data.saved_folder import save_rows
-from minift.data.table import join_rows
+from minift.data.table import join_rows, read_arrow
 from minift.data.to_arrow import to_arrow
 from minift.data.view import TableView, random_generator
 from minift.files import atomic_path

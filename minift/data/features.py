@@ -84,9 +84,6 @@ class ClassLabel:
     def to_dict(self) -> dict:
         return {"names": self.names, "_type": "ClassLabel"}
 
-    def __repr__(self) -> str:
-        return f"ClassLabel(names={self.names})"
-
 
 @dataclass
 class List:

@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from minift.data.shared_files import share_files
+from minift.data.processes import share_files
 from minift.distributed.exchange import barrier, gather_objects
 from minift.distributed.world import world
 

@@ -7,7 +7,7 @@ import numpy as np
 from tokenizers import Encoding
 
 from minift.tensors import as_tensor, tensor_kind
-from minift.tokenizer.word_ids import LateEncodings
+from minift.tokenizer.encode import LateEncodings
 
 
 class CharSpan(NamedTuple):
@@ -27,14 +27,9 @@ class TokenSpan(NamedTuple):
 class BatchEncoding(UserDict):
     """A dict of columns (``input_ids``, ``attention_mask``, …), each also an attribute, and the rows' encodings.
 
-    The columns are lists or, after `convert_to_tensors`, tensors of shape (B, T). A string key gives a column, an
-    integer the row's ``tokenizers.Encoding``, a slice a dict of sliced columns. Re-implements
+    The columns are lists or, with `tensor_type` (``np``, ``pt`` or ``tf``), tensors of shape (B, T). A string key gives
+    a column, an integer the row's ``tokenizers.Encoding``, a slice a dict of sliced columns. Re-implements
     transformers/tokenization_utils_base.py, ``BatchEncoding``.
-
-    Args:
-        data: the columns.
-        encoding: one encoding for each row, at once or late.
-        tensor_type: ``np``, ``pt`` or ``tf``: convert the columns at once.
     """
 
     def __init__(
@@ -82,17 +77,17 @@ class BatchEncoding(UserDict):
         return self.encodings[0].n_sequences if self.encodings else None
 
     def tokens(self, batch_index: int = 0) -> list[str]:
-        """The row's tokens as strings."""
+        """List the row's tokens as strings."""
         return self._rows("tokens()")[batch_index].tokens
 
     def word_ids(self, batch_index: int = 0) -> list[int | None]:
-        """For each token of the row the number of its word in the text, None for special tokens."""
+        """List for each token of the row the number of its word in the text, None for special tokens."""
         if isinstance(self._encodings, LateEncodings):
             return self._encodings.word_ids(batch_index)
         return self._rows("word_ids()")[batch_index].word_ids
 
     def sequence_ids(self, batch_index: int = 0) -> list[int | None]:
-        """For each token of the row 0 (first text) or 1 (second), None for special tokens."""
+        """List for each token of the row 0 (first text) or 1 (second), None for special tokens."""
         return self._rows("sequence_ids()")[batch_index].sequence_ids
 
     # Each lookup takes a row and a place in it, or only the place, in row 0.
@@ -133,11 +128,7 @@ class BatchEncoding(UserDict):
         return getattr(self._rows(f"{what}()")[row], what)(place, *sequence_index)
 
     def convert_to_tensors(self, tensor_type: str | None = None, prepend_batch_axis: bool = False) -> "BatchEncoding":
-        """Turn every column into a tensor, in place.
-
-        Raises:
-            ValueError: rows of different lengths, or a column that does not hold numbers; the message names it.
-        """
+        """Turn every column into a tensor, in place; errors as `column_to_tensor`."""
         if tensor_type is not None:
             for name, column in self.data.items():
                 self.data[name] = column_to_tensor(name, [column] if prepend_batch_axis else column, tensor_type)
@@ -160,10 +151,7 @@ def column_to_tensor(name: str, column: Any, kind: str) -> Any:
     """Convert a column (numbers, rows of numbers, arrays or tensors) to a tensor.
 
     Integers become int64. Python floats become float32 in torch and TensorFlow, and float64 in numpy; floats of arrays
-    keep their type.
-
-    Raises:
-        ValueError: the rows differ in length or are not numbers; the message names the column.
+    keep their type. A ValueError names a column whose rows differ in length or do not hold numbers.
     """
     kind = tensor_kind(kind)
     if kind == "pt" and hasattr(column, "new_full"):  # already a torch tensor
@@ -172,19 +160,15 @@ def column_to_tensor(name: str, column: Any, kind: str) -> Any:
     try:
         array = np.asarray(column)
     except ValueError as error:
-        raise ValueError(
-            f"unable to create a tensor from column {name!r}: its rows have different lengths. Use padding=True (and "
-            "truncation=True) to give the rows one length, or remove the column"
-        ) from error
+        problem = "its rows have different lengths. Use padding=True and truncation=True, or remove the column"
+        raise ValueError(f"unable to create a tensor from column {name!r}: {problem}") from error
     if array.size == 0 and not rows_are_typed:
         array = array.astype(np.int64)
     if array.dtype.kind not in "iufb":
         row = next((row for row, value in enumerate(column) if value is None), None)
         held = "strings" if array.dtype.kind in "US" else "objects" if row is None else f"None in row {row}"
-        raise ValueError(
-            f"unable to create a tensor from column {name!r}: it holds {held}, not numbers; "
-            "remove it with remove_columns"
-        )
+        problem = f"it holds {held}, not numbers; remove it with remove_columns"
+        raise ValueError(f"unable to create a tensor from column {name!r}: {problem}")
     if array.dtype.kind in "iu":
         array = array.astype(np.int64, copy=False)
     elif array.dtype == np.float64 and not rows_are_typed and kind != "np":

@@ -11,31 +11,21 @@ from tokenizers import AddedToken, Encoding
 
 from minift.hub import push_to_hub
 from minift.libraries.keywords import drops_keywords
+from minift.tokenizer.arguments import UNLIMITED, Lengths, as_batch, check_choice, lengths_of_call
 from minift.tokenizer.batch_encoding import BatchEncoding
-from minift.tokenizer.encode import encode_batch
+from minift.tokenizer.encode import LateEncodings, encode_batch, words_follow_from_ids
 from minift.tokenizer.files import SETTINGS, load_tokenizer, save_tokenizer
-from minift.tokenizer.inputs import as_batch
-from minift.tokenizer.lengths import UNLIMITED, Lengths, check_choice, lengths_of_call
 from minift.tokenizer.padding import as_columns, pad_columns
 from minift.tokenizer.vocabulary import Vocabulary
-from minift.tokenizer.word_ids import LateEncodings, words_follow_from_ids
 
 
 class Tokenizer(Vocabulary):
-    """Splits texts into the tokens of a vocabulary; callable on a text, a list, pairs, or lists of words.
+    """Split texts into the tokens of a vocabulary; callable on a text, a list, pairs, or lists of words.
 
-    A ``tokenizers.Tokenizer`` does the work. This class holds what that Rust object does not know (the model's inputs,
-    its maximum length, the roles of the special tokens) and shapes the result. Re-implements
-    transformers/tokenization_utils_tokenizers.py, ``TokenizersBackend``.
-
-    Args:
-        backend: normaliser, pre-tokeniser, WordPiece model and post-processor.
-        special_tokens: ``cls_token`` -> ``"[CLS]"`` and so on (the names are `SPECIAL_NAMES`); a token that the
-            vocabulary lacks is added to it.
-        extra_special_tokens: more tokens that are never split and that `decode` can skip.
-        model_input_names: the columns that a call returns by default; ``input_ids`` first.
-        model_max_length: the longest T that the model takes; ``truncation=True`` cuts to it.
-        class_name: the ``tokenizer_class`` that is written when saving.
+    A ``tokenizers.Tokenizer``, the `backend`, does the work. This class holds what that Rust object does not know and
+    shapes the result: `model_input_names` are the columns that a call returns by default, ``input_ids`` first;
+    `model_max_length` is the longest T that the model takes; `class_name` is the ``tokenizer_class`` that is written
+    when saving. Re-implements transformers/tokenization_utils_tokenizers.py, ``TokenizersBackend``.
     """
 
     is_fast = True
@@ -53,15 +43,13 @@ class Tokenizer(Vocabulary):
         name_or_path: str = "",
         class_name: str = "BertTokenizer",
     ):
-        for option, side in [("padding_side", padding_side), ("truncation_side", truncation_side)]:
-            check_choice(option, side, ("right", "left"))
+        check_choice("padding_side", padding_side, ("right", "left"))
+        check_choice("truncation_side", truncation_side, ("right", "left"))
         super().__init__(backend, special_tokens, extra_special_tokens, clean_up_tokenization_spaces)
         self.model_input_names = list(model_input_names)
         self.model_max_length = model_max_length
-        self.padding_side = padding_side
-        self.truncation_side = truncation_side
-        self.name_or_path = name_or_path
-        self.class_name = class_name
+        self.padding_side, self.truncation_side = padding_side, truncation_side
+        self.name_or_path, self.class_name = name_or_path, class_name
         backend.no_padding()  # tokenizer.json may hold both; here a call's arguments decide
         backend.no_truncation()
         self._single_text_is_type_0 = not any(backend.encode("a").type_ids)
@@ -102,9 +90,8 @@ class Tokenizer(Vocabulary):
             return_overflowing_tokens: what truncation cuts off becomes further rows; the column
                 ``overflow_to_sample_mapping`` holds the number of their text.
 
-        Raises:
-            TypeError: an input that is not a string; the message names its position.
-            ValueError: unknown options, texts and pairs of different number, rows of different lengths as a tensor.
+        Raises a TypeError that names the position of an input that is not a string; a ValueError for unknown options,
+        texts and pairs of different number, and rows of different lengths as a tensor.
         """
         lengths = lengths_of_call(self, padding, truncation, max_length, pad_to_multiple_of, verbose)
         least = self.num_special_tokens_to_add(text_pair is not None) if add_special_tokens else 1
@@ -173,16 +160,11 @@ class Tokenizer(Vocabulary):
     ) -> BatchEncoding:
         """Pad rows that are token ids already: a list of dicts, a dict of lists, or one such row.
 
-        ``input_ids``, ``attention_mask``, ``token_type_ids`` and ``special_tokens_mask`` are padded, other columns
-        are kept; if there is no attention mask, one is made. Re-implements
-        transformers/tokenization_utils_base.py, ``PreTrainedTokenizerBase.pad``.
-
-        Returns:
-            int64 tensors (B, T) with `return_tensors`; without it arrays if the rows are arrays, else lists.
-
-        Raises:
-            ValueError: no rows, no ``input_ids``, a row longer than `max_length`, or a column that cannot become a
-                tensor; the message names it.
+        ``input_ids``, ``attention_mask``, ``token_type_ids`` and ``special_tokens_mask`` are padded, other columns are
+        kept; if there is no attention mask, one is made. Returns int64 tensors (B, T) with `return_tensors`; without it
+        arrays if the rows are arrays, else lists. A ValueError names a column that cannot become a tensor, or a row
+        longer than `max_length`. Re-implements transformers/tokenization_utils_base.py,
+        ``PreTrainedTokenizerBase.pad``.
         """
         columns = as_columns(encoded_inputs)
         if "input_ids" not in columns:
@@ -273,10 +255,9 @@ class AutoTokenizer:
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> Tokenizer:
         """Load ``tokenizer.json``, or build WordPiece from ``vocab.txt``, with what ``tokenizer_config.json`` says.
 
-        Args:
-            pretrained_model_name_or_path: a folder, or a repository of the Hub.
-            options: ``revision``, ``token``, ``cache_dir``, ``local_files_only`` for the Hub, and settings that go
-                before the files' own: see `minift.tokenizer.files.load_tokenizer`.
+        From a folder or a repository of the Hub. `options` are ``revision``, ``token``, ``cache_dir``,
+        ``local_files_only`` for the Hub, and settings that go before the files' own: see
+        `minift.tokenizer.files.load_tokenizer`.
         """
         return Tokenizer(**load_tokenizer(pretrained_model_name_or_path, class_name=cls.class_name, **options))
 
