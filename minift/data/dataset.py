@@ -14,7 +14,7 @@ from minift.data.dataset_dict import DatasetDict
 from minift.data.features import Features
 from minift.data.formats import Format
 from minift.data.from_arrow import python_batch
-from minift.data.saved_folder import save_rows
+from minift.data.saved_folder import save
 from minift.data.table import join_rows, read_arrow
 from minift.data.to_arrow import to_arrow
 from minift.data.view import TableView, random_generator
@@ -72,7 +72,7 @@ class Dataset(TableView):
     ) -> DatasetDict:
         """Split into ``train`` and ``test``: the first rows of the permutation are for testing.
 
-        `test_size` and `train_size` are fractions (float) or numbers of rows (int); by default 0.25 is for testing.
+        `test_size` (0.25 by default) and `train_size` are fractions (float) or numbers of rows (int).
         """
         if stratify_by_column is not None:
             raise ValueError("train_test_split: stratify_by_column is not supported; leave it out")
@@ -111,7 +111,7 @@ class Dataset(TableView):
     @drops_keywords
     def save_to_disk(self, dataset_path: str | Path) -> None:
         """Write a folder that `load_from_disk`, here and in `datasets`, reads."""
-        save_rows(self, dataset_path)
+        save(self, dataset_path)
 
     def to_tf_dataset(self, *args: Any, **options: Any) -> Any:
         """Make a `tf.data.Dataset` of batches for Keras' `fit`: see `minift.tf.batches.to_tf_dataset`."""
@@ -131,16 +131,12 @@ def concatenate_datasets(dsets: list[Dataset]) -> Dataset:
     dsets = [dataset for dataset in dsets if len(dataset)] or dsets[:1]
     first = dsets[0]
     flat = [dataset.flatten_indices().select_columns(first.column_names).cast(first.features) for dataset in dsets]
-    return Dataset(
-        join_rows([dataset.rows for dataset in flat]), first.features, split=first.split, format=first.format
-    )
+    rows = join_rows([dataset.rows for dataset in flat])
+    return Dataset(rows, first.features, split=first.split, format=first.format)
 
 
 def _sizes(rows: int, test_size: float | int | None, train_size: float | int | None) -> tuple[int, int]:
-    """How many rows are for training and for testing.
-
-    The test part is rounded up and the training part down, as in `datasets` and scikit-learn.
-    """
+    """Count the rows for training (rounded down) and testing (rounded up), as `datasets` and scikit-learn do."""
     if test_size is None and train_size is None:
         test_size = 0.25
     for name, size in (("test_size", test_size), ("train_size", train_size)):

@@ -5,7 +5,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, Self
 
-from minift.data.saved_folder import save_splits
+from minift.data.saved_folder import save
 from minift.data.view import TableView
 
 
@@ -59,10 +59,9 @@ class DatasetDict(dict[str, TableView]):
 
     def map(self, *args: Any, cache_file_names: dict[str, str] | None = None, **options: Any) -> Self:
         """Do `Dataset.map` to each split; `cache_file_names` is a file for each of them."""
-        files = cache_file_names or {}
-        return DatasetDict(
-            {split: rows.map(*args, cache_file_name=files.get(split), **options) for split, rows in self.items()}
-        )
+        files = dict.fromkeys(self) | (cache_file_names or {})
+        mapped = {split: rows.map(*args, cache_file_name=files[split], **options) for split, rows in self.items()}
+        return DatasetDict(mapped)
 
     def shuffle(self, seeds: int | dict[str, int] | None = None, seed: int | None = None, **options: Any) -> Self:
         """Shuffle each split with its own of `seeds`, or all with `seed`."""
@@ -73,4 +72,4 @@ class DatasetDict(dict[str, TableView]):
 
     def save_to_disk(self, dataset_dict_path: str | Path) -> None:
         """Write a folder that `load_from_disk`, here and in `datasets`, reads."""
-        save_splits(self, dataset_dict_path)
+        save(self, dataset_dict_path)

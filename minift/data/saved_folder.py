@@ -19,29 +19,30 @@ FORMAT_NAMES = {"np": "numpy", "pt": "torch", "tf": "tensorflow"}
 BATCH_ROWS = 10_000
 
 
-def save_rows(reader: TableReader, path: str | Path) -> None:
-    """Write the rows, in their order, to a folder that appears when it is complete.
+def save(rows: TableReader | Mapping[str, TableReader], path: str | Path) -> None:
+    """Write the rows, or the rows of each split to a folder of its name, to a folder that appears when it is complete.
 
     A FileExistsError says that the folder holds other files than a saved dataset (which would be replaced); a
     ValueError, that the dataset has a transform, which is code and cannot be saved.
     """
-    _check_target(Path(path))
-    with atomic_path(path) as fresh:
-        _write(reader, fresh)
-
-
-def save_splits(splits: Mapping[str, TableReader], path: str | Path) -> None:
-    """Write each split to a folder of its name, and their names to `dataset_dict.json`; errors as `save_rows`."""
-    _check_target(Path(path))
-    with atomic_path(path) as fresh:
+    folder = Path(path)
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"save_to_disk: {folder} is a file; expected a folder")
+    if folder.is_dir() and any(folder.iterdir()) and not any((folder / name).is_file() for name in (STATE, SPLITS)):
+        raise FileExistsError(f"save_to_disk: {folder} holds other files; choose an empty or a new folder")
+    with atomic_path(folder) as fresh:
         fresh.mkdir()
-        for split, reader in splits.items():
+        if isinstance(rows, TableReader):
+            _write(rows, fresh)
+            return
+        for split, reader in rows.items():
+            (fresh / split).mkdir()
             _write(reader, fresh / split)
-        (fresh / SPLITS).write_text(json.dumps({"splits": list(splits)}), encoding="utf-8")
+        (fresh / SPLITS).write_text(json.dumps({"splits": list(rows)}), encoding="utf-8")
 
 
 def saved_splits(folder: Path) -> list[str] | None:
-    """List the splits in a folder that `save_splits` wrote; None for a folder without splits.
+    """List the splits in a folder that `save` wrote; None for a folder without splits.
 
     A FileNotFoundError says that the folder holds nothing that was saved; a ValueError names a damaged file.
     """
@@ -57,7 +58,7 @@ def saved_splits(folder: Path) -> list[str] | None:
 
 
 def read_saved(folder: Path) -> dict[str, Any]:
-    """Read a folder that `save_rows` wrote; returns the arguments of `Dataset`, whose rows are memory-mapped.
+    """Read a folder that `save` wrote; returns the arguments of `Dataset`, whose rows are memory-mapped.
 
     A FileNotFoundError or ValueError names the file that is missing or damaged.
     """
@@ -89,7 +90,6 @@ def read_saved(folder: Path) -> dict[str, Any]:
 def _write(reader: TableReader, folder: Path) -> None:
     if reader.format.kind == "custom":
         raise ValueError("save_to_disk: a transform is code and cannot be saved; call reset_format() before")
-    folder.mkdir()
     with ArrowWriter(folder / DATA, reader.features) as writer:
         for rows in reader.arrow_batches(BATCH_ROWS):
             writer.write({name: rows[name] for name in reader.features})
@@ -108,10 +108,3 @@ def _write(reader: TableReader, folder: Path) -> None:
         "_split": reader.split,
     }
     (folder / STATE).write_text(json.dumps(state, indent=2), encoding="utf-8")
-
-
-def _check_target(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise FileExistsError(f"save_to_disk: {folder} is a file; expected a folder")
-    if folder.is_dir() and any(folder.iterdir()) and not any((folder / name).is_file() for name in (STATE, SPLITS)):
-        raise FileExistsError(f"save_to_disk: {folder} holds other files; choose an empty or a new folder")

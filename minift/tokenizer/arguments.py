@@ -50,18 +50,10 @@ def check_inputs(inputs: list[Any], is_pretokenized: bool) -> None:
 class Lengths(NamedTuple):
     """What a call pads and cuts to."""
 
-    padding: str  # one of PADDING
-    truncation: str  # one of TRUNCATION
+    padding: str | None  # one of PADDING; None: nothing is padded
+    truncation: str | None  # one of TRUNCATION; None: nothing is cut
     max_length: int | None
     multiple: int | None  # the padded length is rounded up to a multiple of this
-
-    @property
-    def pads(self) -> bool:
-        return self.padding != "do_not_pad"
-
-    @property
-    def cuts(self) -> bool:
-        return self.truncation != "do_not_truncate"
 
 
 def lengths_of_call(
@@ -83,20 +75,21 @@ def lengths_of_call(
     truncation = {True: "longest_first", False: "do_not_truncate"}.get(truncation, truncation)
     check_choice("padding", padding, PADDING)
     check_choice("truncation", truncation, TRUNCATION)
-    if max_length is None and (padding == "max_length" or truncation != "do_not_truncate"):
+    padding = None if padding == "do_not_pad" else padding
+    truncation = None if truncation == "do_not_truncate" else truncation
+    if max_length is None and (padding == "max_length" or truncation):
         if tokenizer.model_max_length < UNLIMITED:
             max_length = tokenizer.model_max_length
         else:  # there is no length to pad or to cut to
-            padding = "do_not_pad" if padding == "max_length" else padding
-            truncation = "do_not_truncate"
-    lengths = Lengths(padding, truncation, max_length, multiple)
-    if verbose and max_length is not None and padding == "longest" and not lengths.cuts:
+            padding = None if padding == "max_length" else padding
+            truncation = None
+    if verbose and max_length is not None and padding == "longest" and not truncation:
         warnings.warn(f"max_length={max_length} has no effect: nothing is cut or padded to it", stacklevel=3)
-    if lengths.pads and tokenizer.pad_token is None:
+    if padding and tokenizer.pad_token is None:
         raise ValueError("padding needs a pad token, and this tokenizer has none: set tokenizer.pad_token")
-    if lengths.pads and lengths.cuts and multiple and max_length % multiple:
+    if padding and truncation and multiple and max_length % multiple:
         raise ValueError(f"max_length={max_length} is not a multiple of pad_to_multiple_of={multiple}")
-    return lengths
+    return Lengths(padding, truncation, max_length, multiple)
 
 
 def check_choice(option: str, value: Any, choices: Sequence[str]) -> None:

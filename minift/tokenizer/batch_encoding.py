@@ -1,7 +1,7 @@
 """BatchEncoding: the columns that a tokenizer returns, with the alignment of tokens to words and characters."""
 
-from collections import UserDict
-from typing import Any, NamedTuple
+from collections import UserDict, namedtuple
+from typing import Any
 
 import numpy as np
 from tokenizers import Encoding
@@ -9,19 +9,9 @@ from tokenizers import Encoding
 from minift.tensors import as_tensor, tensor_kind
 from minift.tokenizer.encode import LateEncodings
 
-
-class CharSpan(NamedTuple):
-    """Characters ``start`` (included) to ``end`` (excluded) of the original text."""
-
-    start: int
-    end: int
-
-
-class TokenSpan(NamedTuple):
-    """Tokens ``start`` (included) to ``end`` (excluded) of the encoded sequence."""
-
-    start: int
-    end: int
+# `start` is included, `end` is not
+CharSpan = namedtuple("CharSpan", ["start", "end"])  # characters of the original text
+TokenSpan = namedtuple("TokenSpan", ["start", "end"])  # tokens of the encoded sequence
 
 
 class BatchEncoding(UserDict):
@@ -102,8 +92,7 @@ class BatchEncoding(UserDict):
 
     def token_to_chars(self, batch_or_token_index: int, token_index: int | None = None) -> CharSpan | None:
         """The characters that a token covers; None for special tokens."""
-        span = self._look_up("token_to_chars", batch_or_token_index, token_index)
-        return None if span is None else CharSpan(*span)
+        return self._look_up("token_to_chars", batch_or_token_index, token_index, span=CharSpan)
 
     def char_to_token(self, batch_or_char_index: int, char_index: int | None = None, sequence_index: int = 0) -> Any:
         """The token that covers a character; None for white space."""
@@ -115,17 +104,16 @@ class BatchEncoding(UserDict):
 
     def word_to_tokens(self, batch_or_word_index: int, word_index: int | None = None, sequence_index: int = 0) -> Any:
         """The tokens of a word, a `TokenSpan`."""
-        span = self._look_up("word_to_tokens", batch_or_word_index, word_index, sequence_index)
-        return None if span is None else TokenSpan(*span)
+        return self._look_up("word_to_tokens", batch_or_word_index, word_index, sequence_index, span=TokenSpan)
 
     def word_to_chars(self, batch_or_word_index: int, word_index: int | None = None, sequence_index: int = 0) -> Any:
         """The characters of a word, a `CharSpan`."""
-        span = self._look_up("word_to_chars", batch_or_word_index, word_index, sequence_index)
-        return None if span is None else CharSpan(*span)
+        return self._look_up("word_to_chars", batch_or_word_index, word_index, sequence_index, span=CharSpan)
 
-    def _look_up(self, what: str, first: int, second: int | None, *sequence_index: int) -> Any:
+    def _look_up(self, what: str, first: int, second: int | None, *sequence_index: int, span: Any = None) -> Any:
         row, place = (0, first) if second is None else (first, second)
-        return getattr(self._rows(f"{what}()")[row], what)(place, *sequence_index)
+        found = getattr(self._rows(f"{what}()")[row], what)(place, *sequence_index)
+        return found if found is None or span is None else span(*found)
 
     def convert_to_tensors(self, tensor_type: str | None = None, prepend_batch_axis: bool = False) -> "BatchEncoding":
         """Turn every column into a tensor, in place; errors as `column_to_tensor`."""

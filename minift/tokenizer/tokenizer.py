@@ -95,12 +95,12 @@ class Tokenizer(Vocabulary):
         """
         lengths = lengths_of_call(self, padding, truncation, max_length, pad_to_multiple_of, verbose)
         least = self.num_special_tokens_to_add(text_pair is not None) if add_special_tokens else 1
-        if lengths.cuts and lengths.max_length < least:  # the Rust library would return the whole text
+        if lengths.truncation and lengths.max_length < least:  # the Rust library would return the whole text
             raise ValueError(f"max_length={lengths.max_length} is too short: at least {least} is needed to truncate")
         inputs, is_batch = as_batch(text, text_pair, is_split_into_words)
         side = padding_side or self.padding_side
         run = partial(self._encode, inputs, is_split_into_words, add_special_tokens, lengths, stride, side)
-        is_cut_left = lengths.cuts and self.truncation_side == "left"
+        is_cut_left = lengths.truncation and self.truncation_side == "left"
         needs_offsets = return_offsets_mapping or return_overflowing_tokens or is_split_into_words or is_cut_left
         fast = is_batch and not needs_offsets and words_follow_from_ids(self.backend_tokenizer)
         rows = run(fast=fast)
@@ -115,8 +115,8 @@ class Tokenizer(Vocabulary):
             all_zero = self._single_text_is_type_0 and all(row.n_sequences == 1 for row in rows)
             columns["token_type_ids"] = [[0] * n for n in counts] if all_zero else [row.type_ids for row in rows]
         if self._wants("attention_mask", return_attention_mask):
-            masks = [row.attention_mask for row in rows] if lengths.pads else [[1] * n for n in counts]
-            columns["attention_mask"] = masks
+            is_padded = lengths.padding is not None
+            columns["attention_mask"] = [row.attention_mask for row in rows] if is_padded else [[1] * n for n in counts]
         if return_special_tokens_mask:
             columns["special_tokens_mask"] = [row.special_tokens_mask for row in rows]
         if return_offsets_mapping:
@@ -126,11 +126,8 @@ class Tokenizer(Vocabulary):
         if return_overflowing_tokens:
             columns["overflow_to_sample_mapping"] = samples
         if lengths.max_length is None and verbose and max(counts, default=0) > self.model_max_length:
-            warnings.warn(
-                f"a text has more tokens than the {self.model_max_length} that the model takes: use truncation=True, "
-                "or cut the ids into blocks before they reach the model",
-                stacklevel=2,
-            )
+            what = f"a text has more tokens than the {self.model_max_length} that the model takes"
+            warnings.warn(f"{what}: use truncation=True, or cut the ids into blocks for the model", stacklevel=2)
         if not is_batch and return_tensors is None and not return_overflowing_tokens:
             columns = {name: column if name == "length" else column[0] for name, column in columns.items()}
         return BatchEncoding(columns, encodings, tensor_type=return_tensors)
@@ -177,7 +174,7 @@ class Tokenizer(Vocabulary):
         one_row = not hasattr(first, "__len__") or getattr(first, "ndim", 1) == 0
         if one_row:
             columns = {name: [column] for name, column in columns.items()}
-        if lengths.pads:
+        if lengths.padding:
             fills = {
                 "input_ids": self.pad_token_id,
                 "token_type_ids": self.pad_token_type_id,
@@ -229,11 +226,11 @@ class Tokenizer(Vocabulary):
         backend = self.backend_tokenizer
         backend.no_truncation()
         backend.no_padding()
-        if lengths.cuts:
+        if lengths.truncation:
             backend.enable_truncation(
                 lengths.max_length, stride=stride, strategy=lengths.truncation, direction=self.truncation_side
             )
-        if lengths.pads:
+        if lengths.padding:
             backend.enable_padding(
                 direction=padding_side,
                 pad_id=self.pad_token_id,

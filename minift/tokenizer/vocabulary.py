@@ -132,10 +132,7 @@ class Vocabulary:
         return self.convert_tokens_to_ids(self.all_special_tokens)
 
     def get_special_tokens_mask(
-        self,
-        token_ids_0: Sequence[int],
-        token_ids_1: Sequence[int] | None = None,
-        already_has_special_tokens: bool = False,
+        self, token_ids_0: Sequence[int], token_ids_1: Any = None, already_has_special_tokens: bool = False
     ) -> list[int]:
         """Mark special ids by 1, others by 0; other calls than with `already_has_special_tokens` are an error."""
         if not already_has_special_tokens or token_ids_1 is not None:
