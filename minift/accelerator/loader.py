@@ -85,7 +85,7 @@ def share_out(loader: DataLoader, split: bool, even: bool) -> tuple[DataLoader, 
 
     Args:
         split: the ranks share each batch of the loader; otherwise they take whole batches in turn.
-        even: give all ranks equally many full batches, see `minift.batches.sampler.rank_rows`.
+        even: give all ranks equally many full batches, see `minift.batches.sampler.BatchSampler`.
 
     Raises:
         ValueError: the loader has no batch size, or one that cannot be divided by the number of ranks.

@@ -191,8 +191,6 @@ def _check_masking(collator: Any) -> None:
         value = getattr(collator, name)
         if value is None or not 0 <= value <= 1:
             raise ValueError(f"{name}={value}: expected a probability, from 0 to 1")
-    if collator.mask_replace_prob + collator.random_replace_prob > 1:
-        raise ValueError(
-            f"mask_replace_prob={collator.mask_replace_prob} and random_replace_prob={collator.random_replace_prob} "
-            "add up to more than 1"
-        )
+    masked, random = collator.mask_replace_prob, collator.random_replace_prob
+    if masked + random > 1:
+        raise ValueError(f"mask_replace_prob={masked} and random_replace_prob={random} add up to more than 1")

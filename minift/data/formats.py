@@ -37,10 +37,6 @@ class Format:
         left_out = set(before) - set(self.columns)
         return replace(self, columns=tuple(name for name in after if name not in left_out))
 
-    def of_all_columns(self) -> "Format":
-        """The same format without a choice of columns."""
-        return replace(self, columns=None, output_all_columns=False)
-
     def batch(self, table: pa.Table) -> Any:
         """Convert a table to a dict of columns (or keep it as an Arrow table, or make it a pandas frame)."""
         chosen = self._chosen(table)

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from minift.data.data_files import FORMATS, READERS, DataFiles, convert_to_arrow
-from minift.data.dataset import Dataset, concatenate_datasets
-from minift.data.dataset_dict import DatasetDict
+from minift.data.dataset import Dataset, DatasetDict, concatenate_datasets
 from minift.data.features import Features
 from minift.data.repository import Config, choose_config, find_files, infer_splits, patterns_by_split, read_configs
 from minift.data.saved_folder import read_saved, saved_splits

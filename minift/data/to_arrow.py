@@ -51,9 +51,9 @@ class ArrowWriter:
         if self.features is not None and set(batch) != set(self.features):
             raise ValueError(f"a batch has the columns {sorted(batch)}; expected {sorted(self.features)}")
         infer = self.features is None
-        arrays = [to_arrow(batch[name], name, order.get(name), keep_if_it_fits=infer) for name in self._names]
+        arrays = {name: to_arrow(batch[name], name, order.get(name), keep_if_it_fits=infer) for name in self._names}
         if self._stream is None:
-            self._open([array.type for array in arrays])
+            self._open({name: array.type for name, array in arrays.items()})
         self._stream.write_table(pa.table(arrays, schema=self.features.arrow_schema))
 
     def __enter__(self) -> Self:
@@ -64,16 +64,15 @@ class ArrowWriter:
         if error is None:
             if self._stream is None:
                 self._names = self._names or list(self._known if self.features is None else self.features)
-                self._open([arrow_type(self._known.get(name, Value("null"))) for name in self._names])
+                self._open({name: arrow_type(self._known.get(name, Value("null"))) for name in self._names})
             self._stream.close()
         self._sink.close()
 
-    def _open(self, types: list[pa.DataType]) -> None:
+    def _open(self, types: dict[str, pa.DataType]) -> None:
         if self.features is None:
-            self.features = Features.from_arrow_schema(pa.schema(zip(self._names, types, strict=True)))
-            for name, type_ in zip(self._names, types, strict=True):
-                if name in self._known and arrow_type(self._known[name]) == type_:
-                    self.features[name] = self._known[name]  # integers that were class labels still are
+            self.features = Features.from_arrow_schema(pa.schema(types))
+            same = [name for name in types if name in self._known and arrow_type(self._known[name]) == types[name]]
+            self.features.update({name: self._known[name] for name in same})  # class labels still are class labels
         self._stream = pa.ipc.new_stream(self._sink, self.features.arrow_schema)
 
 
@@ -88,12 +87,19 @@ def to_arrow(
     """
     try:
         is_arrow = isinstance(values, pa.Array | pa.ChunkedArray)
+        if is_arrow and (feature is None or keep_if_it_fits):
+            return values
         expected = None if feature is None or isinstance(feature, ClassLabel) else arrow_type(feature)
         array = values if is_arrow else _infer(values, expected)
         if feature is None:
-            return array if is_arrow else _narrowed(array, name)
+            return _narrowed(array, name)
         if keep_if_it_fits:
-            return array if is_arrow else _cast_if_it_fits(array, feature)
+            is_other = not is_text(array.type) and not pa.types.is_null(array.type)
+            if is_other and is_text(arrow_type(feature)):
+                return array  # a number would become text, which nobody meant
+            with suppress(pa.ArrowException, TypeError):
+                return cast_array(array, feature)
+            return array
         if pa.types.is_null(arrow_type(feature)) and array.null_count < len(array):
             raise ValueError("all earlier rows were None, which settled its type; give its type with features=")
         return cast_array(array, feature)
@@ -137,14 +143,6 @@ def _first_misfit(array: pa.Array | pa.ChunkedArray, feature: Feature) -> int:
         except (pa.ArrowException, ValueError, TypeError):
             fails = middle
     return fits
-
-
-def _cast_if_it_fits(array: pa.Array, feature: Feature) -> pa.Array:
-    if not is_text(array.type) and not pa.types.is_null(array.type) and is_text(arrow_type(feature)):
-        return array  # a number would become text, which nobody meant
-    with suppress(pa.ArrowException, TypeError):
-        return cast_array(array, feature)
-    return array
 
 
 def _narrowed(array: pa.Array, name: str) -> pa.Array:

@@ -4,7 +4,7 @@ import shutil
 import tempfile
 from collections import UserDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,8 @@ class Call:
     with_rank: bool
     input_columns: list[str] | None
     fn_kwargs: dict[str, Any] | None
+    num_proc: int | None  # processes that share the rows
+    desc: str  # the title of the progress bar
     drop_last_batch: bool = False
 
     def __call__(self, given: Any, index: int | list[int], rank: int | None) -> Any:
@@ -101,13 +103,7 @@ class Call:
 
 
 def map_to_file(
-    reader: TableReader,
-    call: Call,
-    remove: Sequence[str],
-    features: Features | None,
-    path: str | Path | None,
-    num_proc: int | None,
-    desc: str | None,
+    reader: TableReader, call: Call, remove: Sequence[str], features: Features | None, path: str | Path | None
 ) -> Rows | None:
     """Write what the function makes of the rows to an Arrow file and map it; None if the function returns None.
 
@@ -124,7 +120,7 @@ def map_to_file(
         def write(rows: range, rank: int | None) -> set[bool]:
             made = set()  # for each batch, whether the function returned values
             with ArrowWriter(Path(folder, f"{rank or 0}.arrow"), features, known=reader.features) as writer:
-                for batch in _batches(reader, call, rows, rank, desc or "Map"):
+                for batch in _batches(reader, call, rows, rank):
                     columns = _updated(*batch, remove)
                     made.add(columns is not None)
                     if len(made) > 1:
@@ -133,7 +129,7 @@ def map_to_file(
                         writer.write(columns)
             return made
 
-        parts = in_parts(write, len(reader), num_proc)
+        parts = in_parts(write, len(reader), call.num_proc)
         made = set().union(*parts)
         if made == {False}:
             return None
@@ -147,27 +143,27 @@ def map_to_file(
         return read_arrow(path)
 
 
-def kept_rows(reader: TableReader, call: Call, num_proc: int | None, desc: str | None) -> np.ndarray:
+def kept_rows(reader: TableReader, call: Call) -> np.ndarray:
     """Find the numbers (int64) of the rows for which the function returns a true value."""
 
     def keep(rows: range, rank: int | None) -> np.ndarray:
         kept = [np.zeros(0, dtype=np.int64)]
-        for numbers, _, _, answers in _batches(reader, call, rows, rank, desc or "Filter"):
+        for numbers, _, _, answers in _batches(reader, call, rows, rank):
             mask = np.asarray([bool(answer) for answer in answers])
             if len(mask) != len(numbers):
                 raise ValueError(f"filter: the function returned {len(mask)} values for a batch of {len(numbers)} rows")
             kept.append(np.flatnonzero(mask) + numbers.start)
         return np.concatenate(kept)
 
-    return np.concatenate(in_parts(keep, len(reader), num_proc))
+    return np.concatenate(in_parts(keep, len(reader), call.num_proc))
 
 
-def _batches(reader: TableReader, call: Call, rows: range, rank: int | None, desc: str) -> Iterator[Batch]:
+def _batches(reader: TableReader, call: Call, rows: range, rank: int | None) -> Iterator[Batch]:
     """Call the function on one batch after the other, or on each row of it, with a progress bar."""
     size = call.batch_size if call.batch_size and call.batch_size > 0 else max(1, len(rows))
     count = len(rows) // size * size if call.batched and call.drop_last_batch else len(rows)
-    is_python, format_ = reader.format.kind is None, reader.format.of_all_columns()
-    with tqdm(total=count, desc=desc, unit=" examples", disable=True if rank else None) as bar:
+    is_python, format_ = reader.format.kind is None, replace(reader.format, columns=None, output_all_columns=False)
+    with tqdm(total=count, desc=call.desc, unit=" examples", disable=True if rank else None) as bar:
         for start in range(0, count, size):
             numbers = rows[start : min(start + size, count)]
             table = reader.arrow_rows(numbers)

@@ -192,9 +192,11 @@ class TableView(TableReader):
         if len(self) == 0:
             return self.remove_columns(removed)
         size = batch_size if batched else writer_batch_size
-        columns = self._names(input_columns)
-        call = Call(function, batched, size, with_indices, with_rank, columns, fn_kwargs, drop_last_batch)
-        made = map_to_file(self, call, removed, features, path=cache_file_name, num_proc=num_proc, desc=desc)
+        columns, desc = self._names(input_columns), desc or "Map"
+        call = Call(
+            function, batched, size, with_indices, with_rank, columns, fn_kwargs, num_proc, desc, drop_last_batch
+        )
+        made = map_to_file(self, call, removed, features, cache_file_name)
         if made is None:
             return self
         return self._with(rows=made, features=Features.from_arrow_schema(made.table.schema), indices=None)
@@ -216,9 +218,9 @@ class TableView(TableReader):
         """Keep the rows for which `function` returns true; the arguments are those of `map`. Copies no rows."""
         if function is None or len(self) == 0:
             return self
-        columns = self._names(input_columns)
-        call = Call(function, batched, batch_size, with_indices, with_rank, columns, fn_kwargs)
-        return self.select(kept_rows(self, call, num_proc=num_proc, desc=desc))
+        columns, desc = self._names(input_columns), desc or "Filter"
+        call = Call(function, batched, batch_size, with_indices, with_rank, columns, fn_kwargs, num_proc, desc)
+        return self.select(kept_rows(self, call))
 
     # -- another format
 

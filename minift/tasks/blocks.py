@@ -8,8 +8,7 @@ from typing import Any
 
 from minift.batches.chunk import chunk_dataset
 from minift.batches.mask import DataCollatorForLanguageModeling, DataCollatorForWholeWordMask, freeze_masks
-from minift.data.dataset import Dataset
-from minift.data.dataset_dict import DatasetDict
+from minift.data.dataset import Dataset, DatasetDict
 from minift.data.features import Features
 from minift.data.load import load_dataset
 from minift.model.checks import check_vocabulary

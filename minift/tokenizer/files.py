@@ -117,9 +117,8 @@ def _class_name(config: dict[str, Any], folder: Path) -> str:
     model_type = _read_optional(folder / "config.json").get("model_type", "bert")
     if model_type in CLASS_OF_MODEL_TYPE:
         return CLASS_OF_MODEL_TYPE[model_type]
-    raise ValueError(
-        f"{folder}: no tokenizer for model_type {model_type!r}; minift has {', '.join(CLASS_OF_MODEL_TYPE)}"
-    )
+    there_are = ", ".join(CLASS_OF_MODEL_TYPE)
+    raise ValueError(f"{folder}: no tokenizer for model_type {model_type!r}; minift has {there_are}")
 
 
 def _read_backend(folder: Path) -> tokenizers.Tokenizer:

@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Iterable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +97,11 @@ class Tokenizer(Vocabulary):
         if lengths.truncation and lengths.max_length < least:  # the Rust library would return the whole text
             raise ValueError(f"max_length={lengths.max_length} is too short: at least {least} is needed to truncate")
         inputs, is_batch = as_batch(text, text_pair, is_split_into_words)
-        side = padding_side or self.padding_side
-        run = partial(self._encode, inputs, is_split_into_words, add_special_tokens, lengths, stride, side)
+
+        def run(fast: bool = False) -> list[Encoding]:
+            self._set_lengths(lengths, stride, padding_side or self.padding_side)
+            return encode_batch(self.backend_tokenizer, inputs, is_split_into_words, add_special_tokens, fast)
+
         is_cut_left = lengths.truncation and self.truncation_side == "left"
         needs_offsets = return_offsets_mapping or return_overflowing_tokens or is_split_into_words or is_cut_left
         fast = is_batch and not needs_offsets and words_follow_from_ids(self.backend_tokenizer)
@@ -212,17 +214,8 @@ class Tokenizer(Vocabulary):
     def _wants(self, column: str, asked: bool | None) -> bool:
         return column in self.model_input_names if asked is None else asked
 
-    def _encode(
-        self,
-        inputs: list[Any],
-        is_pretokenized: bool,
-        add_special_tokens: bool,
-        lengths: Lengths,
-        stride: int,
-        padding_side: str,
-        fast: bool = False,
-    ) -> list[Encoding]:
-        """Set the Rust object up for one call and run it; `fast` leaves out words, offsets and token strings."""
+    def _set_lengths(self, lengths: Lengths, stride: int, padding_side: str) -> None:
+        """Tell the Rust object what one call cuts and pads."""
         backend = self.backend_tokenizer
         backend.no_truncation()
         backend.no_padding()
@@ -239,7 +232,6 @@ class Tokenizer(Vocabulary):
                 length=lengths.max_length if lengths.padding == "max_length" else None,
                 pad_to_multiple_of=lengths.multiple,
             )
-        return encode_batch(backend, inputs, is_pretokenized, add_special_tokens, fast)
 
 
 class AutoTokenizer:

@@ -9,8 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minift.data.dataset import Dataset, concatenate_datasets
-from minift.data.dataset_dict import DatasetDict
+from minift.data.dataset import Dataset, DatasetDict, concatenate_datasets
 from minift.data.features import ClassLabel, Features, List, Value
 from minift.data.load import load_dataset
 

@@ -7,8 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from minift.data.dataset import Dataset
-from minift.data.dataset_dict import DatasetDict
+from minift.data.dataset import Dataset, DatasetDict
 from minift.data.features import ClassLabel, Features, Value
 from minift.data.load import load_dataset, split_range
 from tests.hub import IMDB, MRPC, needs_hub
