@@ -8,10 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from minift.data.arrow_types import is_list
 from minift.data.dataset import Dataset
-from minift.data.from_arrow import one_array
-from minift.data.lazy_batch import LazyBatch
+from minift.data.from_arrow import is_list, one_array
+from minift.data.transform import LazyBatch
 
 # what fills a padded block; other columns (word_ids) are filled with None
 PADDING = {"attention_mask": 0, "token_type_ids": 0, "special_tokens_mask": 1, "labels": -100}
@@ -19,25 +18,17 @@ PADDING = {"attention_mask": 0, "token_type_ids": 0, "special_tokens_mask": 1, "
 
 @dataclass(frozen=True)
 class Chunker:
-    """Cuts the documents of a batch into blocks, for ``dataset.map(Chunker(128), batched=True)``.
+    """Cut the documents of a batch into blocks: ``dataset.map(Chunker(128), batched=True)``.
 
     Every column of lists (``input_ids``, ``attention_mask``, ``word_ids``, …) is concatenated over the documents and
     cut at the same places; ``labels``, a copy of ``input_ids``, is added if there is none. An Arrow column is not
     copied: its blocks are new offsets over the same values. Gives the blocks of the function ``group_texts`` of the
     Hugging Face course, whose ``sum(lists, [])`` takes quadratic time.
-
-    Args:
-        block_size: T, the tokens in a block.
-        pad_token_id: fills the last block up to T (its labels there are -100); None drops the last block.
-        within_documents: no block holds tokens of two documents; the last block of each is dropped or padded.
-
-    Raises:
-        ValueError: a block size below 1, no column ``input_ids``, or two columns whose rows differ in length.
     """
 
-    block_size: int = 128
-    pad_token_id: int | None = None
-    within_documents: bool = False
+    block_size: int = 128  # T, the tokens in a block
+    pad_token_id: int | None = None  # fills the last block up to T, with labels of -100; None drops this block
+    within_documents: bool = False  # no block holds tokens of two documents: each has a last block of its own
 
     def __post_init__(self) -> None:
         if self.block_size < 1:
@@ -60,13 +51,12 @@ class Chunker:
         if "input_ids" not in columns:
             raise ValueError(f"chunking needs a column 'input_ids' of token ids; there are {table.column_names}")
         lengths = {name: np.asarray(pc.list_value_length(column).fill_null(0)) for name, column in columns.items()}
+        tokens = lengths["input_ids"]
         for name, found in lengths.items():
-            if not np.array_equal(found, lengths["input_ids"]):
-                row = int((found != lengths["input_ids"]).argmax())
-                raise ValueError(
-                    f"row {row}: column {name!r} has {found[row]} values, but input_ids has {lengths['input_ids'][row]}"
-                )
-        return {name: one_array(pc.list_flatten(column)) for name, column in columns.items()}, lengths["input_ids"]
+            if not np.array_equal(found, tokens):
+                row = int((found != tokens).argmax())
+                raise ValueError(f"row {row}: column {name!r} has {found[row]} values, but input_ids has {tokens[row]}")
+        return {name: one_array(pc.list_flatten(column)) for name, column in columns.items()}, tokens
 
     def cut(self, columns: dict[str, pa.Array], lengths: np.ndarray) -> dict[str, pa.Array]:
         """Cut flat columns into columns of blocks, (N, T) each."""
@@ -76,14 +66,12 @@ class Chunker:
             whole = total - total % self.block_size
             return {name: self._as_blocks(values[:whole]) for name, values in columns.items()}
         index = self._positions(lengths if self.within_documents else np.array([total]))
-        blocks = {}
-        for name, values in columns.items():
-            fill = self.pad_token_id if name == "input_ids" else PADDING.get(name)
-            taken = values.take(index)
-            if index.null_count and fill is not None:
-                taken = pc.fill_null(taken, pa.scalar(fill, values.type))
-            blocks[name] = self._as_blocks(taken)
-        return blocks
+        fills = PADDING | {"input_ids": self.pad_token_id}
+        blocks = {name: values.take(index) for name, values in columns.items()}
+        if index.null_count:
+            for name in blocks.keys() & fills.keys():
+                blocks[name] = pc.fill_null(blocks[name], pa.scalar(fills[name], blocks[name].type))
+        return {name: self._as_blocks(values) for name, values in blocks.items()}
 
     def _positions(self, lengths: np.ndarray) -> pa.Array:
         """For each place in each block the position of its token (N·T,), null after the end of the document."""
@@ -104,8 +92,7 @@ class _WholeSplit:
     """Chunks batch after batch as if they were one: the tokens of the last, unfinished block go to the next batch."""
 
     def __init__(self, chunker: Chunker, num_rows: int):
-        self.chunker = chunker
-        self.last_row = num_rows - 1
+        self.chunker, self.last_row = chunker, num_rows - 1
         self.rest: dict[str, pa.Array] = {}
 
     def __call__(self, table: pa.Table, rows: list[int]) -> pa.Table:
@@ -129,18 +116,12 @@ def chunk_dataset(
     batch_size: int | None = None,
     cache_file_name: str | None = None,
 ) -> Dataset:
-    """Cut a tokenised dataset into blocks of `block_size` tokens: linear in time, constant in memory.
+    """Cut a tokenised dataset into blocks of `block_size` tokens, as `Chunker`: linear in time, constant in memory.
 
-    The blocks stream into an Arrow file that is memory-mapped; columns that do not hold lists are left out.
-
-    Args:
-        pad_token_id, within_documents: as in `Chunker`.
-        batch_size: chunk this many rows at a time and drop the unfinished block of each (1000 gives the blocks of the
-            Hugging Face course); None runs over the whole split and drops, or pads, only its last block.
-        cache_file_name: keep the result in this Arrow file.
-
-    Raises:
-        ValueError: as `Chunker`, or the rows have fewer tokens than one block.
+    The blocks stream into an Arrow file, `cache_file_name` or a temporary one; columns that do not hold lists are left
+    out. `batch_size` chunks this many rows at a time and drops the unfinished block of each (1000 gives the blocks of
+    the Hugging Face course); None runs over the whole split and drops, or pads, only its last block. A ValueError says
+    that the rows have fewer tokens than one block.
     """
     chunker = Chunker(block_size, pad_token_id, within_documents)
     arrow = dataset.with_format("arrow")

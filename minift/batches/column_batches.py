@@ -8,9 +8,9 @@ import pyarrow as pa
 
 from minift.batches.collate import DataCollatorWithPadding, DefaultDataCollator, default_data_collator
 from minift.batches.mask import DataCollatorForLanguageModeling, DataCollatorForWholeWordMask
-from minift.data.arrow_types import is_list_of
+from minift.data.from_arrow import is_list_of
 from minift.data.reader import TableReader
-from minift.tokenizer.ragged import Ragged
+from minift.tokenizer.padding import Ragged
 
 # Collators that take columns of arrays as they take rows; a subclass may expect a list of dicts
 TAKE_COLUMNS = (
@@ -22,7 +22,7 @@ TAKE_COLUMNS = (
 
 
 def column_batches(dataset: Any, collate: Callable) -> Any:
-    """What a DataLoader of `collate` should read: batches of columns if both sides can, else `dataset` itself."""
+    """Choose what a DataLoader of `collate` reads: batches of columns if both sides can, else `dataset` itself."""
     can_take = type(collate) in TAKE_COLUMNS or collate is default_data_collator
     can_give = isinstance(dataset, TableReader) and dataset.format.kind is None and dataset.format.columns is None
     return ColumnBatches(dataset) if can_take and can_give else dataset
@@ -31,8 +31,8 @@ def column_batches(dataset: Any, collate: Callable) -> Any:
 class ColumnBatches:
     """The rows of a dataset, read in batches as a dict of columns.
 
-    Numbers and lists of numbers are copied once, from the memory-mapped Arrow buffers to one array a batch; other
-    columns are lists of Python values, as the dataset itself hands them out.
+    Numbers and lists of numbers are copied once, from the memory-mapped Arrow buffers to one array for each batch;
+    other columns are lists of Python values, as the dataset itself hands them out.
     """
 
     def __init__(self, dataset: TableReader):
@@ -60,10 +60,9 @@ class ColumnBatches:
 
 
 def _view(column: pa.Array) -> Any:
-    """What `_gather` reads of a record batch's column; None if it holds neither integers nor lists of integers.
+    """Prepare a record batch's column for `_gather`; None if it holds neither integers nor lists of integers.
 
-    For integers an array; for lists of integers the offsets of the rows (one more than rows) and the values, which
-    stay in Arrow if some are missing.
+    Integers become an array; lists of integers their offsets and their values, which stay in Arrow if some are missing.
     """
     if column.null_count:
         return None
@@ -76,7 +75,7 @@ def _view(column: pa.Array) -> Any:
 
 
 def _gather(views: Sequence[Any], places: list[tuple[int, int]]) -> Ragged | np.ndarray:
-    """The rows at `places`, pairs of a record batch and a row in it."""
+    """Read the rows at `places`, pairs of a record batch and a row in it."""
     if isinstance(views[0], np.ndarray):
         return np.array([views[batch][row] for batch, row in places])
     rows = []

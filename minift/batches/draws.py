@@ -1,6 +1,6 @@
 """The random draws of the masking collators: numpy's or torch's, from the global generator or from their own."""
 
-import multiprocessing
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -10,9 +10,8 @@ import numpy as np
 def numpy_draws(generator: np.random.Generator | None) -> tuple[Callable, Callable]:
     """The draws of transformers' ``numpy_mask_tokens``, from a generator or (None) from ``np.random``.
 
-    Returns:
-        ``coins(probability, shape)``: bool of this shape, True with one probability, or with one for each place;
-        ``tokens(chosen, size)``: an id from 0 to `size` for each place where `chosen` is True, (N,).
+    Returns two functions. ``coins(probability, shape)``: bool of this shape, True with one probability, or with one
+    for each place. ``tokens(chosen, size)``: an id from 0 to `size` for each of the N places where `chosen` is True.
     """
     random = generator or np.random
     integers = getattr(random, "integers", None) or random.randint
@@ -44,8 +43,7 @@ def torch_draws(generator: Any) -> tuple[Callable, Callable]:
 class RandomCollator:
     """A collator that draws random numbers; a checkpoint can hold the state of its generator.
 
-    Args:
-        seed: of a generator of its own, to which a DataLoader worker adds its number; None: the global generator.
+    `seed` is that of a generator of its own, to which a DataLoader worker adds its number; None: the global generator.
     """
 
     def __init__(self, seed: int | None):
@@ -55,7 +53,9 @@ class RandomCollator:
     def draws(self, kind: str) -> tuple[Callable, Callable]:
         """`torch_draws` for ``pt``, else `numpy_draws`."""
         if self.seed is not None and self.generator is None:
-            self.generator = _generator(kind, self.seed + _worker_number())
+            torch_data = sys.modules.get("torch.utils.data")  # loaded in every worker
+            worker = torch_data.get_worker_info() if torch_data else None
+            self.generator = _generator(kind, self.seed + (worker.id if worker else 0))
         return torch_draws(self.generator) if kind == "pt" else numpy_draws(self.generator)
 
     def state_dict(self) -> dict[str, Any]:
@@ -83,13 +83,3 @@ def _generator(kind: str, seed: int) -> Any:
     import torch
 
     return torch.Generator().manual_seed(seed)
-
-
-def _worker_number() -> int:
-    """The number of the DataLoader worker that this process is; 0 in the main process."""
-    if multiprocessing.parent_process() is None:
-        return 0
-    from torch.utils.data import get_worker_info
-
-    worker = get_worker_info()
-    return worker.id if worker else 0

@@ -11,10 +11,7 @@ def look_ahead(batches: Iterable[Any], before_each: Callable[[], Any] | None = N
 
     A collator that draws random masks and a model that draws dropout share one generator. Collated one ahead, they
     draw from it as mask 1, mask 2, dropout 1, mask 3, dropout 2, … (accelerate/data_loader.py, `DataLoaderShard`).
-
-    Args:
-        batches: a DataLoader, for instance; an exception in it passes through.
-        before_each: called right before each batch is collated, and once more at the end.
+    `before_each` is called right before each batch is collated, and once more at the end.
     """
     iterator, before_each = iter(batches), before_each or (lambda: None)
     before_each()

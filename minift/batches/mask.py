@@ -12,8 +12,7 @@ from minift.batches.draws import RandomCollator
 from minift.data.dataset import Dataset
 from minift.tensors import as_tensor, tensor_kind
 from minift.tokenizer.batch_encoding import BatchEncoding
-from minift.tokenizer.padding import as_columns, check_lengths, inside_rows
-from minift.tokenizer.ragged import Ragged, row_lengths
+from minift.tokenizer.padding import Ragged, as_columns, check_lengths, inside_rows, row_lengths
 
 IGNORED = -100  # the label of a token that the loss does not count
 
@@ -21,15 +20,9 @@ IGNORED = -100  # the label of a token that the loss does not count
 def hide(ids: Any, chosen: Any, how: Any, coins: Callable, tokens: Callable) -> tuple[Any, Any]:
     """Hide the chosen tokens: most become [MASK], some a random token, the rest stay as they are.
 
-    BERT, https://arxiv.org/abs/1810.04805, section 3.1; there 80 %, 10 % and 10 %.
-
-    Args:
-        ids, chosen: int64 and bool (B, T), arrays or tensors.
-        how: a collator; gives `mask_replace_prob`, `random_replace_prob` and the tokenizer.
-        coins, tokens: the draws, see `numpy_draws`.
-
-    Returns:
-        the ids with tokens hidden, and the labels: the ids before, -100 where nothing was chosen; both int64 (B, T).
+    Takes `ids` (int64) and `chosen` (bool), both (B, T), arrays or tensors; `how`, a collator with its shares; and the
+    draws, see `numpy_draws`. Returns the ids with tokens hidden, and the labels: the ids before, -100 where nothing was
+    chosen; both int64 (B, T). BERT, https://arxiv.org/abs/1810.04805, section 3.1: 80 %, 10 % and 10 %.
     """
     hidden, labels = ids + 0, ids + 0  # copies
     labels[~chosen] = IGNORED
@@ -44,32 +37,23 @@ def hide(ids: Any, chosen: Any, how: Any, coins: Callable, tokens: Callable) -> 
 
 @dataclass
 class DataCollatorForLanguageModeling(RandomCollator):
-    """Pads a batch and hides tokens in it: ``labels`` (B, T) hold the hidden ids, and -100 everywhere else.
+    """Pad a batch and hide tokens in it: ``labels`` (B, T) hold the hidden ids, and -100 everywhere else.
 
     Each token is chosen with `mlm_probability`, and then replaced as `hide` says. Special tokens are never chosen:
     those that a ``special_tokens_mask`` column marks, or else every special id. The draws are those of
     transformers/data/data_collator.py (``torch_mask_tokens``, ``numpy_mask_tokens``), so that one seed gives the same
     masks here and there; ``tf`` draws as ``np`` does.
-
-    Args:
-        tokenizer: pads, and gives the ids of [MASK] and of the special tokens.
-        mlm: False for causal modelling: labels are the ids, -100 on padding.
-        whole_word_mask: must be False; see `DataCollatorForWholeWordMask`.
-        seed: of a generator of its own (a DataLoader worker adds its number); None draws from the global one.
-
-    Raises:
-        ValueError: no mask token in the vocabulary, or probabilities outside [0, 1].
     """
 
-    tokenizer: Any
-    mlm: bool = True
-    whole_word_mask: bool = False
+    tokenizer: Any  # pads, and gives the ids of [MASK] and of the special tokens
+    mlm: bool = True  # False for causal modelling: labels are the ids, -100 on padding
+    whole_word_mask: bool = False  # must be False: see `DataCollatorForWholeWordMask`
     mlm_probability: float = 0.15
     mask_replace_prob: float = 0.8
     random_replace_prob: float = 0.1
     pad_to_multiple_of: int | None = None
     return_tensors: str = "pt"
-    seed: int | None = None
+    seed: int | None = None  # of a generator of its own; None draws from the global one
 
     def __post_init__(self) -> None:
         if self.whole_word_mask:
@@ -81,50 +65,39 @@ class DataCollatorForLanguageModeling(RandomCollator):
 
     def __call__(self, features: Any, return_tensors: str | None = None) -> BatchEncoding:
         kind = tensor_kind(return_tensors or self.return_tensors)
-        batch = self._pad(features, "pt" if kind == "pt" else "np")
-        special = batch.pop("special_tokens_mask", None)
-        if not self.mlm:
-            labels = batch["input_ids"] + 0
-            labels[labels == self.tokenizer.pad_token_id] = IGNORED
-            batch["labels"] = labels
-        else:
-            ids, (coins, tokens) = batch["input_ids"], self.draws(kind)
-            if special is None:
-                special = reduce(or_, (ids == special_id for special_id in self.tokenizer.all_special_ids))
-            chosen = coins(self.mlm_probability * (special == 0), ids.shape)
-            batch["input_ids"], batch["labels"] = hide(ids, chosen, self, coins, tokens)
-        return _convert(batch, kind)
-
-    def _pad(self, features: Any, kind: str) -> BatchEncoding:
         only_ids = not isinstance(features, Mapping) and len(features) > 0 and not isinstance(features[0], Mapping)
         columns = {"input_ids": list(features)} if only_ids else as_columns(features)
         columns.pop("labels", None)  # chunking has made a copy of input_ids; the labels are made here
-        return self.tokenizer.pad(
+        batch = self.tokenizer.pad(
             columns,
             pad_to_multiple_of=self.pad_to_multiple_of,
             return_attention_mask=False if only_ids else None,
-            return_tensors=kind,
+            return_tensors="pt" if kind == "pt" else "np",
         )
+        special = batch.pop("special_tokens_mask", None)
+        ids = batch["input_ids"]  # (B, T)
+        if not self.mlm:
+            batch["labels"] = ids + 0
+            batch["labels"][ids == self.tokenizer.pad_token_id] = IGNORED
+            return _as_tensors(batch, kind)
+        coins, tokens = self.draws(kind)
+        if special is None:
+            special = reduce(or_, (ids == special_id for special_id in self.tokenizer.all_special_ids))
+        chosen = coins(self.mlm_probability * (special == 0), ids.shape)
+        batch["input_ids"], batch["labels"] = hide(ids, chosen, self, coins, tokens)
+        return _as_tensors(batch, kind)
 
 
 @dataclass
 class DataCollatorForWholeWordMask(RandomCollator):
-    """Hides whole words: the tokens that share a number in the column ``word_ids`` (None on special tokens).
+    """Hide whole words: the tokens that share a number in the column ``word_ids`` (None on special tokens).
 
     A word ends where the number changes and at a special token, so that the last word of one document and the first
     word of the next stay two words. Each word is chosen with `mlm_probability`; its tokens are then replaced one by
-    one, as `hide` says and as in google-research/bert's create_pretraining_data.py.
+    one, as `hide` says and as in google-research/bert's create_pretraining_data.py. The draws are always numpy's.
 
     ``mlm_probability=0.2, mask_replace_prob=1.0, random_replace_prob=0.0`` is the collator of the Hugging Face course;
-    it draws one ``np.random.binomial`` a word, and so gives the same masks for the same numpy seed.
-
-    Args:
-        tokenizer: pads, and gives the id of [MASK] and the size of the vocabulary.
-        return_tensors: ``pt``, ``np`` or ``tf``; the draws are numpy's for all three.
-        seed: of a generator of its own; None draws from ``np.random``.
-
-    Raises:
-        ValueError: no mask token in the vocabulary, probabilities outside [0, 1], or rows without ``word_ids``.
+    it draws one ``np.random.binomial`` for each word, and so gives the same masks for the same numpy seed.
     """
 
     tokenizer: Any
@@ -133,7 +106,7 @@ class DataCollatorForWholeWordMask(RandomCollator):
     random_replace_prob: float = 0.1
     pad_to_multiple_of: int | None = None
     return_tensors: str = "pt"
-    seed: int | None = None
+    seed: int | None = None  # of a generator of its own; None draws from ``np.random``
 
     def __post_init__(self) -> None:
         _check_masking(self)
@@ -155,8 +128,7 @@ class DataCollatorForWholeWordMask(RandomCollator):
         batch = self.tokenizer.pad(columns, pad_to_multiple_of=self.pad_to_multiple_of, return_tensors="np")
         ids = batch["input_ids"]  # (B, T)
         words = np.full(ids.shape, np.nan)  # None becomes NaN too
-        inside = inside_rows(lengths, ids.shape[1], self.tokenizer.padding_side)
-        words[inside] = _with_nan(word_ids)
+        words[inside_rows(lengths, ids.shape[1], self.tokenizer.padding_side)] = _with_nan(word_ids)
 
         coins, tokens = self.draws("np")
         chosen = choose_words(words, self.mlm_probability, coins)
@@ -165,7 +137,7 @@ class DataCollatorForWholeWordMask(RandomCollator):
             batch["input_ids"] = np.where(chosen, self.tokenizer.mask_token_id, ids)
         else:
             batch["input_ids"], batch["labels"] = hide(ids, chosen, self, coins, tokens)
-        return _convert(batch, kind)
+        return _as_tensors(batch, kind)
 
 
 def _with_nan(rows: Any) -> np.ndarray:
@@ -178,11 +150,8 @@ def _with_nan(rows: Any) -> np.ndarray:
 def choose_words(words: np.ndarray, probability: float, coins: Callable) -> np.ndarray:
     """Choose whole words, with one draw for each word, in reading order.
 
-    Args:
-        words: float (B, T), the number of each token's word, NaN for a token that is in no word.
-
-    Returns:
-        bool (B, T): True on all tokens of the chosen words.
+    Takes the number of each token's word, float (B, T), NaN for a token that is in no word. Returns bool (B, T): True
+    on all tokens of the chosen words.
     """
     is_word = ~np.isnan(words)
     starts = is_word.copy()
@@ -195,15 +164,11 @@ def choose_words(words: np.ndarray, probability: float, coins: Callable) -> np.n
 def freeze_masks(dataset: Dataset, collator: Any, batch_size: int = 1000) -> Dataset:
     """Mask an evaluation set once and store it, so that every evaluation sees the same masks.
 
-    Args:
-        collator: `DataCollatorForLanguageModeling`, or `DataCollatorForWholeWordMask` for rows with ``word_ids``.
-
-    Returns:
-        a Dataset of what the collator returns (``input_ids``, ``attention_mask``, ``labels``), without its padding.
+    Returns a Dataset of what the collator makes (``input_ids``, ``attention_mask``, ``labels``), without its padding.
     """
 
     def mask(batch: Mapping) -> dict[str, Any]:
-        lengths = np.array([len(ids) for ids in batch["input_ids"]])
+        lengths = row_lengths(batch["input_ids"])
         masked = {name: np.asarray(rows) for name, rows in collator(dict(batch)).items()}
         width = masked["input_ids"].shape[1]
         if (lengths == width).all():
@@ -214,23 +179,18 @@ def freeze_masks(dataset: Dataset, collator: Any, batch_size: int = 1000) -> Dat
     return dataset.map(mask, batched=True, batch_size=batch_size, remove_columns=dataset.column_names, desc="Mask")
 
 
-def _convert(batch: BatchEncoding, kind: str) -> BatchEncoding:
-    for name, rows in batch.items():
-        if isinstance(rows, np.ndarray):
-            batch[name] = as_tensor(rows, kind)
+def _as_tensors(batch: BatchEncoding, kind: str) -> BatchEncoding:
+    batch.update({name: as_tensor(rows, kind) for name, rows in batch.items() if isinstance(rows, np.ndarray)})
     return batch
 
 
 def _check_masking(collator: Any) -> None:
-    """Raise a ValueError if there is no mask token, or if a probability is outside [0, 1]."""
     if collator.tokenizer.mask_token is None:
         raise ValueError("masked language modelling needs a mask token, and this tokenizer's vocabulary has none")
     for name in ("mlm_probability", "mask_replace_prob", "random_replace_prob"):
         value = getattr(collator, name)
         if value is None or not 0 <= value <= 1:
             raise ValueError(f"{name}={value}: expected a probability, from 0 to 1")
-    if collator.mask_replace_prob + collator.random_replace_prob > 1:
-        raise ValueError(
-            f"mask_replace_prob={collator.mask_replace_prob} and random_replace_prob={collator.random_replace_prob} "
-            "add up to more than 1"
-        )
+    masked, random = collator.mask_replace_prob, collator.random_replace_prob
+    if masked + random > 1:
+        raise ValueError(f"mask_replace_prob={masked} and random_replace_prob={random} add up to more than 1")

@@ -11,10 +11,7 @@ def randperm(length: int, seed: int) -> list[int]:
 
     A Fisher-Yates shuffle (Knuth, TAOCP 2, algorithm P): row i changes places with one of the rows from i on; the
     remainder of the next 32 bits of MT19937 picks it (torch: aten/src/ATen/native/TensorFactories.cpp,
-    ``randperm_cpu``). Slower than torch's compiled loop, but still a few milliseconds for an epoch.
-
-    Raises:
-        ValueError: 2**32 / 20 rows or more, which torch shuffles in another way.
+    ``randperm_cpu``). 2**32 / 20 rows or more, which torch shuffles in another way, are a ValueError.
     """
     if length >= (2**32 - 1) // 20:
         raise ValueError(f"cannot shuffle {length:,} rows: the limit is {(2**32 - 1) // 20:,}")
@@ -30,8 +27,7 @@ def randperm(length: int, seed: int) -> list[int]:
 class RandomOrder:
     """A permutation of n rows that depends only on the seed and the epoch: a run can resume in any epoch.
 
-    Epoch e is ``torch.randperm(n)`` of a generator seeded with ``seed + e``, as in accelerate's
-    `SeedableRandomSampler`.
+    Epoch e is ``torch.randperm(n)`` of a generator seeded with ``seed + e`` (accelerate's `SeedableRandomSampler`).
     """
 
     def __init__(self, length: int, seed: int):
@@ -88,39 +84,14 @@ class LengthSortedOrder:
         return sorted(range(self.length), key=self.lengths.__getitem__, reverse=True)
 
 
-def count_batches(length: int, batch_size: int, rank: int, world_size: int, drop_last: bool, even: bool) -> int:
-    """Count the batches that one of `world_size` ranks gets of `length` rows, see `rank_rows`."""
-    together = batch_size * world_size
-    if drop_last:
-        return length // together
-    return math.ceil(length / together) if even else max(0, math.ceil((length - rank * batch_size) / together))
-
-
-def rank_rows(order: Sequence[int], batch: int, batch_size: int, rank: int, world_size: int, even: bool) -> list[int]:
-    """The rows of batch number `batch` of one rank.
-
-    The order is cut into batches, which the ranks take in turn: rank r of N gets batch r, r + N, r + 2N, … With
-    `even`, all ranks get the same number of full batches: missing rows at the end are taken from the beginning of the
-    order. Without it, each row is in exactly one batch: the last batches are shorter, or missing.
-
-    These are the batches of accelerate's `BatchSamplerShard` (data_loader.py).
-    """
-    start = (batch * world_size + rank) * batch_size
-    if even:
-        return [order[place % len(order)] for place in range(start, start + batch_size)]
-    return list(order[start : start + batch_size])
-
-
 class BatchSampler:
-    """Cuts the order of an epoch into batches of row numbers; an epoch can be entered at any batch.
+    """Cut the order of an epoch into batches of row numbers; an epoch can be entered at any batch.
 
-    Args:
-        order: the rows of each epoch; the same on all ranks.
-        batch_size: rows in a batch, on each rank.
-        drop_last: leave out what does not fill a batch on every rank.
-        rank, world_size: the number of this rank, and how many there are.
-        even: fill the last batches, so that all ranks have the same number of batches of the same size. A single rank
-            fills nothing: its last batch may be shorter.
+    The order is the same on all ranks, which take its batches in turn: rank r of N gets batch r, r + N, r + 2N, … With
+    `even`, all ranks get the same number of full batches: missing rows at the end are taken from the beginning of the
+    order. Without it, each row is in exactly one batch: the last batches are shorter, or missing; so they are on a
+    single rank, always. `drop_last` leaves out what does not fill a batch on every rank. These are the batches of
+    accelerate's `BatchSamplerShard` (data_loader.py).
     """
 
     def __init__(
@@ -136,6 +107,7 @@ class BatchSampler:
             raise ValueError(f"the batch size must be at least 1, not {batch_size}")
         self.order, self.batch_size, self.drop_last = order, batch_size, drop_last
         self.rank, self.world_size, self.even = rank, world_size, even and world_size > 1
+        self.first_row = rank * batch_size  # of this rank's first batch
         self.begin(epoch=0)
 
     def begin(self, epoch: int, first_batch: int = 0) -> None:
@@ -149,9 +121,16 @@ class BatchSampler:
         return self._rows
 
     def __len__(self) -> int:
-        """The batches of this rank in a whole epoch."""
-        return count_batches(self.order.length, self.batch_size, self.rank, self.world_size, self.drop_last, self.even)
+        """Count the batches of this rank in a whole epoch."""
+        length, together = self.order.length, self.batch_size * self.world_size
+        if self.drop_last:
+            return length // together
+        return math.ceil(length / together) if self.even else max(0, math.ceil((length - self.first_row) / together))
 
     def __iter__(self) -> Iterator[list[int]]:
         for batch in range(self.first_batch, len(self)):
-            yield rank_rows(self.rows(), batch, self.batch_size, self.rank, self.world_size, self.even)
+            rows, start = self.rows(), batch * self.batch_size * self.world_size + self.first_row
+            if self.even:
+                yield [rows[place % len(rows)] for place in range(start, start + self.batch_size)]
+            else:
+                yield list(rows[start : start + self.batch_size])

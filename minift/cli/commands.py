@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from minift.cli.flags import add_flags, read_flags
-from minift.distributed.environment import is_main_process
+from minift.distributed.process import is_main_process
 from minift.tensors import import_tensorflow
 from minift.train.report import log_metrics
 

@@ -1,7 +1,8 @@
-"""`Dataset`: rows over memory-mapped Arrow, made from files or Python values and handed out whole."""
+"""`Dataset`: rows over memory-mapped Arrow, made from files or Python values; `DatasetDict`: the splits by name."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from math import ceil, floor
 from pathlib import Path
 from typing import Any, Self
@@ -10,13 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from minift.data.arrow_file import read_arrow
-from minift.data.dataset_dict import DatasetDict
 from minift.data.features import Features
 from minift.data.formats import Format
 from minift.data.from_arrow import python_batch
-from minift.data.saved_folder import save_rows
-from minift.data.table import join_rows
+from minift.data.saved_folder import save
+from minift.data.table import join_rows, read_arrow
 from minift.data.to_arrow import to_arrow
 from minift.data.view import TableView, random_generator
 from minift.files import atomic_path
@@ -70,10 +69,10 @@ class Dataset(TableView):
         stratify_by_column: str | None = None,
         seed: int | None = None,
         generator: np.random.Generator | None = None,
-    ) -> DatasetDict:
+    ) -> "DatasetDict":
         """Split into ``train`` and ``test``: the first rows of the permutation are for testing.
 
-        `test_size` and `train_size` are fractions (float) or numbers of rows (int); by default 0.25 is for testing.
+        `test_size` (0.25 by default) and `train_size` are fractions (float) or numbers of rows (int).
         """
         if stratify_by_column is not None:
             raise ValueError("train_test_split: stratify_by_column is not supported; leave it out")
@@ -112,13 +111,79 @@ class Dataset(TableView):
     @drops_keywords
     def save_to_disk(self, dataset_path: str | Path) -> None:
         """Write a folder that `load_from_disk`, here and in `datasets`, reads."""
-        save_rows(self, dataset_path)
+        save(self, dataset_path)
 
     def to_tf_dataset(self, *args: Any, **options: Any) -> Any:
         """Make a `tf.data.Dataset` of batches for Keras' `fit`: see `minift.tf.batches.to_tf_dataset`."""
         from minift.tf.batches import to_tf_dataset
 
         return to_tf_dataset(self, *args, **options)
+
+
+def on_each_split(method: Callable) -> Callable:
+    """Make a method of `DatasetDict` that does a method of `Dataset` to each split; name and arguments are the same."""
+
+    @wraps(method)
+    def call(self: "DatasetDict", *args: Any, **options: Any) -> Any:
+        results = {split: method(dataset, *args, **options) for split, dataset in self.items()}
+        if all(result is None for result in results.values()):  # it has changed the splits themselves
+            return None
+        return DatasetDict(results) if all(isinstance(result, TableView) for result in results.values()) else results
+
+    return call
+
+
+class DatasetDict(dict[str, TableView]):
+    """Split name -> `Dataset`. Re-implements `datasets.DatasetDict` (dataset_dict.py)."""
+
+    column_names = property(on_each_split(TableView.column_names.fget))
+    num_columns = property(on_each_split(TableView.num_columns.fget))
+    num_rows = property(on_each_split(TableView.num_rows.fget))
+    shape = property(on_each_split(TableView.shape.fget))
+
+    cast = on_each_split(TableView.cast)
+    cast_column = on_each_split(TableView.cast_column)
+    class_encode_column = on_each_split(TableView.class_encode_column)
+    filter = on_each_split(TableView.filter)
+    flatten_indices = on_each_split(TableView.flatten_indices)
+    remove_columns = on_each_split(TableView.remove_columns)
+    rename_column = on_each_split(TableView.rename_column)
+    rename_columns = on_each_split(TableView.rename_columns)
+    reset_format = on_each_split(TableView.reset_format)
+    select_columns = on_each_split(TableView.select_columns)
+    set_format = on_each_split(TableView.set_format)
+    set_transform = on_each_split(TableView.set_transform)
+    sort = on_each_split(TableView.sort)
+    unique = on_each_split(TableView.unique)
+    with_format = on_each_split(TableView.with_format)
+    with_transform = on_each_split(TableView.with_transform)
+
+    def __getitem__(self, split: str) -> TableView:
+        try:
+            return super().__getitem__(split)
+        except KeyError:
+            raise KeyError(f"no split {split!r}: there are {list(self)}") from None
+
+    def __repr__(self) -> str:
+        splits = "\n".join(f"{split}: {dataset!r}" for split, dataset in self.items())
+        return "DatasetDict({\n" + "".join(f"    {line}\n" for line in splits.splitlines()) + "})"
+
+    def map(self, *args: Any, cache_file_names: dict[str, str] | None = None, **options: Any) -> Self:
+        """Do `Dataset.map` to each split; `cache_file_names` is a file for each of them."""
+        files = dict.fromkeys(self) | (cache_file_names or {})
+        mapped = {split: rows.map(*args, cache_file_name=files[split], **options) for split, rows in self.items()}
+        return DatasetDict(mapped)
+
+    def shuffle(self, seeds: int | dict[str, int] | None = None, seed: int | None = None, **options: Any) -> Self:
+        """Shuffle each split with its own of `seeds`, or all with `seed`."""
+        if seed is not None and seeds is not None:
+            raise ValueError("pass seed or seeds, not both")
+        seeds = seeds if isinstance(seeds, dict) else dict.fromkeys(self, seed if seeds is None else seeds)
+        return DatasetDict({split: rows.shuffle(seeds.get(split), **options) for split, rows in self.items()})
+
+    def save_to_disk(self, dataset_dict_path: str | Path) -> None:
+        """Write a folder that `load_from_disk`, here and in `datasets`, reads."""
+        save(self, dataset_dict_path)
 
 
 @drops_keywords
@@ -132,16 +197,12 @@ def concatenate_datasets(dsets: list[Dataset]) -> Dataset:
     dsets = [dataset for dataset in dsets if len(dataset)] or dsets[:1]
     first = dsets[0]
     flat = [dataset.flatten_indices().select_columns(first.column_names).cast(first.features) for dataset in dsets]
-    return Dataset(
-        join_rows([dataset.rows for dataset in flat]), first.features, split=first.split, format=first.format
-    )
+    rows = join_rows([dataset.rows for dataset in flat])
+    return Dataset(rows, first.features, split=first.split, format=first.format)
 
 
 def _sizes(rows: int, test_size: float | int | None, train_size: float | int | None) -> tuple[int, int]:
-    """How many rows are for training and for testing.
-
-    The test part is rounded up and the training part down, as in `datasets` and scikit-learn.
-    """
+    """Count the rows for training (rounded down) and testing (rounded up), as `datasets` and scikit-learn do."""
     if test_size is None and train_size is None:
         test_size = 0.25
     for name, size in (("test_size", test_size), ("train_size", train_size)):

@@ -31,9 +31,6 @@ class Value:
         except ValueError:
             raise ValueError(f"Value({self.dtype!r}): unknown column type") from None
 
-    def to_dict(self) -> dict:
-        return {"dtype": self.dtype, "_type": "Value"}
-
     def __repr__(self) -> str:
         return f"Value({self.dtype!r})"
 
@@ -65,7 +62,11 @@ class ClassLabel:
         return self._to_int(values) if isinstance(values, str) else [self._to_int(value) for value in values]
 
     def int2str(self, values: int | Iterable[int]) -> str | list[str]:
-        return [self._to_name(i) for i in values] if isinstance(values, Iterable) else self._to_name(values)
+        if isinstance(values, Iterable):
+            return [self.int2str(value) for value in values]
+        if not 0 <= values < self.num_classes:
+            raise ValueError(f"label {int(values)} is not a class: expected 0 to {self.num_classes - 1}")
+        return self.names[int(values)]
 
     def _to_int(self, name: str) -> int:
         name = str(name)
@@ -75,17 +76,6 @@ class ClassLabel:
         if re.fullmatch(r"\s*(-1|\d+)\s*", name) and int(name) < self.num_classes:
             return int(name)
         raise ValueError(f"{name!r} is not a class: expected one of {self.names}")
-
-    def _to_name(self, label: int) -> str:
-        if not 0 <= label < self.num_classes:
-            raise ValueError(f"label {int(label)} is not a class: expected 0 to {self.num_classes - 1}")
-        return self.names[int(label)]
-
-    def to_dict(self) -> dict:
-        return {"names": self.names, "_type": "ClassLabel"}
-
-    def __repr__(self) -> str:
-        return f"ClassLabel(names={self.names})"
 
 
 @dataclass
@@ -100,10 +90,6 @@ class List:
     def arrow_type(self) -> pa.DataType:
         inner = arrow_type(self.feature)
         return pa.large_list(inner) if self.large else pa.list_(inner, self.length)
-
-    def to_dict(self) -> dict:
-        length = {"length": self.length} if self.length != -1 else {}
-        return {"feature": _to_dict(self.feature), **length, "_type": "LargeList" if self.large else "List"}
 
     def __repr__(self) -> str:
         name = "LargeList" if self.large else "List"
@@ -184,9 +170,13 @@ def _from_arrow_type(type_: pa.DataType) -> Feature:
 def _to_dict(feature: Feature) -> dict:
     if isinstance(feature, dict):
         return {name: _to_dict(inner) for name, inner in feature.items()}
-    if isinstance(feature, list | tuple) and len(feature) == 1:
-        return List(feature[0]).to_dict()
-    return feature.to_dict()
+    if isinstance(feature, ClassLabel):
+        return {"names": feature.names, "_type": "ClassLabel"}
+    if isinstance(feature, Value):
+        return {"dtype": feature.dtype, "_type": "Value"}
+    feature = feature if isinstance(feature, List) else List(feature[0])
+    length = {"length": feature.length} if feature.length != -1 else {}
+    return {"feature": _to_dict(feature.feature), **length, "_type": "LargeList" if feature.large else "List"}
 
 
 def _from_dict(described: dict | list) -> Feature:
@@ -198,7 +188,7 @@ def _from_dict(described: dict | list) -> Feature:
     if kind == "Value":
         return Value(described["dtype"])
     if kind == "ClassLabel":
-        return ClassLabel(num_classes=described.get("num_classes"), names=described.get("names"))
+        return ClassLabel(described.get("num_classes"), described.get("names"))
     if kind in ("List", "LargeList", "Sequence"):
         inner, length = _from_dict(described["feature"]), described.get("length", -1)
         return Sequence(inner, length) if kind == "Sequence" else List(inner, length, large=kind == "LargeList")
@@ -212,10 +202,10 @@ def _from_yaml(described: dict | list | str) -> Feature:
         return {inner["name"]: _from_yaml(inner) for inner in described}
     if "struct" in described:
         return _from_yaml(described["struct"])
-    for kind in ("list", "sequence"):
-        if kind in described:
-            inner = _from_yaml(described[kind])
-            return Sequence(inner) if kind == "sequence" else List(inner)
+    if "list" in described:
+        return List(_from_yaml(described["list"]))
+    if "sequence" in described:
+        return Sequence(_from_yaml(described["sequence"]))
     dtype = described.get("dtype")
     if isinstance(dtype, str):
         return Value(dtype)
@@ -223,7 +213,7 @@ def _from_yaml(described: dict | list | str) -> Feature:
         names = dtype["class_label"].get("names")
         if isinstance(names, dict):  # '0': negative, '1': positive, …
             names = [names[key] for key in sorted(names, key=int)]
-        return ClassLabel(num_classes=dtype["class_label"].get("num_classes"), names=names)
+        return ClassLabel(dtype["class_label"].get("num_classes"), names)
     if isinstance(dtype, dict | list):
         return _from_yaml(dtype)
     raise ValueError(f"README dataset_info: cannot read the feature {described!r}")

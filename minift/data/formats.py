@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from minift.data.from_arrow import object_array, python_batch, to_numpy, to_python
-from minift.tensors import TENSOR_KINDS, as_tensor
+from minift.tensors import TENSOR_KINDS, as_tensor, import_tensorflow
 
 # every spelling -> ours; None is Python values
 KINDS = {None: None, "python": None, "arrow": "arrow", "pandas": "pandas", "custom": "custom", **TENSOR_KINDS}
@@ -16,21 +16,13 @@ KINDS = {None: None, "python": None, "arrow": "arrow", "pandas": "pandas", "cust
 
 @dataclass(frozen=True)
 class Format:
-    """What a dataset's rows are handed out as; tensors have the dtypes that `datasets` gives them.
+    """What a dataset's rows are handed out as; tensors have the dtypes that `datasets` gives them."""
 
-    Args:
-        kind: ``np``, ``pt``, ``tf``, ``arrow``, ``pandas``, None for Python values, ``custom`` for a `transform`.
-        columns: the columns that are converted; None: all.
-        output_all_columns: hand out the other columns too, as Python values.
-        dtype: of the tensors, in the place of int64 and float32.
-        transform: gets each batch as a dict of lists; what it returns is handed out.
-    """
-
-    kind: str | None = None
-    columns: tuple[str, ...] | None = None
-    output_all_columns: bool = False
-    dtype: Any = None
-    transform: Callable[[dict], dict] | None = None
+    kind: str | None = None  # np, pt, tf, arrow, pandas; None for Python values; custom for a `transform`
+    columns: tuple[str, ...] | None = None  # those that are converted; None: all
+    output_all_columns: bool = False  # hand out the other columns too, as Python values
+    dtype: Any = None  # of the tensors, in the place of int64 and float32
+    transform: Callable[[dict], dict] | None = None  # gets each batch; what it returns is handed out
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -45,13 +37,9 @@ class Format:
         left_out = set(before) - set(self.columns)
         return replace(self, columns=tuple(name for name in after if name not in left_out))
 
-    def of_all_columns(self) -> "Format":
-        """The same format without a choice of columns."""
-        return replace(self, columns=None, output_all_columns=False)
-
     def batch(self, table: pa.Table) -> Any:
         """Convert a table to a dict of columns (or keep it as an Arrow table, or make it a pandas frame)."""
-        chosen = table if self.columns is None else table.select([c for c in table.column_names if c in self.columns])
+        chosen = self._chosen(table)
         if self.kind == "arrow":
             return chosen
         if self.kind == "pandas":
@@ -59,7 +47,8 @@ class Format:
         if self.kind == "custom":
             batch = self.transform(python_batch(chosen))
         else:
-            batch = {name: self._column(chosen[name]) for name in chosen.column_names}
+            read = to_python if self.kind is None else lambda column: self._convert(to_numpy(column))
+            batch = {name: read(chosen[name]) for name in chosen.column_names}
         if self.output_all_columns:
             batch |= python_batch(table.drop_columns(chosen.column_names))
         return batch
@@ -70,13 +59,11 @@ class Format:
             return self.batch(table)
         if self.kind in (None, "custom"):
             return {name: values[0] for name, values in self.batch(table).items()}
-        row = {}
-        for name in table.column_names:
-            if self.columns is None or name in self.columns:
-                row[name] = self._convert(to_numpy(table[name])[0])
+        chosen = self._chosen(table)
+        row = {name: self._convert(to_numpy(chosen[name])[0]) for name in chosen.column_names}
         if self.output_all_columns:
-            others = table.drop_columns(list(row))
-            row |= {name: values[0] for name, values in python_batch(others).items()}
+            others = python_batch(table.drop_columns(chosen.column_names))
+            row |= {name: values[0] for name, values in others.items()}
         return row
 
     def rows(self, table: pa.Table) -> list[Any]:
@@ -86,8 +73,8 @@ class Format:
             return [dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]
         return [self.row(table.slice(i, 1)) for i in range(table.num_rows)]
 
-    def _column(self, column: pa.ChunkedArray) -> Any:
-        return to_python(column) if self.kind is None else self._convert(to_numpy(column))
+    def _chosen(self, table: pa.Table) -> pa.Table:
+        return table if self.columns is None else table.select([c for c in table.column_names if c in self.columns])
 
     def _convert(self, value: Any) -> Any:
         """numpy to the framework: integers as int64, floats as float32; text stays text."""
@@ -102,13 +89,10 @@ class Format:
         array = np.asarray(value)
         wanted = {"i": np.int64, "u": np.int64, "f": np.float32}.get(array.dtype.kind)
         tensor = as_tensor(np.array(array, dtype=wanted), self.kind)
-        return tensor if self.dtype is None else self._as_dtype(tensor)
-
-    def _as_dtype(self, tensor: Any) -> Any:
+        if self.dtype is None:
+            return tensor
         if self.kind == "tf":
-            import tensorflow as tf
-
-            return tf.cast(tensor, self.dtype)
+            return import_tensorflow().cast(tensor, self.dtype)
         return tensor.to(self.dtype) if self.kind == "pt" else tensor.astype(self.dtype)
 
     def _keep(self, value: Any) -> Any:
@@ -119,19 +103,15 @@ class Format:
 
     def _stack(self, items: list[Any]) -> Any:
         """Make one tensor of rows of one shape and dtype; rows of different lengths stay apart."""
-        shapes = {(getattr(item, "shape", None), str(getattr(item, "dtype", None))) for item in items}
-        alike = len(shapes) == 1 and getattr(items[0], "shape", None) is not None
+        are_tensors = all(getattr(item, "shape", None) is not None for item in items)
+        alike = are_tensors and len({(item.shape, str(item.dtype)) for item in items}) == 1
         if self.kind == "np":
             return np.stack(items) if alike else object_array(items)
         if self.kind == "pt" and alike:
             import torch
 
             return torch.stack(items)
-        if self.kind == "tf" and items and all(getattr(item, "shape", None) is not None for item in items):
-            import tensorflow as tf
-
-            if alike:
-                return tf.stack(items)
-            if all(item.ndim == 1 and item.dtype == items[0].dtype for item in items):
-                return tf.ragged.stack(items)
-        return items
+        if self.kind == "tf" and alike:
+            return import_tensorflow().stack(items)
+        are_flat = items and are_tensors and all(item.ndim == 1 and item.dtype == items[0].dtype for item in items)
+        return import_tensorflow().ragged.stack(items) if self.kind == "tf" and are_flat else items

@@ -1,12 +1,31 @@
-"""Arrow columns to Python values and to numpy arrays."""
+"""Arrow columns to Python values and to numpy arrays; and what their types tell."""
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyarrow import types
 
-from minift.data.arrow_types import is_list, is_number, is_text
+
+def is_list(type_: pa.DataType) -> bool:
+    """Tell whether the rows are lists: of any length, with 64-bit offsets, or all of one length."""
+    return types.is_list(type_) or types.is_large_list(type_) or types.is_fixed_size_list(type_)
+
+
+def is_list_of(type_: pa.DataType, is_kind: Callable[[pa.DataType], bool]) -> bool:
+    """Tell whether the rows are lists of one kind of values: ``is_list_of(type_, is_number)``."""
+    return is_list(type_) and is_kind(type_.value_type)
+
+
+def is_number(type_: pa.DataType) -> bool:
+    """Tell whether the rows are integers, floats or booleans."""
+    return types.is_integer(type_) or types.is_floating(type_) or types.is_boolean(type_)
+
+
+def is_text(type_: pa.DataType) -> bool:
+    return types.is_string(type_) or types.is_large_string(type_)
 
 
 def python_batch(table: pa.Table) -> dict[str, list]:

@@ -1,20 +1,20 @@
 """`load_dataset`: a Hub name, a folder or data files -> a `Dataset` for each split; and `load_from_disk`."""
 
+import re
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from minift.data.convert import DataFiles, convert_to_arrow
-from minift.data.dataset import Dataset, concatenate_datasets
-from minift.data.dataset_dict import DatasetDict
+from minift.data.data_files import FORMATS, READERS, DataFiles, convert_to_arrow
+from minift.data.dataset import Dataset, DatasetDict, concatenate_datasets
 from minift.data.features import Features
-from minift.data.file_readers import FORMATS, READERS
 from minift.data.repository import Config, choose_config, find_files, infer_splits, patterns_by_split, read_configs
 from minift.data.saved_folder import read_saved, saved_splits
-from minift.data.split_expression import parse_split, split_range
 from minift.hub import snapshot
 from minift.libraries.keywords import drops_keywords
+
+SPLIT = re.compile(r"(?P<split>[\w.-]+?)(\[(?P<start>-?\d+%?)?:(?P<stop>-?\d+%?)?\])?")
 
 
 @drops_keywords
@@ -30,9 +30,7 @@ def load_dataset(
     token: str | bool | None = None,
     **options: Any,
 ) -> DatasetDict | Dataset | list[Dataset]:
-    """Load the splits of a dataset.
-
-    Data files are converted once to Arrow files, which are memory-mapped: the rows stay on the disk until used.
+    """Load the splits of a dataset; Arrow files are made once and memory-mapped: rows stay on the disk until used.
 
     Args:
         path: a name on the Hub (``glue``), a folder laid out as a Hub repository, a folder of data files, or the
@@ -43,18 +41,21 @@ def load_dataset(
         split: None gives all splits in a `DatasetDict`; else ``train``, ``train[:10%]``, ``train+test``, or a list.
         cache_dir: the folder for the Arrow files; by default ``$HF_HOME/minift`` or ``minift`` in the cache folder.
         features: the columns' types, in the place of those that the files and the README give.
-        revision: branch, tag or commit of a Hub repository.
-        token: for private repositories.
+        revision, token: branch, tag or commit of a Hub repository; for a private one, the token.
         options: ``delimiter`` or ``sep`` of CSV files.
 
-    Raises:
-        FileNotFoundError: no such folder, repository or file.
-        ValueError: no such configuration or split, an argument that is not supported, or a file that cannot be read.
+    Raises a FileNotFoundError that names the missing folder, repository or file; a ValueError for a configuration or
+    split that does not exist, an argument that is not supported, or a file that cannot be read.
 
     Re-implements `datasets.load_dataset` (load.py) for repositories of data files; code in a repository never runs.
     """
+    delimiters = {options.pop(option) for option in ("delimiter", "sep") if option in options}
+    if options:
+        raise ValueError(f"load_dataset: argument {sorted(options)[0]!r} is not supported")
+    if len(delimiters) > 1:
+        raise ValueError("load_dataset: delimiter and sep mean the same; pass one of them")
+    reader_options = {"delimiter": delimiters.pop()} if delimiters else {}
     kind = str(path) if str(path) in READERS else None
-    reader_options = _reader_options(options)
     if kind:
         config, splits = Config("default"), _named_files(kind, name, data_dir, data_files)
     else:
@@ -87,7 +88,7 @@ def _named_files(kind: str, name: str | None, data_dir: str | None, data_files: 
 def _from_repository(
     path: str, name: str | None, data_dir: str | None, data_files: Any, revision: str | None, token: str | bool | None
 ) -> tuple[Config, dict[str, list[Path]]]:
-    """The configuration and the files of its splits; from the Hub, only these files are downloaded."""
+    """Find the configuration and the files of its splits; from the Hub, only these files are downloaded."""
     if Path(path).is_file():
         raise ValueError(f"{path} is a file: load_dataset({_format_of([Path(path)])!r}, data_files={path!r}) reads it")
 
@@ -113,15 +114,6 @@ def _from_repository(
     return config, find_files(folder, patterns)
 
 
-def _reader_options(options: dict[str, Any]) -> dict[str, Any]:
-    delimiters = {options.pop(name) for name in ("delimiter", "sep") if name in options}
-    if options:
-        raise ValueError(f"load_dataset: argument {sorted(options)[0]!r} is not supported")
-    if len(delimiters) > 1:
-        raise ValueError("load_dataset: delimiter and sep mean the same; pass one of them")
-    return {"delimiter": delimiters.pop()} if delimiters else {}
-
-
 def _format_of(files: Iterable[Path]) -> str:
     for file in files:
         if file.suffix not in FORMATS:
@@ -130,23 +122,39 @@ def _format_of(files: Iterable[Path]) -> str:
 
 
 def _rows_of(expression: str, load: Callable[[str], Dataset]) -> Dataset:
-    """The rows that a split expression names."""
-    parts = []
-    for name, start, stop in parse_split(str(expression)):
-        rows = load(name)
-        parts.append(rows if start is stop is None else rows.select(split_range(len(rows), start, stop)))
-    joined = parts[0] if len(parts) == 1 else concatenate_datasets(parts)
+    """Load the rows that a split expression names: ``train[:10%]+test``."""
+    parts = [SPLIT.fullmatch(part.strip()) for part in str(expression).split("+")]
+    if None in parts:
+        raise ValueError(f"split={expression!r}: expected a name, name[from:to], name[from%:to%], or a sum of those")
+    rows = []
+    for part in parts:
+        whole, start, stop = load(part["split"]), part["start"], part["stop"]
+        rows.append(whole if start is stop is None else whole.select(split_range(len(whole), start, stop)))
+    joined = rows[0] if len(rows) == 1 else concatenate_datasets(rows)
     joined.split = str(expression)
     return joined
+
+
+def split_range(rows: int, start: str | None, stop: str | None) -> range:
+    """The rows between two bounds: numbers of rows, or percentages (rounded to a row); negative: from the end."""
+
+    def bound(text: str) -> int:
+        number = int(text.removesuffix("%"))
+        if text.endswith("%"):
+            if abs(number) > 100:
+                raise ValueError(f"{text}: a percentage of a split must be from -100 to 100")
+            number = round(number * rows / 100)
+        return min(max(number + rows, 0) if number < 0 else number, rows)
+
+    first = 0 if start is None else bound(start)
+    return range(first, max(first, rows if stop is None else bound(stop)))
 
 
 @drops_keywords
 def load_from_disk(dataset_path: str | Path) -> Dataset | DatasetDict:
     """Read a folder that `save_to_disk` wrote, here or in `datasets`; the rows are memory-mapped.
 
-    Raises:
-        FileNotFoundError: the folder, or one of the files that it must hold, is missing.
-        ValueError: a file is damaged; the message names it.
+    A FileNotFoundError or ValueError names the file that is missing or damaged.
     """
     folder = Path(dataset_path).expanduser()
     splits = saved_splits(folder)

@@ -1,7 +1,7 @@
-"""Reading rows, batches and columns from an Arrow table, through an order of its rows and in a format."""
+"""Read rows, batches and columns from an Arrow table, through an order of its rows and in a format."""
 
 import operator
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from typing import Any, Self
 
@@ -9,22 +9,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from minift.data.arrow_types import is_list
-from minift.data.column import Column
 from minift.data.features import Features
 from minift.data.formats import Format
-from minift.data.from_arrow import one_array
+from minift.data.from_arrow import is_list, object_array, one_array
 from minift.data.table import Rows
 
 
 class TableReader:
-    """A table of rows, an order in which to read them, and a format.
+    """A table of rows, an order in which to read them, and a format in which they are handed out.
 
-    Args:
-        features: the columns' types; None reads them from the table's schema.
-        indices: int64 numbers of the table's rows, in the order of reading; None is every row once.
-        split: the name of the split.
-        format: what the rows are handed out as.
+    `indices` (int64) are numbers of the table's rows, in the order of reading; None is every row once. `features` are
+    the columns' types; None reads them from the table's schema. `split` is the name of the split.
     """
 
     def __init__(
@@ -41,7 +36,7 @@ class TableReader:
         self.indices, self.split, self.format = indices, split, format or Format()
 
     def _with(self, table: pa.Table | None = None, **changes: Any) -> Self:
-        """A copy that shares the data, with some attributes changed; the columns of `table` lie in the same files."""
+        """Copy this view, with some attributes changed; the columns of `table` lie in the same files."""
         new = copy(self)
         if table is not None:
             new.rows = Rows(table, self.rows.files)
@@ -124,11 +119,7 @@ class TableReader:
             yield self.arrow_rows(range(start, min(start + batch_size, len(self))))
 
     def arrow_rows(self, key: slice | range | Iterable[int] = slice(None)) -> pa.Table:
-        """Read the rows that `key` names, in its order, as an Arrow table.
-
-        Raises:
-            IndexError: a row number is outside the dataset.
-        """
+        """Read the rows that `key` names, in its order, as Arrow; an IndexError names a row outside the dataset."""
         key = range(*key.indices(len(self))) if isinstance(key, slice) else key
         if isinstance(key, range) and key.step == 1 and 0 <= key.start <= key.stop <= len(self):
             if self.indices is None:
@@ -137,7 +128,7 @@ class TableReader:
         return self.rows.take(self._numbers_in_table(key))
 
     def _numbers_in_table(self, key: Iterable[int]) -> np.ndarray:
-        """Row numbers of this dataset, also negative ones, to row numbers of the table."""
+        """Turn row numbers of this dataset, also negative ones, into row numbers of the table."""
         numbers = np.asarray(key if isinstance(key, np.ndarray | range | list) else list(key))
         if numbers.size == 0:
             return np.zeros(0, dtype=np.int64)
@@ -178,3 +169,39 @@ class TableReader:
         if self.format.columns is not None and name not in self.format.columns:
             alone.format = Format()  # a column that the format leaves out is read as Python values
         return Column(alone, name)
+
+
+class Column(Sequence):
+    """``dataset["text"]``: indexes, slices, iterates and compares as the list of the column's values.
+
+    It reads the rows of a dataset when they are asked for.
+    """
+
+    def __init__(self, rows: TableReader, name: str):
+        self._rows, self._name = rows, name
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._rows[key][self._name]
+
+    def __iter__(self) -> Iterator[Any]:
+        for batch in self._rows.iter(1000):
+            yield from batch[self._name]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        values = list(self)
+        try:
+            return np.array(values, dtype=dtype)
+        except ValueError:  # rows of different lengths
+            return object_array(values)
+
+    def __repr__(self) -> str:
+        head = repr(list(self[:5]))
+        return f"Column({head[:-1]}, ...])" if len(self) > 5 else f"Column({head})"

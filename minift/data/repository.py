@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
+from minift.data.data_files import FORMATS
 from minift.data.features import Features
-from minift.data.file_readers import FORMATS
 
 KEYWORDS = {
     "train": ("train", "training"),
@@ -41,8 +41,7 @@ class Config:
 def read_configs(readme: Path) -> list[Config]:
     """Read the configurations from a README's YAML header, with the columns that it lists; [] if there are none.
 
-    Raises:
-        ValueError: the header is not as the Hub's documentation describes it; the message names the file.
+    A ValueError says that the header is not as the Hub's documentation describes it.
     """
     try:
         text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
@@ -61,51 +60,40 @@ def read_configs(readme: Path) -> list[Config]:
 
 
 def choose_config(configs: list[Config], name: str | None, path: str) -> Config:
-    """Choose the configuration of this name, or the only one, or the default one.
-
-    Raises:
-        ValueError: no such configuration, or several and no default; the message lists them.
-    """
+    """Choose the configuration of this name, or the only one, or the default one; else a ValueError that lists them."""
+    configs = configs or [Config("default")]
     names = [config.name for config in configs]
     if name is None:
         preferred = [config for config in configs if config.default or config.name == "default"]
-        if not configs:
-            return Config("default")
-        if len(configs) == 1 or preferred:
-            return (preferred or configs)[0]
-        raise ValueError(f"{path} has several configurations: pass name=, one of {names}")
+        if len(configs) > 1 and not preferred:
+            raise ValueError(f"{path} has several configurations: pass name=, one of {names}")
+        return (preferred or configs)[0]
     if name not in names:
-        raise ValueError(f"{path} has no configuration {name!r}: expected one of {names or ['default']}")
+        raise ValueError(f"{path} has no configuration {name!r}: expected one of {names}")
     return configs[names.index(name)]
 
 
 def patterns_by_split(data_files: Any) -> dict[str, list[str]]:
     """Bring any spelling of data files into one form: split name -> patterns.
 
-    Raises:
-        TypeError: it is not a pattern, a list of patterns, a dict of those by split, or a list of {split, path}.
+    Takes a pattern, a list of patterns, a dict of those by split, or a list of {split, path}; else a TypeError.
     """
-    if isinstance(data_files, str | Path):
-        return {WHOLE_SPLIT: [str(data_files)]}
     if isinstance(data_files, list | tuple) and any(isinstance(file, dict) for file in data_files):
         if not all(isinstance(file, dict) and {"split", "path"} <= file.keys() for file in data_files):
             raise TypeError(f"data_files={data_files!r}: expected a split and a path in each of its entries")
-        data_files = {str(file["split"]): file["path"] for file in data_files}
-    if isinstance(data_files, dict) and data_files:
-        return {
-            str(split): [str(file) for file in ([files] if isinstance(files, str | Path) else files)]
-            for split, files in data_files.items()
-        }
-    if isinstance(data_files, list | tuple) and data_files:
-        return {WHOLE_SPLIT: [str(file) for file in data_files]}
-    raise TypeError(f"data_files={data_files!r}: expected a path or pattern, a list of them, or a dict split -> those")
+        data_files = {file["split"]: file["path"] for file in data_files}
+    by_split = data_files if isinstance(data_files, dict) else {WHOLE_SPLIT: data_files}
+    if not data_files or not all(isinstance(files, str | Path | list | tuple) for files in by_split.values()):
+        message = "expected a path or pattern, a list of them, or a dict split -> those"
+        raise TypeError(f"data_files={data_files!r}: {message}")
+    by_split = {str(split): [files] if isinstance(files, str | Path) else files for split, files in by_split.items()}
+    return {split: [str(file) for file in files] for split, files in by_split.items()}
 
 
 def find_files(folder: Path, patterns: dict[str, list[str]]) -> dict[str, list[Path]]:
     """Find the files of each split; patterns are relative to `folder`, and match in the order of the files' names.
 
-    Raises:
-        FileNotFoundError: a pattern matches no file.
+    A FileNotFoundError names a pattern that matches no file.
     """
     found: dict[str, list[Path]] = {}
     for split, split_patterns in patterns.items():
@@ -122,8 +110,7 @@ def find_files(folder: Path, patterns: dict[str, list[str]]) -> dict[str, list[P
 def infer_splits(folder: Path) -> dict[str, list[Path]]:
     """Tell the splits from the names of folders and files; all files are ``train`` if no name tells.
 
-    Raises:
-        FileNotFoundError: the folder holds no file of a format in `FORMATS`.
+    A FileNotFoundError says that the folder holds no file of a format in `FORMATS`.
     """
     files = [file for file in sorted(folder.rglob("*")) if file.suffix in FORMATS and file.is_file()]
     files = [file for file in files if not any(part.startswith((".", "_")) for part in file.relative_to(folder).parts)]
@@ -134,7 +121,7 @@ def infer_splits(folder: Path) -> dict[str, list[Path]]:
     relative = {file: file.relative_to(folder).as_posix() for file in files}
     for name_of in (
         lambda file: (match := SHARD.fullmatch(relative[file])) and match[1],
-        lambda file: _keyword("/".join(relative[file].split("/")[:-1])),
+        lambda file: _keyword(relative[file].removesuffix(file.name)),
         lambda file: _keyword(file.name),
     ):
         splits: dict[str, list[Path]] = {}

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from minift.data.arrow_file import ArrowWriter, read_arrow
 from minift.data.features import Features
 from minift.data.formats import Format
 from minift.data.reader import TableReader
-from minift.data.table import join_rows
+from minift.data.table import join_rows, read_arrow
+from minift.data.to_arrow import ArrowWriter
 from minift.files import atomic_path, read_json
 
 INFO, STATE, SPLITS = "dataset_info.json", "state.json", "dataset_dict.json"
@@ -19,34 +19,32 @@ FORMAT_NAMES = {"np": "numpy", "pt": "torch", "tf": "tensorflow"}
 BATCH_ROWS = 10_000
 
 
-def save_rows(reader: TableReader, path: str | Path) -> None:
-    """Write the rows, in their order, to a folder that appears when it is complete.
+def save(rows: TableReader | Mapping[str, TableReader], path: str | Path) -> None:
+    """Write the rows, or the rows of each split to a folder of its name, to a folder that appears when it is complete.
 
-    Raises:
-        FileExistsError: the folder holds other files than a saved dataset (which would be replaced).
-        ValueError: the dataset has a transform, which is code and cannot be saved.
+    A FileExistsError says that the folder holds other files than a saved dataset (which would be replaced); a
+    ValueError, that the dataset has a transform, which is code and cannot be saved.
     """
-    _check_target(Path(path))
-    with atomic_path(path) as fresh:
-        _write(reader, fresh)
-
-
-def save_splits(splits: Mapping[str, TableReader], path: str | Path) -> None:
-    """Write each split to a folder of its name, and their names to `dataset_dict.json`; errors as `save_rows`."""
-    _check_target(Path(path))
-    with atomic_path(path) as fresh:
+    folder = Path(path)
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"save_to_disk: {folder} is a file; expected a folder")
+    if folder.is_dir() and any(folder.iterdir()) and not any((folder / name).is_file() for name in (STATE, SPLITS)):
+        raise FileExistsError(f"save_to_disk: {folder} holds other files; choose an empty or a new folder")
+    with atomic_path(folder) as fresh:
         fresh.mkdir()
-        for split, reader in splits.items():
+        if isinstance(rows, TableReader):
+            _write(rows, fresh)
+            return
+        for split, reader in rows.items():
+            (fresh / split).mkdir()
             _write(reader, fresh / split)
-        (fresh / SPLITS).write_text(json.dumps({"splits": list(splits)}), encoding="utf-8")
+        (fresh / SPLITS).write_text(json.dumps({"splits": list(rows)}), encoding="utf-8")
 
 
 def saved_splits(folder: Path) -> list[str] | None:
-    """The names of the splits in a folder that `save_splits` wrote; None for a folder without splits.
+    """List the splits in a folder that `save` wrote; None for a folder without splits.
 
-    Raises:
-        FileNotFoundError: the folder holds nothing that was saved.
-        ValueError: a file is damaged; the message names it.
+    A FileNotFoundError says that the folder holds nothing that was saved; a ValueError names a damaged file.
     """
     if (folder / SPLITS).is_file():
         content = read_json(folder / SPLITS)
@@ -60,11 +58,9 @@ def saved_splits(folder: Path) -> list[str] | None:
 
 
 def read_saved(folder: Path) -> dict[str, Any]:
-    """Read a folder that `save_rows` wrote; returns the arguments of `Dataset`, whose rows are memory-mapped.
+    """Read a folder that `save` wrote; returns the arguments of `Dataset`, whose rows are memory-mapped.
 
-    Raises:
-        FileNotFoundError: a file is missing.
-        ValueError: a file is damaged; the message names it.
+    A FileNotFoundError or ValueError names the file that is missing or damaged.
     """
     for name in (STATE, INFO):
         if not (folder / name).is_file():
@@ -94,13 +90,12 @@ def read_saved(folder: Path) -> dict[str, Any]:
 def _write(reader: TableReader, folder: Path) -> None:
     if reader.format.kind == "custom":
         raise ValueError("save_to_disk: a transform is code and cannot be saved; call reset_format() before")
-    folder.mkdir()
     with ArrowWriter(folder / DATA, reader.features) as writer:
         for rows in reader.arrow_batches(BATCH_ROWS):
             writer.write({name: rows[name] for name in reader.features})
             reader.rows.release_pages()
     info = {"citation": "", "description": "", "features": reader.features.to_dict(), "homepage": "", "license": ""}
-    _write_json(folder / INFO, info)
+    (folder / INFO).write_text(json.dumps(info, indent=2), encoding="utf-8")
     with open(folder / DATA, "rb") as data:  # `datasets` caches by it: other rows must have another fingerprint
         fingerprint = hashlib.file_digest(data, "sha256").hexdigest()[:16]
     state = {
@@ -112,15 +107,4 @@ def _write(reader: TableReader, folder: Path) -> None:
         "_output_all_columns": reader.format.output_all_columns,
         "_split": reader.split,
     }
-    _write_json(folder / STATE, state)
-
-
-def _check_target(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise FileExistsError(f"save_to_disk: {folder} is a file; expected a folder")
-    if folder.is_dir() and any(folder.iterdir()) and not any((folder / name).is_file() for name in (STATE, SPLITS)):
-        raise FileExistsError(f"save_to_disk: {folder} holds other files; choose an empty or a new folder")
-
-
-def _write_json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=2), encoding="utf-8")
+    (folder / STATE).write_text(json.dumps(state, indent=2), encoding="utf-8")

@@ -1,24 +1,23 @@
-"""The rows of an Arrow table by number, read without joining the table's chunks."""
+"""Arrow files in memory maps, and the rows of an Arrow table by number, without joining the table's chunks."""
 
 import mmap
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
+FILE_MAGIC = b"ARROW1"
 FEW = 8  # up to this many rows of a record batch, a slice of each row costs less than one `take`
 
 
 class Rows:
-    """The rows of an Arrow table, by number.
+    """The rows of an Arrow table, by number; `files` are the memory maps in which its columns lie.
 
     pyarrow's own `take` first joins all chunks of a column: every batch of a shuffled dataset would copy the whole
     column. Here only the record batches that hold the wanted rows are touched.
-
-    Args:
-        table: the data.
-        files: the memory-mapped files in which its columns lie.
     """
 
     def __init__(self, table: pa.Table, files: Sequence[mmap.mmap] = ()):
@@ -30,16 +29,16 @@ class Rows:
         return Rows, (self.table,)  # to another process travel the rows, not the file
 
     def slice(self, start: int, stop: int) -> pa.Table:
-        """The rows from `start` to before `stop`; nothing is copied."""
+        """Take the rows from `start` to before `stop`; nothing is copied."""
         return self.table.slice(start, max(0, stop - start))
 
     def find(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Row numbers (N,) to the record batch of each row, and its place in that batch; both (N,)."""
+        """Turn row numbers (N,) into the record batch of each row, and its place in that batch; both (N,)."""
         batch = np.searchsorted(self._starts, numbers, side="right") - 1
         return batch, numbers - self._starts[batch]
 
     def take(self, numbers: np.ndarray) -> pa.Table:
-        """The rows with these numbers (int64, from 0, in any order, also repeated) as a new table."""
+        """Take the rows with these numbers (int64, from 0, in any order, also repeated) as a new table."""
         if len(numbers) == 0:
             return self.table.slice(0, 0)
         if len(numbers) > 1 and len(numbers) == numbers[-1] - numbers[0] + 1 and (np.diff(numbers) == 1).all():
@@ -61,7 +60,7 @@ class Rows:
     def release_pages(self) -> None:
         """Give back the memory of the pages that have been read; the system reads them again where they are used.
 
-        A pass over a dataset calls this now and then: what it holds does not grow with the rows that it has seen.
+        A pass over a dataset calls this now and then, so that its memory does not grow with the rows that it has seen.
         """
         if hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
             for file in self.files:
@@ -69,5 +68,26 @@ class Rows:
 
 
 def join_rows(parts: Sequence[Rows]) -> Rows:
-    """The rows of several tables of the same columns, one table after the other; nothing is copied."""
+    """Put the rows of tables with the same columns one after the other; nothing is copied."""
     return Rows(pa.concat_tables([part.table for part in parts]), [file for part in parts for file in part.files])
+
+
+def read_arrow(path: str | Path) -> Rows:
+    """Map an Arrow stream or Arrow file into memory: its rows stay on the disk until they are used.
+
+    Raises a FileNotFoundError, or a ValueError if the file is not Arrow, or its end is missing.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such Arrow file")
+    try:
+        with open(path, "rb") as handle:
+            mapped = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
+        source = pa.py_buffer(mapped)
+        if mapped[: len(FILE_MAGIC)] == FILE_MAGIC:
+            return Rows(pa.ipc.open_file(source).read_all(), [mapped])
+        if mapped[-len(END_OF_STREAM) :] != END_OF_STREAM:  # pyarrow would take a stream that was cut for a whole one
+            raise ValueError("its end is missing")
+        return Rows(pa.ipc.open_stream(source).read_all(), [mapped])
+    except (pa.ArrowException, ValueError, OSError) as error:
+        raise ValueError(f"{path} is not a complete Arrow file: {error}") from error

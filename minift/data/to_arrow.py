@@ -1,14 +1,16 @@
-"""Python, numpy and tensor values to Arrow columns."""
+"""Python, numpy and tensor values to Arrow columns, and batches of them to an Arrow file."""
 
 from collections.abc import Mapping
-from typing import Any
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from minift.data.arrow_types import is_text
-from minift.data.features import ClassLabel, Feature, Features, arrow_type
+from minift.data.features import ClassLabel, Feature, Features, Value, arrow_type
+from minift.data.from_arrow import is_text
 
 # A tokenizer's numbers need fewer bits than Python's integers; `datasets` narrows the same columns by name.
 NARROW = {
@@ -19,28 +21,85 @@ NARROW = {
 }
 
 
+class ArrowWriter:
+    """Write batches, one record batch each, to a stream file; the first batch decides the columns and their types.
+
+    Used in a `with` block, after which the file is complete and `features` describes its columns. Given `features` are
+    exact; None infers them, and a column that `known` describes too keeps its type where the values fit. Re-implements
+    `datasets.arrow_writer.ArrowWriter` for the types of `features.py`.
+    """
+
+    def __init__(self, path: str | Path, features: Features | None = None, known: Features | None = None):
+        self.features = features
+        self._known = known or Features()
+        self._names: list[str] = []
+        self._sink = pa.OSFile(str(path), "wb")
+        self._stream: pa.RecordBatchStreamWriter | None = None
+
+    def write(self, batch: Mapping[str, Any]) -> None:
+        """Append one batch: column name -> values, all of one length."""
+        lengths = {name: len(values) for name, values in batch.items()}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(
+                f"the columns of a batch differ in length: {lengths}; return as many rows as the function gets, or "
+                "remove the columns that are kept with remove_columns="
+            )
+        order = self._known if self.features is None else self.features
+        self._names = [name for name in order if name in batch] + [name for name in batch if name not in order]
+        if not any(lengths.values()):
+            return  # without a row, the types are unknown
+        if self.features is not None and set(batch) != set(self.features):
+            raise ValueError(f"a batch has the columns {sorted(batch)}; expected {sorted(self.features)}")
+        infer = self.features is None
+        arrays = {name: to_arrow(batch[name], name, order.get(name), keep_if_it_fits=infer) for name in self._names}
+        if self._stream is None:
+            self._open({name: array.type for name, array in arrays.items()})
+        self._stream.write_table(pa.table(arrays, schema=self.features.arrow_schema))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        """Finish the file, which has columns even without rows; after an error, leave it as it is."""
+        if error is None:
+            if self._stream is None:
+                self._names = self._names or list(self._known if self.features is None else self.features)
+                self._open({name: arrow_type(self._known.get(name, Value("null"))) for name in self._names})
+            self._stream.close()
+        self._sink.close()
+
+    def _open(self, types: dict[str, pa.DataType]) -> None:
+        if self.features is None:
+            self.features = Features.from_arrow_schema(pa.schema(types))
+            same = [name for name in types if name in self._known and arrow_type(self._known[name]) == types[name]]
+            self.features.update({name: self._known[name] for name in same})  # class labels still are class labels
+        self._stream = pa.ipc.new_stream(self._sink, self.features.arrow_schema)
+
+
 def to_arrow(
     values: Any, name: str, feature: Feature | None = None, keep_if_it_fits: bool = False
 ) -> pa.Array | pa.ChunkedArray:
-    """Convert a column's values to an Arrow array.
+    """Convert a column (a list, an array, a tensor, Arrow; or rows that are such) to an Arrow array.
 
-    Args:
-        values: a list, an array, a tensor or an Arrow array; rows may be lists, arrays or tensors.
-        name: the column's name, for messages and for the columns that `NARROW` lists.
-        feature: the type to convert to; None infers it.
-        keep_if_it_fits: values that do not convert to `feature` keep their own type.
-
-    Raises:
-        ValueError: the values have no common type or do not fit `feature`; the message names the column.
+    `feature` is the type to convert to; None infers it, and narrows the columns that `NARROW` lists. With
+    `keep_if_it_fits`, values that do not convert to `feature` keep their own type. A ValueError names a column whose
+    values have no common type or do not fit.
     """
     try:
         is_arrow = isinstance(values, pa.Array | pa.ChunkedArray)
+        if is_arrow and (feature is None or keep_if_it_fits):
+            return values
         expected = None if feature is None or isinstance(feature, ClassLabel) else arrow_type(feature)
         array = values if is_arrow else _infer(values, expected)
         if feature is None:
-            return array if is_arrow else _narrowed(array, name)
+            return _narrowed(array, name)
         if keep_if_it_fits:
-            return array if is_arrow else _cast_if_it_fits(array, feature)
+            is_other = not is_text(array.type) and not pa.types.is_null(array.type)
+            if is_other and is_text(arrow_type(feature)):
+                return array  # a number would become text, which nobody meant
+            with suppress(pa.ArrowException, TypeError):
+                return cast_array(array, feature)
+            return array
         if pa.types.is_null(arrow_type(feature)) and array.null_count < len(array):
             raise ValueError("all earlier rows were None, which settled its type; give its type with features=")
         return cast_array(array, feature)
@@ -49,11 +108,7 @@ def to_arrow(
 
 
 def cast_array(array: pa.Array | pa.ChunkedArray, feature: Feature) -> pa.Array | pa.ChunkedArray:
-    """Convert to the Arrow type of `feature`: names of classes become integers, numbers must fit.
-
-    Raises:
-        ValueError: a value does not fit (pyarrow's ArrowInvalid is a ValueError).
-    """
+    """Convert to the Arrow type of `feature`: class names become integers; a ValueError if a value does not fit."""
     if isinstance(feature, ClassLabel):
         if is_text(array.type):
             labels = [None if name is None else feature.str2int(name) for name in array.to_pylist()]
@@ -67,11 +122,7 @@ def cast_array(array: pa.Array | pa.ChunkedArray, feature: Feature) -> pa.Array 
 
 
 def cast_table(table: pa.Table, features: Features) -> pa.Table:
-    """Convert every column to its feature, in the order of `features`.
-
-    Raises:
-        ValueError: a value does not fit; the message names its row and column.
-    """
+    """Convert every column to its feature, in their order; a ValueError names the row and column that do not fit."""
     columns = []
     for name, feature in features.items():
         try:
@@ -94,27 +145,14 @@ def _first_misfit(array: pa.Array | pa.ChunkedArray, feature: Feature) -> int:
     return fits
 
 
-def _cast_if_it_fits(array: pa.Array, feature: Feature) -> pa.Array:
-    if not is_text(array.type) and not pa.types.is_null(array.type) and is_text(arrow_type(feature)):
-        return array  # a number would become text, which nobody meant
-    try:
-        return cast_array(array, feature)
-    except (pa.ArrowException, TypeError):
-        return array
-
-
 def _narrowed(array: pa.Array, name: str) -> pa.Array:
-    narrow = NARROW.get(name)
-    if narrow is None:
-        return array
-    wide, target = pa.int64(), narrow
-    for _ in range(3):  # numbers, lists of them, lists of lists
-        if array.type == wide:
-            try:
-                return array.cast(target)
-            except pa.ArrowInvalid:  # a value that needs all 64 bits
-                return array
-        wide, target = pa.list_(wide), pa.list_(target)
+    if name in NARROW:
+        wide, narrow = pa.int64(), NARROW[name]
+        for _ in range(3):  # numbers, lists of them, lists of lists
+            if array.type == wide:
+                with suppress(pa.ArrowInvalid):  # a value needs all 64 bits
+                    return array.cast(narrow)
+            wide, narrow = pa.list_(wide), pa.list_(narrow)
     return array
 
 
@@ -124,22 +162,19 @@ def _infer(values: Any, expected: pa.DataType | None) -> pa.Array:
     if isinstance(values, np.ndarray) and values.dtype != object:
         return _nested(values)
     if isinstance(values, list) and _begins_plain(values):  # the usual case: no need to look at each value
-        try:
+        with suppress(pa.ArrowException, TypeError):  # another type, or tensors further down
             return pa.array(values, expected)
-        except (pa.ArrowException, TypeError):  # another type, or tensors further down
-            pass
     values = [_as_numpy(value) for value in values]
     first = next((value for value in values if value is not None), None)
-    if isinstance(first, np.ndarray) and _are_rows_of(values, first):
-        ends = np.cumsum([0] + [len(row) for row in values])
-        return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), _nested(np.concatenate(values)))
+    if isinstance(first, np.ndarray) and first.ndim > 0 and first.dtype != object:
+        kind = first.dtype, first.shape[1:]
+        if all(isinstance(row, np.ndarray) and (row.dtype, row.shape[1:]) == kind for row in values):
+            ends = np.cumsum([0] + [len(row) for row in values])
+            return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), _nested(np.concatenate(values)))
     if not isinstance(first, int | float | str):
         values = [_plain(value) for value in values]
-    if expected is not None:
-        try:
-            return pa.array(values, expected)  # with a type, pyarrow does not pass over all values to infer it
-        except (pa.ArrowException, TypeError):
-            pass
+    with suppress(pa.ArrowException, TypeError):
+        return pa.array(values, expected)  # with a type, pyarrow does not pass over all values to infer it
     return pa.array(values)
 
 
@@ -147,14 +182,6 @@ def _begins_plain(values: list) -> bool:
     """Tell whether the first value is a Python number or text, or a nest of lists that begins with one."""
     first = next((value for value in values if value is not None), None)
     return type(first) in (int, float, str, bool) or (type(first) is list and _begins_plain(first))
-
-
-def _are_rows_of(values: list, first: np.ndarray) -> bool:
-    """Tell whether all values are arrays of one dtype and of one shape after the first axis."""
-    return first.ndim > 0 and all(
-        isinstance(v, np.ndarray) and v.dtype == first.dtype and v.dtype != object and v.shape[1:] == first.shape[1:]
-        for v in values
-    )
 
 
 def _nested(array: np.ndarray) -> pa.Array:

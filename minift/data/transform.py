@@ -2,9 +2,9 @@
 
 import shutil
 import tempfile
+from collections import UserDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,67 @@ import numpy as np
 import pyarrow as pa
 from tqdm.auto import tqdm
 
-from minift.data.arrow_file import ArrowWriter, read_arrow
 from minift.data.features import Features
-from minift.data.lazy_batch import LazyBatch, LazyRow
-from minift.data.processes import in_processes
+from minift.data.from_arrow import to_python
+from minift.data.processes import in_parts, next_shared_file
 from minift.data.reader import TableReader
-from minift.data.shared_files import next_shared_file
-from minift.data.table import Rows
+from minift.data.table import Rows, read_arrow
+from minift.data.to_arrow import ArrowWriter
 from minift.files import atomic_path
 
 RELEASE_EVERY = 8  # batches after which the memory of the rows that have been read is given back
+UNTOUCHED = object()  # stands for a column that nobody has read or set
 Batch = tuple[range, pa.Table, Any, Any]  # row numbers, rows, what the function was given, and what it returned
+
+
+class LazyBatch(UserDict):
+    """A batch as a dict of lists that decodes a column when it is first read.
+
+    A function that reads one column of ten pays for one; a column that nobody has touched goes to the result as the
+    Arrow data that it still is.
+    """
+
+    def __init__(self, table: pa.Table):
+        self.table = table
+        self.data = dict.fromkeys(table.column_names, UNTOUCHED)
+
+    def __getitem__(self, name: str) -> Any:
+        value = self.data[name]
+        if value is UNTOUCHED:
+            value = self.data[name] = self._decode(name)
+        return value
+
+    def _decode(self, name: str) -> Any:
+        return to_python(self.table[name])
+
+    def touched(self) -> dict[str, Any]:
+        """The columns that have been read or set: the function may have changed their values."""
+        return {name: value for name, value in self.data.items() if value is not UNTOUCHED}
+
+    def to_arrow(self) -> pa.Table:
+        """All columns as Arrow; only those that are touched are converted."""
+        touched = self.touched()
+        return pa.table({name: pa.array(touched[name]) if name in touched else self.table[name] for name in self})
+
+    def copy(self) -> dict[str, Any]:
+        return dict(self)
+
+    def __or__(self, other: Any) -> dict[str, Any]:
+        return dict(self) | dict(other)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+
+class LazyRow(LazyBatch):
+    """One row of a batch; the rows of a batch share what is decoded."""
+
+    def __init__(self, batch: LazyBatch, index: int):
+        self.batch, self.index = batch, index
+        self.data = dict.fromkeys(batch.data, UNTOUCHED)
+
+    def _decode(self, name: str) -> Any:
+        return self.batch[name][self.index]
 
 
 @dataclass(frozen=True)
@@ -35,7 +85,9 @@ class Call:
     with_indices: bool
     with_rank: bool
     input_columns: list[str] | None
-    fn_kwargs: dict[str, Any]
+    fn_kwargs: dict[str, Any] | None
+    num_proc: int | None  # processes that share the rows
+    desc: str  # the title of the progress bar
     drop_last_batch: bool = False
 
     def __call__(self, given: Any, index: int | list[int], rank: int | None) -> Any:
@@ -47,17 +99,11 @@ class Call:
             arguments.append(index)
         if self.with_rank:
             arguments.append(rank)
-        return self.function(*arguments, **self.fn_kwargs)
+        return self.function(*arguments, **(self.fn_kwargs or {}))
 
 
 def map_to_file(
-    reader: TableReader,
-    call: Call,
-    remove: Sequence[str],
-    features: Features | None,
-    path: str | Path | None,
-    num_proc: int | None,
-    desc: str | None,
+    reader: TableReader, call: Call, remove: Sequence[str], features: Features | None, path: str | Path | None
 ) -> Rows | None:
     """Write what the function makes of the rows to an Arrow file and map it; None if the function returns None.
 
@@ -71,16 +117,25 @@ def map_to_file(
             return read_arrow(path) if path.is_file() else None  # no file: the function returned None
     with tempfile.TemporaryDirectory(prefix="minift-map-", ignore_cleanup_errors=True) as folder:
 
-        def write(rows: range, rank: int | None) -> bool:
+        def write(rows: range, rank: int | None) -> set[bool]:
+            made = set()  # for each batch, whether the function returned values
             with ArrowWriter(Path(folder, f"{rank or 0}.arrow"), features, known=reader.features) as writer:
-                return _write(writer, _batches(reader, call, rows, rank, desc or "Map"), remove)
+                for batch in _batches(reader, call, rows, rank):
+                    columns = _updated(*batch, remove)
+                    made.add(columns is not None)
+                    if len(made) > 1:
+                        break
+                    if columns is not None:
+                        writer.write(columns)
+            return made
 
-        made = _in_parts(write, len(reader), num_proc)
-        if not any(made):
+        parts = in_parts(write, len(reader), call.num_proc)
+        made = set().union(*parts)
+        if made == {False}:
             return None
-        if not all(made):
-            raise _none_and_values()
-        file = _join([Path(folder, f"{rank}.arrow") for rank in range(len(made))])
+        if len(made) > 1:
+            raise TypeError("the map function returned None for some rows and values for others")
+        file = _join([Path(folder, f"{rank}.arrow") for rank in range(len(parts))])
         if path is None:
             return read_arrow(file)
         with atomic_path(path) as fresh:
@@ -88,42 +143,27 @@ def map_to_file(
         return read_arrow(path)
 
 
-def kept_rows(reader: TableReader, call: Call, num_proc: int | None, desc: str | None) -> np.ndarray:
-    """The numbers (int64) of the rows for which the function returns a true value."""
+def kept_rows(reader: TableReader, call: Call) -> np.ndarray:
+    """Find the numbers (int64) of the rows for which the function returns a true value."""
 
     def keep(rows: range, rank: int | None) -> np.ndarray:
         kept = [np.zeros(0, dtype=np.int64)]
-        for numbers, _, _, answers in _batches(reader, call, rows, rank, desc or "Filter"):
+        for numbers, _, _, answers in _batches(reader, call, rows, rank):
             mask = np.asarray([bool(answer) for answer in answers])
             if len(mask) != len(numbers):
                 raise ValueError(f"filter: the function returned {len(mask)} values for a batch of {len(numbers)} rows")
             kept.append(np.flatnonzero(mask) + numbers.start)
         return np.concatenate(kept)
 
-    return np.concatenate(_in_parts(keep, len(reader), num_proc))
+    return np.concatenate(in_parts(keep, len(reader), call.num_proc))
 
 
-def _in_parts(work: Callable[[range, int | None], Any], num_rows: int, num_proc: int | None) -> list[Any]:
-    """Do the work on all rows here, or on contiguous parts of them in a process each; results in order."""
-    if num_proc is None:
-        return [work(range(num_rows), None)]
-    if num_proc < 1:
-        raise ValueError(f"num_proc={num_proc}: expected at least 1, or None")
-    count = min(num_proc, num_rows)
-    size, longer = divmod(num_rows, count)  # the first parts have one row more
-    starts = [rank * size + min(rank, longer) for rank in range(count + 1)]
-    parts = [(range(start, stop), rank) for rank, (start, stop) in enumerate(pairwise(starts))]
-    if count == 1:
-        return [work(*parts[0])]
-    return in_processes(work, parts, [f"rows {rows.start} to {rows.stop - 1}" for rows, _ in parts])
-
-
-def _batches(reader: TableReader, call: Call, rows: range, rank: int | None, desc: str) -> Iterator[Batch]:
+def _batches(reader: TableReader, call: Call, rows: range, rank: int | None) -> Iterator[Batch]:
     """Call the function on one batch after the other, or on each row of it, with a progress bar."""
     size = call.batch_size if call.batch_size and call.batch_size > 0 else max(1, len(rows))
     count = len(rows) // size * size if call.batched and call.drop_last_batch else len(rows)
-    is_python, format_ = reader.format.kind is None, reader.format.of_all_columns()
-    with tqdm(total=count, desc=desc, unit=" examples", disable=True if rank else None) as bar:
+    is_python, format_ = reader.format.kind is None, replace(reader.format, columns=None, output_all_columns=False)
+    with tqdm(total=count, desc=call.desc, unit=" examples", disable=True if rank else None) as bar:
         for start in range(0, count, size):
             numbers = rows[start : min(start + size, count)]
             table = reader.arrow_rows(numbers)
@@ -141,19 +181,6 @@ def _batches(reader: TableReader, call: Call, rows: range, rank: int | None, des
     reader.rows.release_pages()
 
 
-def _write(writer: ArrowWriter, batches: Iterator[Batch], remove: Sequence[str]) -> bool:
-    """Write one record batch for each batch; return False if the function always returned None."""
-    made = set()
-    for batch in batches:
-        columns = _updated(*batch, remove)
-        made.add(columns is not None)
-        if len(made) > 1:
-            raise _none_and_values()
-        if columns is not None:
-            writer.write(columns)
-    return made != {False}
-
-
 def _updated(
     numbers: range, table: pa.Table, given: Any, returned: Any, remove: Sequence[str]
 ) -> dict[str, Any] | None:
@@ -168,10 +195,10 @@ def _updated(
         columns = _columns_of_rows(returned, numbers)
         given, returned = given[0], returned[0]
     else:
-        if hasattr(returned, "to_dict") and hasattr(returned, "columns"):  # a pandas frame
-            returned = pa.Table.from_pandas(returned, preserve_index=False)
         if returned is None:
             return None
+        if hasattr(returned, "to_dict") and hasattr(returned, "columns"):  # a pandas frame
+            returned = pa.Table.from_pandas(returned, preserve_index=False)
         if isinstance(returned, pa.Table):
             return {name: returned[name] for name in returned.column_names}
         changed = _touched(given) if isinstance(given, LazyBatch) else {}
@@ -207,10 +234,6 @@ def _columns_of_rows(dicts: list[Any], numbers: range) -> dict[str, list]:
             raise ValueError(f"row {number}: the map function returned {list(values)}; earlier rows: {list(dicts[0])}")
     touched = dict.fromkeys(name for values in dicts for name in _touched(values))
     return {name: [values[name] for values in dicts] for name in touched}
-
-
-def _none_and_values() -> TypeError:
-    return TypeError("the map function returned None for some rows and values for others")
 
 
 def _join(files: list[Path]) -> Path:

@@ -39,10 +39,7 @@ class TableView(TableReader):
 
     @drops_keywords
     def sort(
-        self,
-        column_names: str | Sequence[str],
-        reverse: bool | Sequence[bool] = False,
-        null_placement: str = "at_end",
+        self, column_names: str | Sequence[str], reverse: bool | Sequence[bool] = False, null_placement: str = "at_end"
     ) -> Self:
         """Sort by one or more columns, each ascending or (`reverse`) descending; equal rows keep their order."""
         names = self._names(column_names)
@@ -64,11 +61,11 @@ class TableView(TableReader):
 
     def take(self, n: int) -> Self:
         """Take the first `n` rows, or all if there are fewer."""
-        return self.select(range(min(_not_negative("take", n), len(self))))
+        return self.select(range(len(self))[: _not_negative("take", n)])
 
     def skip(self, n: int) -> Self:
         """Leave out the first `n` rows."""
-        return self.select(range(min(_not_negative("skip", n), len(self)), len(self)))
+        return self.select(range(len(self))[_not_negative("skip", n) :])
 
     def flatten_indices(self) -> Self:
         """Copy the rows, in their order, to a file of their own."""
@@ -100,10 +97,9 @@ class TableView(TableReader):
         if len(set(names)) < len(names):
             raise ValueError(f"rename_columns: {column_mapping} would give two columns one name: {names}")
         columns = self.format.columns and tuple(column_mapping.get(name, name) for name in self.format.columns)
+        new_format = replace(self.format, columns=columns)
         features = Features(zip(names, self.features.values(), strict=True))
-        return self._with(
-            self.data.rename_columns(names), features=features, format=replace(self.format, columns=columns)
-        )
+        return self._with(self.data.rename_columns(names), features=features, format=new_format)
 
     def add_column(self, name: str, column: Sequence, feature: Feature | None = None) -> Self:
         """Add a column; its values are in the order of the rows."""
@@ -120,8 +116,7 @@ class TableView(TableReader):
     def cast(self, features: Features) -> Self:
         """Convert all columns to the types of `features`; columns whose type does not change are not copied.
 
-        Raises:
-            ValueError: a value of a column does not fit its new type.
+        A ValueError names the row and column of a value that does not fit its new type.
         """
         if set(features) != set(self.features):
             raise ValueError(f"cast: the features name {sorted(features)}; the dataset has {self.column_names}")
@@ -190,18 +185,18 @@ class TableView(TableReader):
             features: the result's columns and types; by default kept where the values fit, else inferred.
             num_proc: the number of processes that share the rows, a contiguous part each.
 
-        Raises:
-            ValueError: a batched function returns columns of another length than those that are kept, or values
-                of several types; a column that is named does not exist.
-            RuntimeError: a process died; the message names its rows.
+        Raises a ValueError for missing columns, and for returned columns that differ in length from those that are kept
+        or mix types; a RuntimeError that names the rows of a process that died.
         """
         removed = self._names(remove_columns or [])
         if len(self) == 0:
             return self.remove_columns(removed)
         size = batch_size if batched else writer_batch_size
-        columns = None if input_columns is None else self._names(input_columns)
-        call = Call(function, batched, size, with_indices, with_rank, columns, fn_kwargs or {}, drop_last_batch)
-        made = map_to_file(self, call, removed, features, path=cache_file_name, num_proc=num_proc, desc=desc)
+        columns, desc = self._names(input_columns), desc or "Map"
+        call = Call(
+            function, batched, size, with_indices, with_rank, columns, fn_kwargs, num_proc, desc, drop_last_batch
+        )
+        made = map_to_file(self, call, removed, features, cache_file_name)
         if made is None:
             return self
         return self._with(rows=made, features=Features.from_arrow_schema(made.table.schema), indices=None)
@@ -223,9 +218,9 @@ class TableView(TableReader):
         """Keep the rows for which `function` returns true; the arguments are those of `map`. Copies no rows."""
         if function is None or len(self) == 0:
             return self
-        columns = None if input_columns is None else self._names(input_columns)
-        call = Call(function, batched, batch_size, with_indices, with_rank, columns, fn_kwargs or {})
-        return self.select(kept_rows(self, call, num_proc=num_proc, desc=desc))
+        columns, desc = self._names(input_columns), desc or "Filter"
+        call = Call(function, batched, batch_size, with_indices, with_rank, columns, fn_kwargs, num_proc, desc)
+        return self.select(kept_rows(self, call))
 
     # -- another format
 
@@ -237,8 +232,7 @@ class TableView(TableReader):
         dtype: Any = None,
     ) -> None:
         """From now on, hand out `columns` (None: all) as ``numpy``, ``torch``, ``tf``, ``arrow`` or ``pandas``."""
-        columns = None if columns is None else tuple(self._names(columns))
-        self.format = Format(type, columns, output_all_columns, dtype)
+        self.format = Format(type, self._names(columns), output_all_columns, dtype)
 
     def with_format(self, *args: Any, **options: Any) -> Self:
         """A view of the same rows with ``set_format(*args, **options)`` applied."""
@@ -264,8 +258,7 @@ class TableView(TableReader):
         self, transform: Callable[[dict], dict], columns: list[str] | None = None, output_all_columns: bool = False
     ) -> None:
         """From now on, rows are what `transform` makes of a batch (a dict of lists) when they are read."""
-        columns = None if columns is None else tuple(self._names(columns))
-        self.format = Format("custom", columns, output_all_columns, transform=transform)
+        self.format = Format("custom", self._names(columns), output_all_columns, transform=transform)
 
     def with_transform(self, *args: Any, **options: Any) -> Self:
         """A view of the same rows with ``set_transform(*args, **options)`` applied."""
@@ -273,9 +266,11 @@ class TableView(TableReader):
         new.set_transform(*args, **options)
         return new
 
-    def _names(self, columns: str | Sequence[str]) -> list[str]:
-        """One column or several as a list; an error if one is missing."""
-        names = [columns] if isinstance(columns, str) else list(columns)
+    def _names(self, columns: str | Sequence[str] | None) -> tuple[str, ...] | None:
+        """One column or several as a tuple, None as it is; an error if one is missing."""
+        if columns is None:
+            return None
+        names = (columns,) if isinstance(columns, str) else tuple(columns)
         self.check_columns(names)
         return names
 

@@ -19,7 +19,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from minift.data.shared_files import share_files
+from minift.data.processes import share_files
 from minift.distributed.process import lost_peers
 from minift.distributed.world import world
 from minift.tensors import map_nest

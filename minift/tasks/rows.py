@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from minift.data.dataset import Dataset
-from minift.data.dataset_dict import DatasetDict
+from minift.data.dataset import Dataset, DatasetDict
 from minift.data.load import load_dataset
 from minift.model.checks import check_vocabulary
 from minift.model.config import AutoConfig

@@ -5,8 +5,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from minift.data.dataset import Dataset
-from minift.data.dataset_dict import DatasetDict
+from minift.data.dataset import Dataset, DatasetDict
 from minift.data.features import ClassLabel, Feature, Features
 from minift.metrics.glue import GLUE
 from minift.metrics.metric import load

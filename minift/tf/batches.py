@@ -13,9 +13,8 @@ import tensorflow as tf
 from minift.batches.collate import LABEL_COLUMNS, DataCollatorWithPadding, DefaultDataCollator
 from minift.batches.column_batches import TAKE_COLUMNS
 from minift.batches.sampler import randperm
-from minift.data.arrow_types import is_list_of, is_number
 from minift.data.dataset import Dataset
-from minift.data.from_arrow import to_numpy
+from minift.data.from_arrow import is_list_of, is_number, to_numpy
 
 FOR_THE_COLLATOR = ("special_tokens_mask", "word_ids")  # columns that the masking collators read and take out
 

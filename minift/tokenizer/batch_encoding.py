@@ -1,40 +1,25 @@
 """BatchEncoding: the columns that a tokenizer returns, with the alignment of tokens to words and characters."""
 
-from collections import UserDict
-from typing import Any, NamedTuple
+from collections import UserDict, namedtuple
+from typing import Any
 
 import numpy as np
 from tokenizers import Encoding
 
 from minift.tensors import as_tensor, tensor_kind
-from minift.tokenizer.word_ids import LateEncodings
+from minift.tokenizer.encode import LateEncodings
 
-
-class CharSpan(NamedTuple):
-    """Characters ``start`` (included) to ``end`` (excluded) of the original text."""
-
-    start: int
-    end: int
-
-
-class TokenSpan(NamedTuple):
-    """Tokens ``start`` (included) to ``end`` (excluded) of the encoded sequence."""
-
-    start: int
-    end: int
+# `start` is included, `end` is not
+CharSpan = namedtuple("CharSpan", ["start", "end"])  # characters of the original text
+TokenSpan = namedtuple("TokenSpan", ["start", "end"])  # tokens of the encoded sequence
 
 
 class BatchEncoding(UserDict):
     """A dict of columns (``input_ids``, ``attention_mask``, …), each also an attribute, and the rows' encodings.
 
-    The columns are lists or, after `convert_to_tensors`, tensors of shape (B, T). A string key gives a column, an
-    integer the row's ``tokenizers.Encoding``, a slice a dict of sliced columns. Re-implements
+    The columns are lists or, with `tensor_type` (``np``, ``pt`` or ``tf``), tensors of shape (B, T). A string key gives
+    a column, an integer the row's ``tokenizers.Encoding``, a slice a dict of sliced columns. Re-implements
     transformers/tokenization_utils_base.py, ``BatchEncoding``.
-
-    Args:
-        data: the columns.
-        encoding: one encoding for each row, at once or late.
-        tensor_type: ``np``, ``pt`` or ``tf``: convert the columns at once.
     """
 
     def __init__(
@@ -82,17 +67,17 @@ class BatchEncoding(UserDict):
         return self.encodings[0].n_sequences if self.encodings else None
 
     def tokens(self, batch_index: int = 0) -> list[str]:
-        """The row's tokens as strings."""
+        """List the row's tokens as strings."""
         return self._rows("tokens()")[batch_index].tokens
 
     def word_ids(self, batch_index: int = 0) -> list[int | None]:
-        """For each token of the row the number of its word in the text, None for special tokens."""
+        """List for each token of the row the number of its word in the text, None for special tokens."""
         if isinstance(self._encodings, LateEncodings):
             return self._encodings.word_ids(batch_index)
         return self._rows("word_ids()")[batch_index].word_ids
 
     def sequence_ids(self, batch_index: int = 0) -> list[int | None]:
-        """For each token of the row 0 (first text) or 1 (second), None for special tokens."""
+        """List for each token of the row 0 (first text) or 1 (second), None for special tokens."""
         return self._rows("sequence_ids()")[batch_index].sequence_ids
 
     # Each lookup takes a row and a place in it, or only the place, in row 0.
@@ -107,8 +92,7 @@ class BatchEncoding(UserDict):
 
     def token_to_chars(self, batch_or_token_index: int, token_index: int | None = None) -> CharSpan | None:
         """The characters that a token covers; None for special tokens."""
-        span = self._look_up("token_to_chars", batch_or_token_index, token_index)
-        return None if span is None else CharSpan(*span)
+        return self._look_up("token_to_chars", batch_or_token_index, token_index, span=CharSpan)
 
     def char_to_token(self, batch_or_char_index: int, char_index: int | None = None, sequence_index: int = 0) -> Any:
         """The token that covers a character; None for white space."""
@@ -120,24 +104,19 @@ class BatchEncoding(UserDict):
 
     def word_to_tokens(self, batch_or_word_index: int, word_index: int | None = None, sequence_index: int = 0) -> Any:
         """The tokens of a word, a `TokenSpan`."""
-        span = self._look_up("word_to_tokens", batch_or_word_index, word_index, sequence_index)
-        return None if span is None else TokenSpan(*span)
+        return self._look_up("word_to_tokens", batch_or_word_index, word_index, sequence_index, span=TokenSpan)
 
     def word_to_chars(self, batch_or_word_index: int, word_index: int | None = None, sequence_index: int = 0) -> Any:
         """The characters of a word, a `CharSpan`."""
-        span = self._look_up("word_to_chars", batch_or_word_index, word_index, sequence_index)
-        return None if span is None else CharSpan(*span)
+        return self._look_up("word_to_chars", batch_or_word_index, word_index, sequence_index, span=CharSpan)
 
-    def _look_up(self, what: str, first: int, second: int | None, *sequence_index: int) -> Any:
+    def _look_up(self, what: str, first: int, second: int | None, *sequence_index: int, span: Any = None) -> Any:
         row, place = (0, first) if second is None else (first, second)
-        return getattr(self._rows(f"{what}()")[row], what)(place, *sequence_index)
+        found = getattr(self._rows(f"{what}()")[row], what)(place, *sequence_index)
+        return found if found is None or span is None else span(*found)
 
     def convert_to_tensors(self, tensor_type: str | None = None, prepend_batch_axis: bool = False) -> "BatchEncoding":
-        """Turn every column into a tensor, in place.
-
-        Raises:
-            ValueError: rows of different lengths, or a column that does not hold numbers; the message names it.
-        """
+        """Turn every column into a tensor, in place; errors as `column_to_tensor`."""
         if tensor_type is not None:
             for name, column in self.data.items():
                 self.data[name] = column_to_tensor(name, [column] if prepend_batch_axis else column, tensor_type)
@@ -160,10 +139,7 @@ def column_to_tensor(name: str, column: Any, kind: str) -> Any:
     """Convert a column (numbers, rows of numbers, arrays or tensors) to a tensor.
 
     Integers become int64. Python floats become float32 in torch and TensorFlow, and float64 in numpy; floats of arrays
-    keep their type.
-
-    Raises:
-        ValueError: the rows differ in length or are not numbers; the message names the column.
+    keep their type. A ValueError names a column whose rows differ in length or do not hold numbers.
     """
     kind = tensor_kind(kind)
     if kind == "pt" and hasattr(column, "new_full"):  # already a torch tensor
@@ -172,19 +148,15 @@ def column_to_tensor(name: str, column: Any, kind: str) -> Any:
     try:
         array = np.asarray(column)
     except ValueError as error:
-        raise ValueError(
-            f"unable to create a tensor from column {name!r}: its rows have different lengths. Use padding=True (and "
-            "truncation=True) to give the rows one length, or remove the column"
-        ) from error
+        problem = "its rows have different lengths. Use padding=True and truncation=True, or remove the column"
+        raise ValueError(f"unable to create a tensor from column {name!r}: {problem}") from error
     if array.size == 0 and not rows_are_typed:
         array = array.astype(np.int64)
     if array.dtype.kind not in "iufb":
         row = next((row for row, value in enumerate(column) if value is None), None)
         held = "strings" if array.dtype.kind in "US" else "objects" if row is None else f"None in row {row}"
-        raise ValueError(
-            f"unable to create a tensor from column {name!r}: it holds {held}, not numbers; "
-            "remove it with remove_columns"
-        )
+        problem = f"it holds {held}, not numbers; remove it with remove_columns"
+        raise ValueError(f"unable to create a tensor from column {name!r}: {problem}")
     if array.dtype.kind in "iu":
         array = array.astype(np.int64, copy=False)
     elif array.dtype == np.float64 and not rows_are_typed and kind != "np":

@@ -1,16 +1,19 @@
-"""Running the Rust tokenizer. ASCII texts are normalised here, in a hundredth of the time."""
+"""Run the Rust tokenizer, without what costs time: the normaliser on ASCII texts, and offsets that nobody asks for."""
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Set
+from functools import cached_property, partial
+from itertools import accumulate, count
+from operator import sub
 from typing import Any
 
 import tokenizers
-from tokenizers import Encoding
+from tokenizers import Encoding, models, pre_tokenizers
 from tokenizers.normalizers import BertNormalizer
 
-from minift.tokenizer.inputs import check_inputs
+from minift.tokenizer.arguments import check_inputs
 
 SPACES = str.maketrans("\t\n\r", "   ")
+PREFIX = "##"  # WordPiece's mark of a piece that continues a word
 
 
 def encode_batch(
@@ -22,9 +25,8 @@ def encode_batch(
     where every character went: a third of all the time. In printable ASCII it changes only the case, and moves
     nothing: such texts are put into lower case here, and encoded without a normaliser.
 
-    Raises:
-        TypeError: an input is not text; the message names its position.
-        ValueError: the Rust library refuses the truncation.
+    Raises a TypeError that names the position of an input that is not text, and a ValueError if the Rust library
+    refuses the truncation.
     """
     run = partial(
         backend.encode_batch_fast if fast else backend.encode_batch,
@@ -78,3 +80,47 @@ def _normalized(item: Any, lowercase: bool, clean_text: bool, added: list[str]) 
     if not text.isprintable() or any(token in lower for token in added):
         return None
     return lower if lowercase else text
+
+
+class LateEncodings:
+    """The encodings of a batch without offsets; complete ones are made if somebody asks for them.
+
+    Offsets and token strings make tokenising a third slower, and most callers want ids, or ids and word ids. `rows` is
+    what `encode_batch` returned with ``fast=True``, `encode` tokenises the batch again, completely, and `continuing`
+    gives the ids of the pieces that continue a word.
+    """
+
+    def __init__(self, rows: list[Encoding], encode: Callable[[], list[Encoding]], continuing: Callable[[], Set[int]]):
+        self._rows, self._encode, self._continuing = rows, encode, continuing
+
+    @cached_property
+    def complete(self) -> list[Encoding]:
+        """The encodings of all rows, with words, offsets and token strings."""
+        return self._encode()
+
+    def word_ids(self, row: int) -> list[int | None]:
+        """For each token the number of its word in its text, None for special tokens.
+
+        Every token starts a word, except the pieces that continue one: a token's word is its place in the text, less
+        the continuing pieces up to there. The beginnings of the texts must not be cut off.
+        """
+        ids, texts = self._rows[row].ids, self._rows[row].sequence_ids  # texts: 0 or 1, None for special tokens
+        words: list[int | None] = [None] * len(ids)
+        for text in (0, 1):
+            if text in texts:
+                start = texts.index(text)
+                stop = start + texts.count(text)
+                pieces = accumulate(map(self._continuing().__contains__, ids[start:stop]))
+                words[start:stop] = map(sub, count(), pieces)
+        return words
+
+
+def words_follow_from_ids(backend: tokenizers.Tokenizer) -> bool:
+    """Tell whether `LateEncodings.word_ids` is exact: for BERT's WordPiece, whose words never begin with ``##``."""
+    return (
+        isinstance(backend.model, models.WordPiece)
+        and backend.model.continuing_subword_prefix == PREFIX
+        and isinstance(backend.pre_tokenizer, pre_tokenizers.BertPreTokenizer)
+        and backend.post_processor is not None  # without one, padding counts as text
+        and not any(token.content.startswith(PREFIX) for token in backend.get_added_tokens_decoder().values())
+    )

@@ -8,7 +8,7 @@ from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers
 
 from minift.files import atomic_path, read_json, write_json
 from minift.hub import snapshot
-from minift.tokenizer.vocabulary import SPECIAL_NAMES
+from minift.tokenizer.vocabulary import EXTRA_TOKENS, SPECIAL_NAMES
 
 FILES = ["tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json", "config.json"]
 
@@ -33,7 +33,6 @@ NORMALIZER_OPTIONS = {
     "tokenize_chinese_chars": "handle_chinese_chars",
 }
 SETTINGS = ("model_max_length", "padding_side", "truncation_side", "clean_up_tokenization_spaces", "model_input_names")
-EXTRA_TOKENS = ("extra_special_tokens", "additional_special_tokens")
 
 
 def load_tokenizer(
@@ -48,14 +47,9 @@ def load_tokenizer(
     """Read a checkpoint's tokenizer files; returns the arguments of `minift.tokenizer.tokenizer.Tokenizer`.
 
     Each of these goes before the one in front of it: BERT's defaults, ``tokenizer.json``, ``tokenizer_config.json``,
-    ``special_tokens_map.json``, `overrides`. The class is the config's ``tokenizer_class``, else that of the
-    ``model_type`` in ``config.json``, else BERT's. Default special tokens that the vocabulary lacks stay None.
-
-    Args:
-        class_name: ``BertTokenizer`` or ``DistilBertTokenizer``, in the place of the files' own.
-        overrides: ``model_max_length``, ``padding_side``, ``truncation_side``, ``clean_up_tokenization_spaces``,
-            ``model_input_names``, ``do_lower_case``, ``strip_accents``, ``tokenize_chinese_chars``, ``cls_token``
-            and the other special tokens, ``extra_special_tokens``.
+    ``special_tokens_map.json``, `overrides`, which are `SETTINGS`, `NORMALIZER_OPTIONS`, `SPECIAL_NAMES` and
+    `EXTRA_TOKENS`. The class is `class_name`, else the config's ``tokenizer_class``, else that of the ``model_type`` in
+    ``config.json``, else BERT's. Default special tokens that the vocabulary lacks stay None.
 
     Raises:
         FileNotFoundError: no such repository or folder, or neither ``tokenizer.json`` nor ``vocab.txt`` in it.
@@ -64,9 +58,8 @@ def load_tokenizer(
     """
     known = {*SETTINGS, *NORMALIZER_OPTIONS, *SPECIAL_NAMES, *EXTRA_TOKENS}
     if unknown := sorted(set(overrides) - known):
-        raise TypeError(
-            f"AutoTokenizer.from_pretrained has no option {unknown[0]!r}; there are: {', '.join(sorted(known))}"
-        )
+        names = ", ".join(sorted(known))
+        raise TypeError(f"AutoTokenizer.from_pretrained has no option {unknown[0]!r}; its options: {names}")
     hub = {"revision": revision, "token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
     folder = snapshot(name_or_path, allow_patterns=FILES, **hub)
     config = _read_optional(folder / "tokenizer_config.json")
@@ -77,12 +70,10 @@ def load_tokenizer(
     _set_normalizer(backend, config, asked_for=overrides)
     _add_missing_tokens(backend, config.get("added_tokens_decoder", {}))
     defaults = {name: text for name, text in BERT_SPECIAL_TOKENS.items() if backend.token_to_id(text) is not None}
-    special = {name: _added_token(config[name]) for name in SPECIAL_NAMES if config.get(name) is not None}
+    special = defaults | {name: _added_token(config[name]) for name in SPECIAL_NAMES if config.get(name) is not None}
     extra = next((config[name] for name in EXTRA_TOKENS if config.get(name)), [])
-    special = {**defaults, **special}
     if backend.post_processor is None:
         _frame_with_special_tokens(backend, special)
-    settings = {name: config[name] for name in SETTINGS if config.get(name) is not None}
     return {
         "backend": backend,
         "special_tokens": special,
@@ -90,15 +81,14 @@ def load_tokenizer(
         "model_input_names": MODEL_INPUTS[class_name],
         "name_or_path": str(name_or_path),
         "class_name": class_name,
-        **settings,
+        **{name: config[name] for name in SETTINGS if config.get(name) is not None},
     }
 
 
 def save_tokenizer(backend: tokenizers.Tokenizer, config: dict[str, Any], folder: Path) -> tuple[str, ...]:
     """Write ``tokenizer.json``, without truncation and padding (calls decide those), and ``tokenizer_config.json``.
 
-    Args:
-        config: of the second file; the options of a BERT normaliser are added to it.
+    The second holds `config` and the options of a BERT normaliser.
     """
     backend.no_truncation()
     backend.no_padding()
@@ -120,17 +110,16 @@ def _read_optional(path: Path) -> dict[str, Any]:
 
 def _class_name(config: dict[str, Any], folder: Path) -> str:
     name = config.get("tokenizer_class")
-    if name in UNSPECIFIC_CLASSES:
-        model_type = _read_optional(folder / "config.json").get("model_type", "bert")
-        if model_type not in CLASS_OF_MODEL_TYPE:
-            raise ValueError(
-                f"{folder}: no tokenizer for model_type {model_type!r}; minift has {', '.join(CLASS_OF_MODEL_TYPE)}"
-            )
-        return CLASS_OF_MODEL_TYPE[model_type]
-    plain = name.removesuffix("Fast")
-    if plain not in MODEL_INPUTS:
+    if name not in UNSPECIFIC_CLASSES:
+        plain = name.removesuffix("Fast")
+        if plain in MODEL_INPUTS:
+            return plain
         raise ValueError(f"{folder}: tokenizer_class {name!r} is not supported; minift has {', '.join(MODEL_INPUTS)}")
-    return plain
+    model_type = _read_optional(folder / "config.json").get("model_type", "bert")
+    if model_type in CLASS_OF_MODEL_TYPE:
+        return CLASS_OF_MODEL_TYPE[model_type]
+    there_are = ", ".join(CLASS_OF_MODEL_TYPE)
+    raise ValueError(f"{folder}: no tokenizer for model_type {model_type!r}; minift has {there_are}")
 
 
 def _read_backend(folder: Path) -> tokenizers.Tokenizer:

@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Iterable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,31 +10,21 @@ from tokenizers import AddedToken, Encoding
 
 from minift.hub import push_to_hub
 from minift.libraries.keywords import drops_keywords
+from minift.tokenizer.arguments import UNLIMITED, Lengths, as_batch, check_choice, lengths_of_call
 from minift.tokenizer.batch_encoding import BatchEncoding
-from minift.tokenizer.encode import encode_batch
+from minift.tokenizer.encode import LateEncodings, encode_batch, words_follow_from_ids
 from minift.tokenizer.files import SETTINGS, load_tokenizer, save_tokenizer
-from minift.tokenizer.inputs import as_batch
-from minift.tokenizer.lengths import UNLIMITED, Lengths, check_choice, lengths_of_call
 from minift.tokenizer.padding import as_columns, pad_columns
 from minift.tokenizer.vocabulary import Vocabulary
-from minift.tokenizer.word_ids import LateEncodings, words_follow_from_ids
 
 
 class Tokenizer(Vocabulary):
-    """Splits texts into the tokens of a vocabulary; callable on a text, a list, pairs, or lists of words.
+    """Split texts into the tokens of a vocabulary; callable on a text, a list, pairs, or lists of words.
 
-    A ``tokenizers.Tokenizer`` does the work. This class holds what that Rust object does not know (the model's inputs,
-    its maximum length, the roles of the special tokens) and shapes the result. Re-implements
-    transformers/tokenization_utils_tokenizers.py, ``TokenizersBackend``.
-
-    Args:
-        backend: normaliser, pre-tokeniser, WordPiece model and post-processor.
-        special_tokens: ``cls_token`` -> ``"[CLS]"`` and so on (the names are `SPECIAL_NAMES`); a token that the
-            vocabulary lacks is added to it.
-        extra_special_tokens: more tokens that are never split and that `decode` can skip.
-        model_input_names: the columns that a call returns by default; ``input_ids`` first.
-        model_max_length: the longest T that the model takes; ``truncation=True`` cuts to it.
-        class_name: the ``tokenizer_class`` that is written when saving.
+    A ``tokenizers.Tokenizer``, the `backend`, does the work. This class holds what that Rust object does not know and
+    shapes the result: `model_input_names` are the columns that a call returns by default, ``input_ids`` first;
+    `model_max_length` is the longest T that the model takes; `class_name` is the ``tokenizer_class`` that is written
+    when saving. Re-implements transformers/tokenization_utils_tokenizers.py, ``TokenizersBackend``.
     """
 
     is_fast = True
@@ -53,15 +42,13 @@ class Tokenizer(Vocabulary):
         name_or_path: str = "",
         class_name: str = "BertTokenizer",
     ):
-        for option, side in [("padding_side", padding_side), ("truncation_side", truncation_side)]:
-            check_choice(option, side, ("right", "left"))
+        check_choice("padding_side", padding_side, ("right", "left"))
+        check_choice("truncation_side", truncation_side, ("right", "left"))
         super().__init__(backend, special_tokens, extra_special_tokens, clean_up_tokenization_spaces)
         self.model_input_names = list(model_input_names)
         self.model_max_length = model_max_length
-        self.padding_side = padding_side
-        self.truncation_side = truncation_side
-        self.name_or_path = name_or_path
-        self.class_name = class_name
+        self.padding_side, self.truncation_side = padding_side, truncation_side
+        self.name_or_path, self.class_name = name_or_path, class_name
         backend.no_padding()  # tokenizer.json may hold both; here a call's arguments decide
         backend.no_truncation()
         self._single_text_is_type_0 = not any(backend.encode("a").type_ids)
@@ -102,18 +89,20 @@ class Tokenizer(Vocabulary):
             return_overflowing_tokens: what truncation cuts off becomes further rows; the column
                 ``overflow_to_sample_mapping`` holds the number of their text.
 
-        Raises:
-            TypeError: an input that is not a string; the message names its position.
-            ValueError: unknown options, texts and pairs of different number, rows of different lengths as a tensor.
+        Raises a TypeError that names the position of an input that is not a string; a ValueError for unknown options,
+        texts and pairs of different number, and rows of different lengths as a tensor.
         """
         lengths = lengths_of_call(self, padding, truncation, max_length, pad_to_multiple_of, verbose)
         least = self.num_special_tokens_to_add(text_pair is not None) if add_special_tokens else 1
-        if lengths.cuts and lengths.max_length < least:  # the Rust library would return the whole text
+        if lengths.truncation and lengths.max_length < least:  # the Rust library would return the whole text
             raise ValueError(f"max_length={lengths.max_length} is too short: at least {least} is needed to truncate")
         inputs, is_batch = as_batch(text, text_pair, is_split_into_words)
-        side = padding_side or self.padding_side
-        run = partial(self._encode, inputs, is_split_into_words, add_special_tokens, lengths, stride, side)
-        is_cut_left = lengths.cuts and self.truncation_side == "left"
+
+        def run(fast: bool = False) -> list[Encoding]:
+            self._set_lengths(lengths, stride, padding_side or self.padding_side)
+            return encode_batch(self.backend_tokenizer, inputs, is_split_into_words, add_special_tokens, fast)
+
+        is_cut_left = lengths.truncation and self.truncation_side == "left"
         needs_offsets = return_offsets_mapping or return_overflowing_tokens or is_split_into_words or is_cut_left
         fast = is_batch and not needs_offsets and words_follow_from_ids(self.backend_tokenizer)
         rows = run(fast=fast)
@@ -128,8 +117,8 @@ class Tokenizer(Vocabulary):
             all_zero = self._single_text_is_type_0 and all(row.n_sequences == 1 for row in rows)
             columns["token_type_ids"] = [[0] * n for n in counts] if all_zero else [row.type_ids for row in rows]
         if self._wants("attention_mask", return_attention_mask):
-            masks = [row.attention_mask for row in rows] if lengths.pads else [[1] * n for n in counts]
-            columns["attention_mask"] = masks
+            is_padded = lengths.padding is not None
+            columns["attention_mask"] = [row.attention_mask for row in rows] if is_padded else [[1] * n for n in counts]
         if return_special_tokens_mask:
             columns["special_tokens_mask"] = [row.special_tokens_mask for row in rows]
         if return_offsets_mapping:
@@ -139,11 +128,8 @@ class Tokenizer(Vocabulary):
         if return_overflowing_tokens:
             columns["overflow_to_sample_mapping"] = samples
         if lengths.max_length is None and verbose and max(counts, default=0) > self.model_max_length:
-            warnings.warn(
-                f"a text has more tokens than the {self.model_max_length} that the model takes: use truncation=True, "
-                "or cut the ids into blocks before they reach the model",
-                stacklevel=2,
-            )
+            what = f"a text has more tokens than the {self.model_max_length} that the model takes"
+            warnings.warn(f"{what}: use truncation=True, or cut the ids into blocks for the model", stacklevel=2)
         if not is_batch and return_tensors is None and not return_overflowing_tokens:
             columns = {name: column if name == "length" else column[0] for name, column in columns.items()}
         return BatchEncoding(columns, encodings, tensor_type=return_tensors)
@@ -173,16 +159,11 @@ class Tokenizer(Vocabulary):
     ) -> BatchEncoding:
         """Pad rows that are token ids already: a list of dicts, a dict of lists, or one such row.
 
-        ``input_ids``, ``attention_mask``, ``token_type_ids`` and ``special_tokens_mask`` are padded, other columns
-        are kept; if there is no attention mask, one is made. Re-implements
-        transformers/tokenization_utils_base.py, ``PreTrainedTokenizerBase.pad``.
-
-        Returns:
-            int64 tensors (B, T) with `return_tensors`; without it arrays if the rows are arrays, else lists.
-
-        Raises:
-            ValueError: no rows, no ``input_ids``, a row longer than `max_length`, or a column that cannot become a
-                tensor; the message names it.
+        ``input_ids``, ``attention_mask``, ``token_type_ids`` and ``special_tokens_mask`` are padded, other columns are
+        kept; if there is no attention mask, one is made. Returns int64 tensors (B, T) with `return_tensors`; without it
+        arrays if the rows are arrays, else lists. A ValueError names a column that cannot become a tensor, or a row
+        longer than `max_length`. Re-implements transformers/tokenization_utils_base.py,
+        ``PreTrainedTokenizerBase.pad``.
         """
         columns = as_columns(encoded_inputs)
         if "input_ids" not in columns:
@@ -195,7 +176,7 @@ class Tokenizer(Vocabulary):
         one_row = not hasattr(first, "__len__") or getattr(first, "ndim", 1) == 0
         if one_row:
             columns = {name: [column] for name, column in columns.items()}
-        if lengths.pads:
+        if lengths.padding:
             fills = {
                 "input_ids": self.pad_token_id,
                 "token_type_ids": self.pad_token_type_id,
@@ -233,25 +214,16 @@ class Tokenizer(Vocabulary):
     def _wants(self, column: str, asked: bool | None) -> bool:
         return column in self.model_input_names if asked is None else asked
 
-    def _encode(
-        self,
-        inputs: list[Any],
-        is_pretokenized: bool,
-        add_special_tokens: bool,
-        lengths: Lengths,
-        stride: int,
-        padding_side: str,
-        fast: bool = False,
-    ) -> list[Encoding]:
-        """Set the Rust object up for one call and run it; `fast` leaves out words, offsets and token strings."""
+    def _set_lengths(self, lengths: Lengths, stride: int, padding_side: str) -> None:
+        """Tell the Rust object what one call cuts and pads."""
         backend = self.backend_tokenizer
         backend.no_truncation()
         backend.no_padding()
-        if lengths.cuts:
+        if lengths.truncation:
             backend.enable_truncation(
                 lengths.max_length, stride=stride, strategy=lengths.truncation, direction=self.truncation_side
             )
-        if lengths.pads:
+        if lengths.padding:
             backend.enable_padding(
                 direction=padding_side,
                 pad_id=self.pad_token_id,
@@ -260,7 +232,6 @@ class Tokenizer(Vocabulary):
                 length=lengths.max_length if lengths.padding == "max_length" else None,
                 pad_to_multiple_of=lengths.multiple,
             )
-        return encode_batch(backend, inputs, is_pretokenized, add_special_tokens, fast)
 
 
 class AutoTokenizer:
@@ -273,10 +244,9 @@ class AutoTokenizer:
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> Tokenizer:
         """Load ``tokenizer.json``, or build WordPiece from ``vocab.txt``, with what ``tokenizer_config.json`` says.
 
-        Args:
-            pretrained_model_name_or_path: a folder, or a repository of the Hub.
-            options: ``revision``, ``token``, ``cache_dir``, ``local_files_only`` for the Hub, and settings that go
-                before the files' own: see `minift.tokenizer.files.load_tokenizer`.
+        From a folder or a repository of the Hub. `options` are ``revision``, ``token``, ``cache_dir``,
+        ``local_files_only`` for the Hub, and settings that go before the files' own: see
+        `minift.tokenizer.files.load_tokenizer`.
         """
         return Tokenizer(**load_tokenizer(pretrained_model_name_or_path, class_name=cls.class_name, **options))
 

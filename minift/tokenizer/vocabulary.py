@@ -9,6 +9,7 @@ from tokenizers import AddedToken
 
 # in the order in which the libraries list them
 SPECIAL_NAMES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+EXTRA_TOKENS = ("extra_special_tokens", "additional_special_tokens")  # the newer and the older name
 
 
 def _special_token(name: str) -> tuple[property, property]:
@@ -29,11 +30,9 @@ def _special_token(name: str) -> tuple[property, property]:
 class Vocabulary:
     """The tokens of a ``tokenizers.Tokenizer``, and the roles of the special tokens, which that object does not know.
 
-    Args:
-        backend: the Rust object; special tokens that it lacks are added to it.
-        special_tokens: ``cls_token`` -> ``"[CLS]"`` and so on; the names are `SPECIAL_NAMES`.
-        extra_special_tokens: more tokens that are never split and that `decode` can skip.
-        clean_up_tokenization_spaces: whether `decode` drops the spaces before punctuation by default.
+    Special tokens that `backend`, the Rust object, lacks are added to it: `special_tokens` maps the names of
+    `SPECIAL_NAMES` to tokens (``cls_token`` -> ``"[CLS]"``); `extra_special_tokens` have no role, but are never split,
+    and `decode` can skip them. `clean_up_tokenization_spaces` is the default of `decode`.
     """
 
     bos_token, bos_token_id = _special_token("bos_token")
@@ -54,7 +53,7 @@ class Vocabulary:
     ):
         self.backend_tokenizer = backend
         self.clean_up_tokenization_spaces = clean_up_tokenization_spaces
-        self.special_tokens_map: dict[str, str] = {}
+        self.special_tokens_map: dict[str, str] = {}  # name -> token, in the order of SPECIAL_NAMES
         self.extra_special_tokens: list[str] = []
         self.add_special_tokens({**special_tokens, "extra_special_tokens": extra_special_tokens})
 
@@ -104,8 +103,8 @@ class Vocabulary:
     ) -> Any:
         """Turn ids into text, rows of ids (B, T) into a list of texts; lists, arrays and tensors are accepted.
 
-        Raises:
-            ValueError: a negative id, such as the -100 of labels.
+        `clean_up_tokenization_spaces` drops the spaces before punctuation. A negative id, such as the -100 of labels,
+        is a ValueError.
         """
         ids = token_ids.tolist() if hasattr(token_ids, "tolist") else token_ids
         if isinstance(ids, int):
@@ -121,7 +120,7 @@ class Vocabulary:
         return _join_punctuation(text) if clean_up_tokenization_spaces else text
 
     def batch_decode(self, sequences: Any, *args: Any, **options: Any) -> list[str]:
-        """`decode` for rows of ids (B, T)."""
+        """Turn rows of ids (B, T) into a list of texts, as `decode`."""
         return [self.decode(row, *args, **options) for row in sequences]
 
     @property
@@ -133,10 +132,7 @@ class Vocabulary:
         return self.convert_tokens_to_ids(self.all_special_tokens)
 
     def get_special_tokens_mask(
-        self,
-        token_ids_0: Sequence[int],
-        token_ids_1: Sequence[int] | None = None,
-        already_has_special_tokens: bool = False,
+        self, token_ids_0: Sequence[int], token_ids_1: Any = None, already_has_special_tokens: bool = False
     ) -> list[int]:
         """Mark special ids by 1, others by 0; other calls than with `already_has_special_tokens` are an error."""
         if not already_has_special_tokens or token_ids_1 is not None:
@@ -145,33 +141,30 @@ class Vocabulary:
         return [int(int(token) in special) for token in token_ids_0]
 
     def num_special_tokens_to_add(self, pair: bool = False) -> int:
-        """How many tokens a call adds around a text, or around and between two."""
+        """Count the tokens that a call adds around a text, or around and between two."""
         return self.backend_tokenizer.num_special_tokens_to_add(pair)
 
     def add_tokens(self, new_tokens: Any, special_tokens: bool = False) -> int:
         """Add tokens to the vocabulary (the model's embedding must grow with it); returns how many were new."""
-        new = [new_tokens] if isinstance(new_tokens, str | AddedToken) else list(new_tokens)
         add = self.backend_tokenizer.add_special_tokens if special_tokens else self.backend_tokenizer.add_tokens
-        return add(new)
+        return add([new_tokens] if isinstance(new_tokens, str | AddedToken) else list(new_tokens))
 
     def add_special_tokens(self, special_tokens_dict: dict[str, Any]) -> int:
         """Give tokens a special role, and add those that the vocabulary lacks; returns how many were new.
 
-        Args:
-            special_tokens_dict: names of `SPECIAL_NAMES` to tokens, and ``extra_special_tokens`` (or
-                ``additional_special_tokens``) to a list.
+        The dict maps names of `SPECIAL_NAMES` to tokens, and ``extra_special_tokens`` (or
+        ``additional_special_tokens``) to a list.
         """
         before = len(self)
         for name, value in special_tokens_dict.items():
-            if name in ("extra_special_tokens", "additional_special_tokens"):
-                self.add_tokens(value, special_tokens=True)
+            if name not in (*EXTRA_TOKENS, *SPECIAL_NAMES):
+                raise ValueError(f"unknown special token {name!r}: expected one of {', '.join(SPECIAL_NAMES)}")
+            self.add_tokens(value, special_tokens=True)
+            if name in EXTRA_TOKENS:
                 self.extra_special_tokens = list(dict.fromkeys([*self.extra_special_tokens, *map(str, value)]))
-            elif name in SPECIAL_NAMES:
-                self.add_tokens(value, special_tokens=True)
+            else:
                 named = {**self.special_tokens_map, name: str(value)}
                 self.special_tokens_map = {name: named[name] for name in SPECIAL_NAMES if name in named}
-            else:
-                raise ValueError(f"unknown special token {name!r}: expected one of {', '.join(SPECIAL_NAMES)}")
         return len(self) - before
 
 

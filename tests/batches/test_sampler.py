@@ -1,9 +1,9 @@
-"""Which rows a rank gets: pure functions, for any number of ranks and rows."""
+"""Which rows a rank gets, for any number of ranks and rows."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minift.batches.sampler import BatchSampler, SequentialOrder, count_batches, rank_rows
+from minift.batches.sampler import BatchSampler, SequentialOrder
 
 shapes = st.tuples(st.integers(1, 60), st.integers(1, 7), st.integers(1, 6))
 
@@ -51,5 +51,6 @@ def test_one_rank_has_a_shorter_last_batch_though_batches_are_evened_out():
 
 
 def test_a_set_smaller_than_the_ranks_comes_round_again():
-    assert [rank_rows([8, 9], 0, 3, rank, 2, even=True) for rank in range(2)] == [[8, 9, 8], [9, 8, 9]]
-    assert [count_batches(2, 3, rank, 2, False, even=False) for rank in range(2)] == [1, 0]
+    assert batches_of(2, 3, 2, even=True) == [[[0, 1, 0]], [[1, 0, 1]]]
+    assert batches_of(2, 3, 2, even=False) == [[[0, 1]], []]
+    assert [len(BatchSampler(SequentialOrder(2), 3, False, rank, 2)) for rank in range(2)] == [1, 0]

@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from minift.data.dataset import Dataset
-from minift.data.dataset_dict import DatasetDict
+from minift.data.dataset import Dataset, DatasetDict
 from minift.data.features import ClassLabel
 from minift.data.load import load_from_disk
 

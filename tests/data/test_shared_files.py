@@ -3,7 +3,7 @@
 import pytest
 
 from minift.data.dataset import Dataset
-from minift.data.shared_files import next_shared_file, share_files
+from minift.data.processes import next_shared_file, share_files
 
 
 def double(row):

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from minift.cli.main import main
-from minift.data.dataset import Dataset
-from minift.data.dataset_dict import DatasetDict
+from minift.data.dataset import Dataset, DatasetDict
 from minift.data.features import ClassLabel, Features, List, Value
 from minift.data.load import load_dataset
 from minift.demo.corpus import write_corpus, write_model
