@@ -101,7 +101,7 @@ def share_out(loader: DataLoader, split: bool, even: bool) -> tuple[DataLoader, 
     """Make the DataLoader of this rank; return it with the generator of its order, which needs one state on all ranks.
 
     The ranks share each batch if `split`, otherwise they take whole batches in turn; with `even` all get equally many
-    full ones, see `BatchSampler`. A shuffling loader without a generator gets one, seeded by a draw from the global one.
+    full ones, see `BatchSampler`. A shuffling loader without a generator gets one, seeded from the global one.
     """
     place, batches = world(), loader.batch_sampler
     size = getattr(batches, "batch_size", None)

@@ -11,7 +11,7 @@ from minift.model.config import BertConfig
 from minift.tf.auto import TFAutoModelForMaskedLM, TFAutoModelForSequenceClassification
 from minift.tf.bert import TFBertModel
 from minift.tf.classify import finetune
-from minift.tf.masked_lm import TFBertForMaskedLM
+from minift.tf.heads import TFBertForMaskedLM
 from minift.tf.mlm import mlm
 from minift.tokenizer.tokenizer import AutoTokenizer
 

@@ -1,27 +1,21 @@
-"""Scaled dot-product attention (arXiv 1706.03762), and the run through the layers; beside model/attention.py."""
+"""Scaled dot-product attention (arXiv 1706.03762); to be read beside model/attention.py."""
 
 # Axes here and in the models: B batch, T tokens, H heads, D head size, E hidden (E = H * D), V vocabulary.
 
-import keras
-import tensorflow as tf
-from tensorflow import Tensor
-
-from minift.model.config import PretrainedConfig
-from minift.model.outputs import EncoderOutput, choose
+from minift.tf.backend import Tensor, tf
+from minift.tf.layers import Dropout
 
 
-def attention(
-    q: Tensor, k: Tensor, v: Tensor, padding: Tensor | None, dropout: keras.layers.Dropout
-) -> tuple[Tensor, Tensor]:
-    """Compute softmax(q kᵀ / √D) v, every step written out.
+def attention(q: Tensor, k: Tensor, v: Tensor, padding: Tensor | None, dropout: Dropout) -> tuple[Tensor, Tensor]:
+    """Compute softmax(q kᵀ / √D) v.
 
     Args:
         q, k, v: (B, H, T, D).
-        padding: (B, 1, 1, T), added to the scores: 0 for a token, a huge negative number for padding; None: nothing.
+        padding: what `padding_scores` made.
         dropout: drops probabilities; does nothing outside training.
 
     Returns:
-        The attended values (B, H, T, D), and the probabilities (B, H, T, T), whose rows sum to 1.
+        The attended values (B, H, T, D), and the probabilities (B, H, T, T), whose rows sum to 1 before dropout.
     """
     scores = tf.matmul(q * q.shape[-1] ** -0.5, k, transpose_b=True)  # (B, H, T, T)
     if padding is not None:
@@ -41,31 +35,10 @@ def merge_heads(x: Tensor) -> Tensor:
 
 
 def padding_scores(attention_mask: Tensor | None, x: Tensor) -> Tensor | None:
-    """Make what is added to the scores of each key: attention_mask (B, T), embeddings x (B, T, E) -> (B, 1, 1, T)."""
+    """Make the scores of padding tokens hugely negative: attention_mask (B, T), embeddings x (B, T, E) -> (B, 1, 1, T).
+
+    A mask that is None, for a batch without padding, stays None.
+    """
     if attention_mask is None:
         return None
     return (1.0 - tf.cast(attention_mask, x.dtype)[:, None, None, :]) * x.dtype.min  # (B, 1, 1, T)
-
-
-def run_layers(
-    layers: list[keras.layers.Layer],
-    x: Tensor,
-    attention_mask: Tensor | None,
-    config: PretrainedConfig,
-    output_attentions: bool | None,
-    output_hidden_states: bool | None,
-) -> EncoderOutput:
-    """Send the embeddings x (B, T, E) through the layers; an option that is None takes the configuration's value."""
-    padding = padding_scores(attention_mask, x)  # (B, 1, 1, T) or None
-    hidden_states, attentions = [x], []
-    for layer in layers:
-        x, probabilities = layer(x, padding)  # (B, T, E), (B, H, T, T)
-        hidden_states.append(x)
-        attentions.append(probabilities)
-    wants_states = choose(output_hidden_states, config.output_hidden_states)
-    wants_attentions = choose(output_attentions, config.output_attentions)
-    return EncoderOutput(
-        last_hidden_state=x,
-        hidden_states=tuple(hidden_states) if wants_states else None,
-        attentions=tuple(attentions) if wants_attentions else None,
-    )

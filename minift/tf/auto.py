@@ -3,10 +3,9 @@
 from typing import ClassVar
 
 from minift.model.auto_class import AutoClass
+from minift.tf import heads
 from minift.tf.bert import TFBertModel
-from minift.tf.classification import TFBertForSequenceClassification, TFDistilBertForSequenceClassification
 from minift.tf.distilbert import TFDistilBertModel
-from minift.tf.masked_lm import TFBertForMaskedLM, TFDistilBertForMaskedLM
 
 
 class TFAutoModel(AutoClass):
@@ -18,10 +17,13 @@ class TFAutoModel(AutoClass):
 class TFAutoModelForSequenceClassification(AutoClass):
     """The encoder with a head that classifies texts."""
 
-    classes: ClassVar = {"bert": TFBertForSequenceClassification, "distilbert": TFDistilBertForSequenceClassification}
+    classes: ClassVar = {
+        "bert": heads.TFBertForSequenceClassification,
+        "distilbert": heads.TFDistilBertForSequenceClassification,
+    }
 
 
 class TFAutoModelForMaskedLM(AutoClass):
     """The encoder with the head that predicts masked tokens."""
 
-    classes: ClassVar = {"bert": TFBertForMaskedLM, "distilbert": TFDistilBertForMaskedLM}
+    classes: ClassVar = {"bert": heads.TFBertForMaskedLM, "distilbert": heads.TFDistilBertForMaskedLM}

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import tensorflow as tf
 
 from minift.batches.collate import LABEL_COLUMNS, DataCollatorWithPadding, DefaultDataCollator
-from minift.batches.column_batches import TAKE_COLUMNS
+from minift.batches.column_batches import TAKE_COLUMNS, ColumnBatches
 from minift.batches.sampler import randperm
 from minift.data.dataset import Dataset
-from minift.data.from_arrow import is_list_of, is_number, to_numpy
+from minift.data.from_arrow import is_list_of, is_number
+from minift.tf.backend import tf
 
 FOR_THE_COLLATOR = ("special_tokens_mask", "word_ids")  # columns that the masking collators read and take out
 
@@ -35,7 +35,7 @@ def to_tf_dataset(
     num_test_batches: int = 20,
     seed: int | None = None,
 ) -> tf.data.Dataset:
-    """Batches of a data set's rows, as Keras' `fit`, `evaluate` and `predict` take them.
+    """Make batches of a data set's rows, as Keras' `fit`, `evaluate` and `predict` take them; `len` counts them.
 
     The elements are dicts of tensors, or pairs (features, labels) where `columns` are named and `label_cols` too; a
     dict of one tensor is that tensor. Integers and booleans are int64, floats float32. A column ``label`` or
@@ -46,36 +46,37 @@ def to_tf_dataset(
     Args:
         batch_size: B; None for single rows, without the axis B.
         columns: the features; None: all columns, and no labels apart.
-        shuffle: visit the rows in a new random order in every iteration.
         collate_fn: makes a batch of a list of rows (dicts of numpy values); None stacks rows of one length.
-        drop_remainder: leave out the last batch when it is not full.
-        collate_fn_args: further arguments of `collate_fn`.
-        label_cols: the labels.
-        prefetch: prepare batches while the model works on others.
         num_workers: only 0.
         num_test_batches: batches of one row from which dtypes and shapes are read, where `collate_fn` is not minift's.
         seed: iteration e is in the order of ``torch.randperm`` seeded with ``seed + e``, which is how `Trainer` visits
-            the rows in epoch e. None draws it, now, from numpy's global generator, so that ``np.random.seed`` and
-            ``keras.utils.set_random_seed`` settle the order.
-
-    Returns:
-        a dataset whose `len` is the number of batches.
+            the rows in epoch e. None draws it, now, from numpy's global generator, which
+            ``keras.utils.set_random_seed`` seeds.
 
     Raises:
         ValueError: no rows, no such column, a null in one, rows of different lengths in a column that is not padded,
             or an argument out of range; the message names it.
     """
     columns, label_cols = _names("columns", columns), _names("label_cols", label_cols)
-    _check(dataset, batch_size, columns, label_cols, drop_remainder, num_workers)
+    if len(dataset) == 0:
+        raise ValueError("to_tf_dataset: the dataset is empty")
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"to_tf_dataset: batch_size={batch_size} must be at least 1")
+    if drop_remainder and len(dataset) < (batch_size or 1):
+        raise ValueError(f"to_tf_dataset: {len(dataset)} rows do not fill one batch of {batch_size}: drop_remainder")
+    if num_workers != 0:
+        raise ValueError(f"to_tf_dataset: num_workers={num_workers} is not supported; leave it out")
+    if label_cols and not columns:
+        raise ValueError("to_tf_dataset: label_cols without columns: name the features, too")
+
     names = _columns_to_read(dataset, [*columns, *label_cols], collate_fn)
     collate = _padding(dataset, names, collate_fn) if not collate_fn_args else None
     if collate is None:
         collate = _collated(dataset, names, collate_fn, collate_fn_args or {}, num_test_batches, batch_size or 1)
-
     rows = _row_numbers(len(dataset), shuffle, seed).batch(batch_size or 1, drop_remainder)
     batches = rows.map(lambda numbers: collate(tf.ensure_shape(numbers, [batch_size if drop_remainder else None])))
-    made = list(batches.element_spec)
     if columns:
+        made = list(batches.element_spec)
         columns, label_cols = _in_their_collated_names(columns, made), _in_their_collated_names(label_cols, made)
         for name in [*columns, *label_cols]:
             if name not in made:
@@ -101,16 +102,14 @@ def prepare_tf_dataset(
     *,
     seed: int | None = None,
 ) -> tf.data.Dataset:
-    """`to_tf_dataset` with the columns that `model` takes: features, and labels where there are some.
+    """Make batches by `to_tf_dataset` of the columns that `model` takes: features, and labels where there are some.
 
-    Re-implements transformers 4's modeling_tf_utils.py (``TFPreTrainedModel.prepare_tf_dataset``).
-
-    Args:
-        tokenizer: pads the rows, unless there is a `collate_fn`; without both, rows of one length are stacked.
-        drop_remainder: None: as `shuffle`, since a smaller last batch matters in training only.
+    The `tokenizer` pads the rows, unless there is a `collate_fn`; without both, rows of one length are stacked.
+    `drop_remainder` None is `shuffle`, since a smaller last batch matters in training only. Re-implements transformers
+    4's modeling_tf_utils.py (``TFPreTrainedModel.prepare_tf_dataset``).
 
     Raises:
-        ValueError: also when no column is one of the model's inputs.
+        ValueError: as for `to_tf_dataset`, or no column is one of the model's inputs.
     """
     if collate_fn is None:
         collate_fn = DefaultDataCollator("np") if tokenizer is None else DataCollatorWithPadding(tokenizer)
@@ -118,23 +117,15 @@ def prepare_tf_dataset(
     if dataset.format.kind != "custom":
         used = {*inputs, *LABEL_COLUMNS, *FOR_THE_COLLATOR}
         dataset = dataset.select_columns([name for name in dataset.column_names if name in used])
-    spec = to_tf_dataset(dataset.take(1), 1, collate_fn=collate_fn, collate_fn_args=collate_fn_args).element_spec
-    features = [name for name in spec if name in inputs and "label" not in name]
-    labels = [name for name in spec if name in inputs and "label" in name]
+    collated = {"collate_fn": collate_fn, "collate_fn_args": collate_fn_args}
+    made = to_tf_dataset(dataset.take(1), 1, **collated).element_spec
+    features = [name for name in made if name in inputs and "label" not in name]
+    labels = [name for name in made if name in inputs and "label" in name]
     if not features:
-        raise ValueError(f"none of the columns {list(spec)} is an input of {type(model).__name__}: {list(inputs)}")
-    return to_tf_dataset(
-        dataset,
-        batch_size,
-        columns=features,
-        shuffle=shuffle,
-        collate_fn=collate_fn,
-        drop_remainder=shuffle if drop_remainder is None else drop_remainder,
-        collate_fn_args=collate_fn_args,
-        label_cols=labels,
-        prefetch=prefetch,
-        seed=seed,
-    )
+        raise ValueError(f"none of the columns {list(made)} is an input of {type(model).__name__}: {list(inputs)}")
+    drop = shuffle if drop_remainder is None else drop_remainder
+    served = {"drop_remainder": drop, "prefetch": prefetch, "seed": seed}
+    return to_tf_dataset(dataset, batch_size, features, shuffle, label_cols=labels, **collated, **served)
 
 
 # -- which rows, which columns
@@ -160,34 +151,10 @@ def _names(argument: str, names: str | list[str] | None) -> list[str]:
     return names
 
 
-def _check(
-    dataset: Dataset,
-    batch_size: int | None,
-    columns: list[str],
-    label_cols: list[str],
-    drop_remainder: bool,
-    num_workers: int,
-) -> None:
-    if len(dataset) == 0:
-        raise ValueError("to_tf_dataset: the dataset is empty")
-    if batch_size is not None and batch_size < 1:
-        raise ValueError(f"to_tf_dataset: batch_size={batch_size} must be at least 1")
-    if drop_remainder and len(dataset) < (batch_size or 1):
-        raise ValueError(f"to_tf_dataset: {len(dataset)} rows do not fill one batch of {batch_size}: drop_remainder")
-    if num_workers != 0:
-        raise ValueError(f"to_tf_dataset: num_workers={num_workers} is not supported; leave it out")
-    if label_cols and not columns:
-        raise ValueError("to_tf_dataset: label_cols without columns: name the features, too")
-
-
 def _columns_to_read(dataset: Dataset, wanted: list[str], collate_fn: Callable | None) -> list[str]:
-    """The columns of `dataset` that a batch may need: the wanted ones and, always, the labels.
-
-    Raises:
-        ValueError: a null in one of them; the message names the row and the column.
-    """
-    format_ = dataset.format
-    names = [name for name in dataset.column_names if format_.columns is None or name in format_.columns]
+    """The columns of `dataset` that a batch may need: the wanted ones and, always, the labels. None holds a null."""
+    visible = dataset.format.columns
+    names = [name for name in dataset.column_names if visible is None or name in visible]
     if wanted:
         wanted = {*wanted, *LABEL_COLUMNS, "labels"}
         if isinstance(collate_fn, TAKE_COLUMNS):
@@ -290,18 +257,25 @@ def _collated(
 ) -> Callable[[tf.Tensor], Batch]:
     """Any collator, called from TensorFlow: row numbers (B,) -> a batch of what it returns."""
     is_custom = dataset.format.kind == "custom"
-    if collate_fn is None:
-        read, collate_fn = dataset.__getitem__ if is_custom else _read_arrays(dataset, names), _stack
-        _stack(read(np.arange(min(batch_size, len(dataset)))))  # or an error, now
-    elif type(collate_fn) in TAKE_COLUMNS and not is_custom:
-        read, options = _read_arrays(dataset, names), {"return_tensors": "np"} | options
-    else:
-        read = _read_rows(dataset, names)
+    formatted = dataset if is_custom else dataset.select_columns(names).with_format("numpy")
+    read = formatted.__getitem__  # row numbers -> columns
+    if type(collate_fn) in TAKE_COLUMNS and not is_custom:
+        read = ColumnBatches(formatted.with_format(None)).__getitems__
+        options = {"return_tensors": "np"} | options
+
+    def collated(rows: np.ndarray) -> dict[str, Any]:
+        columns = read(rows)
+        if collate_fn is None:
+            return _stack(columns)
+        if type(collate_fn) not in TAKE_COLUMNS or is_custom:
+            columns = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        return collate_fn(columns, **options)
 
     def arrays(rows: np.ndarray) -> dict[str, np.ndarray]:
-        batch = collate_fn(read(rows), **options)
-        return {name: _as_tf_reads_it(name, np.asarray(column)) for name, column in batch.items()}
+        return {name: _as_tf_reads_it(name, np.asarray(column)) for name, column in collated(rows).items()}
 
+    if collate_fn is None:
+        collated(np.arange(min(batch_size, len(dataset))))  # or an error, now
     own, shared = getattr(collate_fn, "state_dict", dict)(), np.random.get_state()
     tests = np.linspace(0, len(dataset) - 1, min(num_test_batches, len(dataset))).astype(np.int64)
     tests = [arrays(row[None]) for row in tests]
@@ -320,39 +294,6 @@ def _collated(
         return {name: tf.ensure_shape(tensor, [rows.shape[0], *shapes[name][1:]]) for name, tensor in named.items()}
 
     return batch
-
-
-def _read_arrays(dataset: Dataset, names: list[str]) -> Callable[[np.ndarray], dict[str, Any]]:
-    """A function from row numbers to columns: views of the Arrow buffers for lists of numbers, else arrays."""
-    lists = {
-        name: dataset.offsets_and_values(name)
-        for name in names
-        if is_list_of(dataset.arrow_column(name).type, is_number)
-    }
-    others = {name: to_numpy(dataset.arrow_column(name)) for name in names if name not in lists}
-
-    def read(rows: np.ndarray) -> dict[str, Any]:
-        ends = {name: (offsets[rows].tolist(), offsets[rows + 1].tolist()) for name, (offsets, _) in lists.items()}
-        return {
-            name: [lists[name][1][start:end] for start, end in zip(*ends[name], strict=True)]
-            if name in lists
-            else others[name][rows]
-            for name in names
-        }
-
-    return read
-
-
-def _read_rows(dataset: Dataset, names: list[str]) -> Callable[[np.ndarray], list[dict[str, Any]]]:
-    """A function from row numbers to rows: dicts of numpy values, or of what the data set's transform makes."""
-    is_custom = dataset.format.kind == "custom"
-    formatted = dataset if is_custom else dataset.with_format("numpy")
-
-    def read(rows: np.ndarray) -> list[dict[str, Any]]:
-        columns = {name: column for name, column in formatted[rows].items() if is_custom or name in names}
-        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-
-    return read
 
 
 def _stack(columns: dict[str, Any]) -> dict[str, np.ndarray]:

@@ -1,19 +1,19 @@
 """What happens beside the steps of Keras' `fit`: evaluation, the table by epoch, checkpoints, uploads."""
 
 import math
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import keras
-
 from minift.hub import upload_folder
+from minift.tf.backend import keras
 from minift.tokenizer.tokenizer import Tokenizer
 from minift.train.progress import format_table
 
+Callback = keras.callbacks.Callback
 
-class Evaluation(keras.callbacks.Callback):
+
+class Evaluation(Callback):
     """Adds the numbers that `evaluate` returns to the log of each epoch, with ``val_`` before their names.
 
     Place it before the callbacks that are to see them. For metrics that Keras cannot add up in its graph, such as F1.
@@ -27,7 +27,7 @@ class Evaluation(keras.callbacks.Callback):
         logs.update({f"val_{name}": value for name, value in self.evaluate().items()})
 
 
-class EpochTable(keras.callbacks.Callback):
+class EpochTable(Callback):
     """Prints a row an epoch when training ends: learning rate, losses, and metrics of the validation data.
 
     Without validation data the metrics are those of the training. The learning rate is the one that the next step
@@ -40,25 +40,24 @@ class EpochTable(keras.callbacks.Callback):
         self.rows: list[list[str]] = []
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+        logs["learning_rate"] = rate = float(self.model.optimizer.learning_rate)
         if not math.isfinite(logs["loss"]):
             raise ValueError(
                 f"the loss is {logs['loss']} in epoch {epoch + 1}: lower the learning rate, check the labels"
             )
         prefix = "val_" if "val_loss" in logs else ""
-        names = [name for name in logs if name.startswith(prefix) and name not in self.hidden]
-        losses = {"Training Loss": logs["loss"]} | ({"Validation Loss": logs["val_loss"]} if prefix else {})
-        metrics = {name.removeprefix(prefix).replace("_", " ").title(): logs[name] for name in names}
-        if not self.rows:
-            self.rows.append(["Epoch", "Learning Rate", *losses, *metrics])
-        shown = [f"{value:.6f}" for value in (losses | metrics).values()]
-        self.rows.append([str(epoch + 1), f"{logs['learning_rate']:.2e}", *shown])
+        shown = {"Training Loss": logs["loss"]} | ({"Validation Loss": logs["val_loss"]} if prefix else {})
+        for name, value in logs.items():
+            if name.startswith(prefix) and name not in self.hidden:
+                shown[name.removeprefix(prefix).replace("_", " ").title()] = value
+        self.rows = self.rows or [["Epoch", "Learning Rate", *shown]]
+        self.rows.append([str(epoch + 1), f"{rate:.2e}", *(f"{value:.6f}" for value in shown.values())])
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
-        print(format_table(self.rows), file=sys.stdout, flush=True)
+        print(format_table(self.rows), flush=True)
 
 
-class StopAtStep(keras.callbacks.Callback):
+class StopAtStep(Callback):
     """Ends training after `max_steps` updates, in the middle of an epoch if need be."""
 
     def __init__(self, max_steps: int):
@@ -70,16 +69,10 @@ class StopAtStep(keras.callbacks.Callback):
             self.model.stop_training = True
 
 
-class SaveCheckpoints(keras.callbacks.Callback):
-    """Saves the model, and the tokenizer, to ``output_dir/checkpoint-{step}``, by epochs or by steps.
+class SaveCheckpoints(Callback):
+    """Saves the model, and the tokenizer, to ``output_dir/checkpoint-{step}``.
 
-    Args:
-        output_dir: made when it is missing.
-        save_strategy: "epoch", "steps" or "no".
-        save_steps: the steps between two checkpoints, for "steps".
-
-    Raises:
-        ValueError: another strategy, or "steps" without `save_steps`.
+    `save_strategy` is "epoch", "no", or "steps" for every `save_steps` updates; another one is a ValueError.
     """
 
     def __init__(
@@ -108,7 +101,7 @@ class SaveCheckpoints(keras.callbacks.Callback):
             self.tokenizer.save_pretrained(folder)
 
     def checkpoint(self, when: str) -> None:
-        """What is done at each point of time; `when` says which, in words."""
+        """Do what the strategy asks for now; `when` says in words which step or epoch that is."""
         self.save(self.output_dir / f"checkpoint-{self.step}")
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
@@ -121,20 +114,11 @@ class SaveCheckpoints(keras.callbacks.Callback):
 
 
 class PushToHubCallback(SaveCheckpoints):
-    """Saves the model to `output_dir` and uploads it: after each epoch, or every so many steps, and in the end.
+    """Saves model and tokenizer to `output_dir` and uploads them: as `save_strategy` says, and when training ends.
 
-    Re-implements transformers 4's keras_callbacks.py (``PushToHubCallback``); training waits for each upload.
-
-    Args:
-        output_dir, save_strategy, save_steps: as for `SaveCheckpoints`; "no" uploads when training ends only.
-        tokenizer: uploaded, too.
-        hub_model_id: the repository; None takes the name of `output_dir`.
-        hub_token: token for the Hub; None takes the stored one.
-        checkpoint: only False: the optimizer's state is not saved.
-
-    Raises:
-        ValueError: as for `SaveCheckpoints`, or `checkpoint=True`.
-        PermissionError, ConnectionError, OSError: from `fit`, where the Hub takes no upload.
+    The repository is `hub_model_id`, or else has the name of `output_dir`; `hub_token` None is the stored token; the
+    optimizer's state is not saved, so that `checkpoint` must be False. Training waits for each upload, whose errors
+    (PermissionError, ConnectionError, OSError) end it. Re-implements transformers 4's keras_callbacks.py.
     """
 
     def __init__(
@@ -155,21 +139,14 @@ class PushToHubCallback(SaveCheckpoints):
         self.pushed = None  # the step of the last upload
 
     def checkpoint(self, when: str) -> None:
-        self.save(self.output_dir)
-        message = f"Training in progress, {when}"
-        self.upload(message)
+        self.upload(f"Training in progress, {when}")
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         if self.pushed != self.step:
-            self.save(self.output_dir)
             self.upload("End of training")
 
     def upload(self, message: str) -> None:
-        upload_folder(
-            self.output_dir,
-            self.hub_model_id,
-            token=self.hub_token,
-            commit_message=message,
-            ignore_patterns="checkpoint-*",
-        )
+        self.save(self.output_dir)
+        options = {"token": self.hub_token, "commit_message": message, "ignore_patterns": "checkpoint-*"}
+        upload_folder(self.output_dir, self.hub_model_id, **options)
         self.pushed = self.step

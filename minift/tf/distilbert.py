@@ -3,16 +3,11 @@
 A legend for the shapes: B batch, T tokens, H heads, D head size, E hidden (E = H · D), V vocabulary.
 """
 
-from collections.abc import Collection
-
-import keras
-import numpy as np
-import tensorflow as tf
-from tensorflow import Tensor
-
 from minift.model.config import DistilBertConfig
 from minift.model.outputs import EncoderOutput, finish
-from minift.tf.attention import attention, merge_heads, run_layers, split_heads
+from minift.tf.attention import attention, merge_heads, split_heads
+from minift.tf.backend import Tensor, keras, tf
+from minift.tf.bert import TFEncoder
 from minift.tf.layers import ACTIVATION, Dropout, Embedding, LayerNorm, Linear
 from minift.tf.pretrained import TFPreTrainedModel
 
@@ -29,7 +24,14 @@ class TFDistilBertEmbeddings(keras.layers.Layer):
         self.LayerNorm = LayerNorm(config.dim, eps=EPS)
         self.dropout = Dropout(config.dropout)
 
-    def call(self, words: Tensor, position_ids: Tensor | None) -> Tensor:
+    def call(
+        self,
+        input_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        position_ids: Tensor | None = None,
+    ) -> Tensor:
+        """(B, T) ids, or (B, T, E) vectors in their place -> (B, T, E)."""
+        words = self.word_embeddings(input_ids) if inputs_embeds is None else inputs_embeds  # (B, T, E)
         if position_ids is None:
             position_ids = tf.range(tf.shape(words)[1])[None]  # (1, T)
         x = words + self.position_embeddings(position_ids)  # (B, T, E)
@@ -37,7 +39,7 @@ class TFDistilBertEmbeddings(keras.layers.Layer):
 
 
 class TFDistilBertLayer(keras.layers.Layer):
-    """Attention, residual and LayerNorm, without dropout between; then the feed-forward net, with it."""
+    """Self-attention with residual and LayerNorm, but no dropout; then a feed-forward net with all three."""
 
     def __init__(self, config: DistilBertConfig) -> None:
         super().__init__()
@@ -51,39 +53,33 @@ class TFDistilBertLayer(keras.layers.Layer):
         self.dropout = Dropout(config.dropout)
         self.attention_dropout = Dropout(config.attention_dropout)
 
-    def call(self, x: Tensor, padding: Tensor | None) -> tuple[Tensor, Tensor]:
-        """(B, T, E) -> (B, T, E), and the attention probabilities (B, H, T, T)."""
-        q = split_heads(self.attention["q_lin"](x), self.heads)  # (B, H, T, D)
-        k = split_heads(self.attention["k_lin"](x), self.heads)  # (B, H, T, D)
-        v = split_heads(self.attention["v_lin"](x), self.heads)  # (B, H, T, D)
+    def call(self, x: Tensor, padding: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(B, T, E), and what `padding_scores` made -> (B, T, E), and the attention probabilities (B, H, T, T)."""
+        x, probabilities = self.self_attention(x, padding)
+        return self.feed_forward(x), probabilities
+
+    def self_attention(self, x: Tensor, padding: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Let each token look at the others: (B, T, E) -> (B, T, E), and the probabilities (B, H, T, T)."""
+        project = self.attention
+        q, k, v = (split_heads(project[name](x), self.heads) for name in ("q_lin", "k_lin", "v_lin"))  # (B, H, T, D)
         attended, probabilities = attention(q, k, v, padding, self.attention_dropout)
-        attended = self.attention["out_lin"](merge_heads(attended))  # (B, T, E)
-        x = self.sa_layer_norm(attended + x)  # (B, T, E)
+        return self.sa_layer_norm(project["out_lin"](merge_heads(attended)) + x), probabilities
+
+    def feed_forward(self, x: Tensor) -> Tensor:
+        """Transform each token by itself: (B, T, E) -> (B, T, E)."""
         wide = self.activation(self.ffn["lin1"](x))  # (B, T, hidden_dim)
-        x = self.output_layer_norm(self.dropout(self.ffn["lin2"](wide)) + x)  # (B, T, E)
-        return x, probabilities
+        return self.output_layer_norm(self.dropout(self.ffn["lin2"](wide)) + x)  # (B, T, E)
 
 
-class TFDistilBertPreTrainedModel(TFPreTrainedModel):
-    """What the encoder and its heads share."""
+class TFDistilBertModel(TFPreTrainedModel):
+    """Encode token ids as one vector a token."""
 
     config_class = DistilBertConfig
-
-    def init_weights(self, names: Collection[str]) -> None:
-        super().init_weights(names)
-        if self.config.sinusoidal_pos_embds:
-            for name, parameter in self.named_parameters():
-                if name in names and name.endswith("position_embeddings.weight"):
-                    parameter.assign(sinusoids(*parameter.shape))
-
-
-class TFDistilBertModel(TFDistilBertPreTrainedModel):
-    """The encoder: token ids to one vector a token."""
 
     def __init__(self, config: DistilBertConfig) -> None:
         super().__init__(config)
         self.embeddings = TFDistilBertEmbeddings(config)
-        self.transformer = {"layer": [TFDistilBertLayer(config) for _ in range(config.n_layers)]}
+        self.transformer = TFEncoder(config, TFDistilBertLayer)
         self.post_init()
 
     def call(
@@ -98,17 +94,6 @@ class TFDistilBertModel(TFDistilBertPreTrainedModel):
         training: bool | None = None,
     ) -> EncoderOutput | tuple[Tensor, ...]:
         """Encode a batch; arguments and errors are those of `TFBertModel.call`, without token types."""
-        config = self.config
-        words = self.embeddings.word_embeddings(input_ids) if inputs_embeds is None else inputs_embeds  # (B, T, E)
-        x = self.embeddings(words, position_ids)  # (B, T, E)
-        layers = self.transformer["layer"]
-        encoded = run_layers(layers, x, attention_mask, config, output_attentions, output_hidden_states)
-        return finish(encoded, config, return_dict)
-
-
-def sinusoids(positions: int, size: int) -> np.ndarray:
-    """Position p, components 2i and 2i+1: sin and cos of p / 10000^(2i / size) (arXiv 1706.03762, section 3.5)."""
-    position = np.arange(positions)[:, None]  # (positions, 1)
-    component = np.arange(size)  # (size,)
-    angle = position / 10000 ** (component // 2 * 2 / size)  # (positions, size)
-    return np.where(component % 2 == 0, np.sin(angle), np.cos(angle))  # (positions, size)
+        x = self.embeddings(input_ids, inputs_embeds, position_ids)  # (B, T, E)
+        asked = {"output_attentions": output_attentions, "output_hidden_states": output_hidden_states}
+        return finish(self.transformer(x, attention_mask, **asked), self.config, return_dict)

@@ -2,12 +2,10 @@
 
 from typing import Any
 
-import keras
 import optree
-import tensorflow as tf
-from tensorflow import Tensor
 
 from minift.model.outputs import EncoderOutput, MaskedLMOutput, ModelOutput, SequenceClassifierOutput
+from minift.tf.backend import Tensor, keras, tf
 from minift.tf.checks import check_labels, named_errors
 
 # Keras opens dictionaries to work on what is in them, but not their subclasses: here is how to open and to close ours.
@@ -21,7 +19,7 @@ for output_class in (EncoderOutput, MaskedLMOutput, SequenceClassifierOutput):
 
 
 class KerasTraining(keras.Model):
-    """The loss that the model has itself, and loss and metrics of Keras on its logits.
+    """Trains on the loss that the model has itself, or on loss and metrics of Keras on its logits.
 
     Where `compile` names no loss, the labels go to `own_loss`: they may be among the inputs as "labels", or beside
     them. Where it names one, it gets the labels, from the same two places, and the logits. Re-implements the Keras
@@ -36,20 +34,20 @@ class KerasTraining(keras.Model):
         """
         super().compile(*args, jit_compile=jit_compile is True, **options)
 
+    @named_errors()
     def fit(self, x: Any = None, *args: Any, **options: Any) -> keras.callbacks.History:
         if isinstance(x, tf.data.Dataset):
             options.setdefault("shuffle", False)  # Keras would warn that it cannot do what nobody asked it for
-        with named_errors():
-            return super().fit(x, *args, **options)
+        return super().fit(x, *args, **options)
 
+    @named_errors()
     def evaluate(self, *args: Any, **options: Any) -> Any:
-        with named_errors():
-            return super().evaluate(*args, **options)
+        return super().evaluate(*args, **options)
 
+    @named_errors()
     def predict(self, *args: Any, **options: Any) -> ModelOutput:
-        """The fields of all rows together as numpy arrays; `logits` of batches of various lengths are ragged."""
-        with named_errors():
-            return super().predict(*args, **options)
+        """Give the fields of all rows together as numpy arrays; `logits` of batches of various lengths are ragged."""
+        return super().predict(*args, **options)
 
     def predict_step(self, data: Any) -> ModelOutput:
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
@@ -72,12 +70,11 @@ class KerasTraining(keras.Model):
             return super().compute_loss(x, labels, logits, sample_weight, training)
         if sample_weight is not None:
             raise ValueError("sample_weight and class_weight need a loss in compile: the model's own takes none")
-        if "loss" in y_pred:
-            loss = y_pred["loss"]
-        elif labels is not None:
-            loss = self.own_loss(logits, labels)
-        else:
+        loss = y_pred.get("loss")
+        if loss is None and labels is None:
             raise ValueError("the batches have no labels, neither among the inputs nor beside them")
+        if loss is None:
+            loss = self.own_loss(logits, labels)
         return loss / tf.distribute.get_strategy().num_replicas_in_sync  # gradients of the replicas are summed
 
     def compute_metrics(self, x: Any, y: Any, y_pred: ModelOutput, sample_weight: Tensor | None = None) -> dict:
@@ -94,7 +91,7 @@ class KerasTraining(keras.Model):
 
 
 def _labels(x: Any, y: Any) -> Any:
-    """The labels of a batch: beside the inputs, also as {"labels": …}, or among them."""
+    """Find the labels of a batch: beside the inputs, also as {"labels": …}, or among them."""
     if y is None and isinstance(x, dict):
         y = x.get("labels")
     return y.get("labels") if isinstance(y, dict) else y

@@ -1,14 +1,14 @@
-"""Linear, Embedding and LayerNorm: Keras layers whose parameters have torch's names, in few operations.
+"""Linear, Embedding and LayerNorm, whose parameters have torch's names, and position embeddings that are not learnt.
 
-Keras' own are general: on batches of varying length its `Dense` reads the shape with a dozen operations a call, its
-`Embedding` casts the whole table in mixed precision, and neither leaves out the gradient of the padding token.
+Keras' own layers are general: on batches of varying length its `Dense` reads the shape with a dozen operations a call,
+its `Embedding` casts the whole table in mixed precision, and neither leaves out the gradient of the padding token.
 """
 
 from functools import partial
 
-import keras
-import tensorflow as tf
-from tensorflow import Tensor
+import numpy as np
+
+from minift.tf.backend import Tensor, keras, tf
 
 Dropout = keras.layers.Dropout
 
@@ -23,7 +23,7 @@ ACTIVATION = {
 
 
 class Linear(keras.layers.Layer):
-    """x W + b. The weight is (in, out), the transpose of torch's: `weights.py` turns it when it reads and writes."""
+    """x W + b. The weight is (in, out), torch's transposed: `variables.py` turns it when it reads and writes."""
 
     def __init__(self, size_in: int, size_out: int) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class Linear(keras.layers.Layer):
 
 
 class Embedding(keras.layers.Layer):
-    """A table with a row for each id; `padding_idx` names the row that gets no gradient."""
+    """A table with a row for each id; the row `padding_idx` gets no gradient."""
 
     def __init__(self, rows: int, size: int, padding_idx: int | None = None) -> None:
         super().__init__()
@@ -75,3 +75,11 @@ class LayerNorm(keras.layers.Layer):
         x -= tf.reduce_mean(x, axis=-1, keepdims=True)  # (B, T, E)
         scale = tf.math.rsqrt(tf.reduce_mean(tf.square(x), axis=-1, keepdims=True) + self.eps)  # (B, T, 1)
         return tf.cast(x * scale * self.weight + self.bias, self.compute_dtype)  # (B, T, E)
+
+
+def sinusoids(positions: int, size: int) -> np.ndarray:
+    """Position p, components 2i and 2i+1: sin and cos of p / 10000^(2i / size) (arXiv 1706.03762, section 3.5)."""
+    position = np.arange(positions)[:, None]  # (positions, 1)
+    component = np.arange(size)  # (size,)
+    angle = position / 10000 ** (component // 2 * 2 / size)  # (positions, size)
+    return np.where(component % 2 == 0, np.sin(angle), np.cos(angle))  # (positions, size)

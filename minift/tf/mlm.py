@@ -3,15 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-import keras
-
 from minift.batches.collate import DefaultDataCollator
-from minift.files import check_writable
 from minift.metrics.losses import perplexity
 from minift.tasks.blocks import load_blocks
 from minift.tf.auto import TFAutoModelForMaskedLM
+from minift.tf.backend import keras
 from minift.tf.batches import to_tf_dataset
-from minift.tf.fit import check_arguments, compiled_forward, evaluate, model_dtype, train
+from minift.tf.fit import check_arguments, make_evaluation, model_dtype, train, train_batches
 from minift.tf.pretrained import TFPreTrainedModel
 from minift.train.arguments import TrainingArguments
 from minift.train.report import print_perplexity
@@ -20,39 +18,25 @@ from minift.train.report import print_perplexity
 def mlm(
     model: str | Path, dataset: str | Path, args: TrainingArguments, **options: Any
 ) -> tuple[TFPreTrainedModel, dict[str, float]]:
-    """Load, tokenise, cut into blocks, train, print the perplexity before, by epoch and after, and save.
+    """Load, tokenise, cut into blocks, train, print perplexities, and save; return the model and the summary.
 
-    Arguments and errors are those of `minift.tasks.mlm.mlm`. The same seed gives the same blocks in the same order; the
+    Arguments and errors are those of `minift.tasks.mlm.mlm`; besides, a training argument that the TensorFlow path
+    does not support is a ValueError. The same seed gives the same blocks in the same order; the
     masks are drawn by numpy, not by torch.
-
-    Returns:
-        The trained model, and the summary of the training.
-
-    Raises:
-        ValueError: also for a training argument that the TensorFlow path does not support; the message names it.
     """
     check_arguments(args)
-    check_writable(args.output_dir)
     blocks = load_blocks("np", model, dataset, args, **options)
 
     keras.utils.set_random_seed(args.seed)
     model = TFAutoModelForMaskedLM.from_pretrained(model, dtype=model_dtype(args))
-    batches = to_tf_dataset(
-        blocks.train,
-        args.per_device_train_batch_size,
-        shuffle=True,
-        collate_fn=blocks.masking(seed=args.seed),
-        drop_remainder=args.dataloader_drop_last,
-        seed=args.seed if args.data_seed is None else args.data_seed,
-    )
+    batches = train_batches(blocks.train, args, blocks.masking(seed=args.seed))
     collator = DefaultDataCollator("np") if blocks.frozen else blocks.masking(seed=args.seed + 1)
     held_out = to_tf_dataset(blocks.evaluation, args.per_device_eval_batch_size, collate_fn=collator)
-    forward = compiled_forward(model, held_out)
+    evaluate = make_evaluation(model, held_out)
 
     def measure() -> dict[str, float]:
-        losses = evaluate(forward, held_out)
-        perplexities = {name.replace("loss", "perplexity"): perplexity(loss) for name, loss in losses.items()}
-        return losses | perplexities
+        losses = evaluate()
+        return losses | {name.replace("loss", "perplexity"): perplexity(loss) for name, loss in losses.items()}
 
     def print_measured(when: str) -> None:
         print_perplexity(when, {f"eval_{name}": value for name, value in measure().items()})

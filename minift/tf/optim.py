@@ -1,10 +1,9 @@
-"""Gradients to weights in Keras: falling and rising learning rates, and AdamW, each written out."""
+"""Gradients to weights in Keras: learning rates that rise and fall, and AdamW, written out."""
 
 from collections.abc import Iterable
 from typing import Any
 
-import keras
-import tensorflow as tf
+from minift.tf.backend import Tensor, keras, tf
 
 NOT_DECAYED = ("bias", "LayerNorm", "layer_norm")  # parts of the paths of variables that weight decay leaves alone
 
@@ -12,74 +11,27 @@ Schedule = keras.optimizers.schedules.LearningRateSchedule
 
 
 @keras.saving.register_keras_serializable("minift")
-class PolynomialDecay(Schedule):
-    """From one learning rate to another, as a power of the part of the steps that is left; a straight line by default.
+class PolynomialDecay(keras.optimizers.schedules.PolynomialDecay):
+    """Go from one learning rate to another, as a power of the part of the steps that is left.
 
-    lr(step) = (initial − end) · (1 − step/decay_steps)^power + end, and `end` afterwards. Equal to
-    ``keras.optimizers.schedules.PolynomialDecay``; with power 1 and end 0 it is the default schedule of `Trainer`.
-
-    Args:
-        initial_learning_rate: the rate at step 0.
-        decay_steps: the updates that it falls for.
-        end_learning_rate: the rate from then on.
-        power: 1 a line; above 1 the rate falls faster at the beginning.
-        cycle: instead of staying at the end, go up again: to the rate that this step has in a decay over the least
-            multiple of `decay_steps` that is not over.
-
-    Raises:
-        ValueError: `decay_steps` is not positive.
+    lr(step) = (initial − end) · (1 − step/decay_steps)^power + end, and `end` afterwards; with `cycle`, `decay_steps`
+    is multiplied until the step fits in. With power 1 and end 0 it is the default schedule of `Trainer`. Arguments and
+    numbers are Keras'; a rate may also be an integer.
     """
 
-    def __init__(
-        self,
-        initial_learning_rate: float,
-        decay_steps: int,
-        end_learning_rate: float = 1e-4,
-        power: float = 1.0,
-        cycle: bool = False,
-        name: str = "PolynomialDecay",
-    ):
-        super().__init__()
+    def __init__(self, initial_learning_rate: float, decay_steps: int, *others: Any, **options: Any):
         if decay_steps <= 0:
             raise ValueError(f"decay_steps must be above 0, not {decay_steps}")
-        self.initial_learning_rate = initial_learning_rate
-        self.decay_steps = decay_steps
-        self.end_learning_rate = end_learning_rate
-        self.power = power
-        self.cycle = cycle
-        self.name = name
-
-    def __call__(self, step: Any) -> tf.Tensor:
-        """The learning rate, a float32 scalar, of the update number `step`, counted from 0."""
-        step, total = tf.cast(step, tf.float32), tf.cast(self.decay_steps, tf.float32)
-        if self.cycle:
-            total *= tf.maximum(1.0, tf.math.ceil(step / total))
-        left = 1.0 - tf.minimum(step, total) / total
-        return (self.initial_learning_rate - self.end_learning_rate) * left**self.power + self.end_learning_rate
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            "initial_learning_rate": self.initial_learning_rate,
-            "decay_steps": self.decay_steps,
-            "end_learning_rate": self.end_learning_rate,
-            "power": self.power,
-            "cycle": self.cycle,
-            "name": self.name,
-        }
+        super().__init__(float(initial_learning_rate), decay_steps, *others, **options)
 
 
 @keras.saving.register_keras_serializable("minift")
 class WarmUp(Schedule):
-    """A rise from 0 before another schedule, whose step 0 is the first one after the rise.
+    """Rise from 0 to `initial_learning_rate`, then follow another schedule, whose step 0 is the first after the rise.
 
+    lr(step) = initial_learning_rate · (step/warmup_steps)^power, then decay_schedule_fn(step − warmup_steps).
     Re-implements transformers 4's optimization_tf.py (``WarmUp``); Goyal et al., 2017,
     https://arxiv.org/abs/1706.02677.
-
-    Args:
-        initial_learning_rate: the rate that the rise leads to.
-        decay_schedule_fn: step -> learning rate, from then on.
-        warmup_steps: the updates that the rate rises for.
-        power: 1 rises in a straight line.
     """
 
     def __init__(
@@ -99,19 +51,14 @@ class WarmUp(Schedule):
         self.power = power
         self.name = name
 
-    def __call__(self, step: Any) -> tf.Tensor:
+    def __call__(self, step: Any) -> Tensor:
         step, warmup = tf.cast(step, tf.float32), tf.cast(self.warmup_steps, tf.float32)
         rising = self.initial_learning_rate * (step / warmup) ** self.power
         return tf.where(step < warmup, rising, self.decay_schedule_fn(tf.maximum(step - warmup, 0.0)))
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            "initial_learning_rate": self.initial_learning_rate,
-            "decay_schedule_fn": keras.saving.serialize_keras_object(self.decay_schedule_fn),
-            "warmup_steps": self.warmup_steps,
-            "power": self.power,
-            "name": self.name,
-        }
+        config = {name: getattr(self, name) for name in ("initial_learning_rate", "warmup_steps", "power", "name")}
+        return config | {"decay_schedule_fn": keras.saving.serialize_keras_object(self.decay_schedule_fn)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "WarmUp":
@@ -128,20 +75,14 @@ class AdamW(keras.optimizers.Optimizer):
         θ ← θ − lr·weight_decay·θ          (not for biases and LayerNorm)
         θ ← θ − lr · m/(1 − β₁ᵗ) / (√(v/(1 − β₂ᵗ)) + ε)
 
-    ``keras.optimizers.AdamW`` differs in four things:
-    - the place of ε: it divides by √v + ε, v without its bias correction, and corrects the learning rate instead:
-      lr·√(1 − β₂ᵗ)/(1 − β₁ᵗ). That is as if ε here were ε/√(1 − β₂ᵗ): 32 times as large in the first step
-      (β₂ = 0.999), equal after some thousand;
-    - ε: 1e-7 there, 1e-8 here;
-    - weight decay: 0.004 there by default, 0 here;
-    - it decays every variable until `exclude_from_weight_decay` is called.
+    ``keras.optimizers.AdamW`` adds ε to √v instead, before the bias correction: as if ε were ε/√(1 − β₂ᵗ), 32 times as
+    large in the first step. Its defaults are another ε, 1e-7, and a decay of 0.004, of every variable.
 
     Args:
         learning_rate: a number or a schedule.
         beta_1, beta_2: decay of the mean and of the mean square of the gradients, each in [0, 1).
-        epsilon: ≥ 0, added to the root of the mean square.
-        weight_decay: ≥ 0; every step takes learning_rate·weight_decay of a variable away.
-        not_decayed: parts of variables' paths; what has one of them in its path does not decay.
+        epsilon, weight_decay: ≥ 0.
+        not_decayed: variables with one of these texts in their paths do not decay.
         options: Keras' own for every optimizer, such as `clipnorm` or `global_clipnorm`.
 
     Raises:
@@ -179,7 +120,7 @@ class AdamW(keras.optimizers.Optimizer):
         self.means, self.squares = self.add_optimizer_variables(variables, ["mean", "square"])
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """One variable's update; Keras calls it for each of them."""
+        """Update one variable; Keras calls this for each of them."""
         index = self._get_variable_index(variable)
         m, v = self.means[index], self.squares[index]
         lr, gradient = tf.cast(learning_rate, variable.dtype), tf.cast(gradient, variable.dtype)
@@ -194,14 +135,8 @@ class AdamW(keras.optimizers.Optimizer):
         self.assign_sub(variable, lr / correction_1 * m / (tf.sqrt(v / correction_2) + self.epsilon))
 
     def get_config(self) -> dict[str, Any]:
-        own = {
-            "beta_1": self.beta_1,
-            "beta_2": self.beta_2,
-            "epsilon": self.epsilon,
-            "weight_decay": self.decay,
-            "not_decayed": list(self.not_decayed),
-        }
-        return super().get_config() | own
+        own = {name: getattr(self, name) for name in ("beta_1", "beta_2", "epsilon")}
+        return super().get_config() | own | {"weight_decay": self.decay, "not_decayed": list(self.not_decayed)}
 
 
 def create_optimizer(
@@ -217,19 +152,11 @@ def create_optimizer(
     weight_decay_rate: float = 0.0,
     power: float = 1.0,
 ) -> tuple[AdamW, Schedule]:
-    """`AdamW` with a rise to `init_lr` and a fall from there, and the schedule of the two.
+    """Make an `AdamW` whose rate rises to `init_lr` and falls to `init_lr * min_lr_ratio`; return it and its schedule.
 
-    Re-implements transformers 4's optimization_tf.py (``create_optimizer``), which falls back to Keras' Adam where
-    there is no weight decay; here it is the same `AdamW` either way.
-
-    Args:
-        init_lr: the learning rate after the warm-up.
-        num_train_steps: updates in all, the warm-up's included.
-        num_warmup_steps: updates that the learning rate rises for.
-        min_lr_ratio: the share of `init_lr` that is left at the end.
-        adam_clipnorm, adam_global_clipnorm: the norm that each gradient, or all together, are cut down to.
-        weight_decay_rate: decoupled decay of all variables but biases and LayerNorm.
-        power: 1 for a straight line down.
+    `num_train_steps` are the updates in all, the warm-up's included; the clipping norms are of each gradient, or of all
+    together. Re-implements transformers 4's optimization_tf.py (``create_optimizer``), which falls back to Keras' Adam
+    without weight decay; here it is the same `AdamW` either way.
 
     Raises:
         ValueError: no steps are left after the warm-up.
@@ -238,18 +165,10 @@ def create_optimizer(
         raise ValueError(
             f"num_warmup_steps={num_warmup_steps} must be below num_train_steps={num_train_steps}, and ≥ 0"
         )
-    schedule: Schedule = PolynomialDecay(
-        init_lr, num_train_steps - num_warmup_steps, end_learning_rate=init_lr * min_lr_ratio, power=power
-    )
+    falling = num_train_steps - num_warmup_steps
+    schedule = PolynomialDecay(init_lr, falling, end_learning_rate=init_lr * min_lr_ratio, power=power)
     if num_warmup_steps:
         schedule = WarmUp(init_lr, schedule, num_warmup_steps)
-    optimizer = AdamW(
-        schedule,
-        beta_1=adam_beta1,
-        beta_2=adam_beta2,
-        epsilon=adam_epsilon,
-        weight_decay=weight_decay_rate,
-        clipnorm=adam_clipnorm,
-        global_clipnorm=adam_global_clipnorm,
-    )
-    return optimizer, schedule
+    betas = {"beta_1": adam_beta1, "beta_2": adam_beta2}
+    clipping = {"clipnorm": adam_clipnorm, "global_clipnorm": adam_global_clipnorm}
+    return AdamW(schedule, **betas, epsilon=adam_epsilon, weight_decay=weight_decay_rate, **clipping), schedule

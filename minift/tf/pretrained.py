@@ -1,39 +1,26 @@
 """What every Keras model can do besides computing: draw, load and save weights, take inputs in each of their forms."""
 
 import inspect
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from contextvars import ContextVar
 from typing import Any, Self
 
-import keras
 import numpy as np
-import tensorflow as tf
 
-from minift.data.dataset import Dataset
 from minift.model.config import PretrainedConfig
 from minift.model.files.folder import Stored
 from minift.model.files.names import LoadingReport
 from minift.model.files.stored_model import StoredModel
 from minift.model.outputs import ModelOutput
+from minift.tf.backend import keras, tf
 from minift.tf.batches import prepare_tf_dataset
 from minift.tf.checks import check_batch
 from minift.tf.keras_model import KerasTraining
-from minift.tf.variables import Parameter, choose_dtype, load_weights, map_file, named_parameters, save
-from minift.tokenizer.tokenizer import Tokenizer
+from minift.tf.layers import sinusoids
+from minift.tf.variables import choose_dtype, load_weights, map_file, named_parameters, write_file
 
 TENSORS = ("input_ids", "attention_mask", "token_type_ids", "position_ids", "inputs_embeds", "labels")
-DRAWING: ContextVar[bool] = ContextVar("DRAWING", default=True)  # False in the block of `skeleton`
-
-
-@contextmanager
-def skeleton() -> Iterator[None]:
-    """Models built inside are not initialised: nothing is drawn for weights that a file will replace."""
-    before = DRAWING.set(False)
-    try:
-        yield
-    finally:
-        DRAWING.reset(before)
+DRAWING: ContextVar[bool] = ContextVar("DRAWING", default=True)  # False while a model is built for stored weights
 
 
 class TFPreTrainedModel(KerasTraining, StoredModel):
@@ -49,11 +36,13 @@ class TFPreTrainedModel(KerasTraining, StoredModel):
 
     # -- parameters ---------------------------------------------------------------------------------------------
 
+    named_parameters = named_parameters
+
     def post_init(self) -> None:
         """Draw the new parameters: the last line of each constructor, when all variables are there."""
         if DRAWING.get():
             inner = f"{self.config.model_type}."  # a head's encoder drew its own at the end of its own constructor
-            names = [name for name, _ in self.named_parameters() if not name.startswith(inner)]
+            names = [name for name in self.parameter_names() if not name.startswith(inner)]
             self.init_weights([name for name in names if name not in self.tied])
         for layer in self._flatten_layers():  # the model itself is the first
             layer.built = True  # or `fit` would make one more graph, to build them
@@ -63,7 +52,6 @@ class TFPreTrainedModel(KerasTraining, StoredModel):
 
         `keras.utils.set_random_seed` makes the draws repeatable; they are not torch's.
         """
-        names = set(names)
         for name, parameter in self.named_parameters():
             if name not in names:
                 continue
@@ -76,13 +64,13 @@ class TFPreTrainedModel(KerasTraining, StoredModel):
                 values = np.array(draw(parameter.shape))
                 if name.endswith("word_embeddings.weight") and self.config.pad_token_id is not None:
                     values[self.config.pad_token_id] = 0
+                if name.endswith("position_embeddings.weight") and getattr(self.config, "sinusoidal_pos_embds", False):
+                    values = sinusoids(*parameter.shape)
             parameter.assign(values)
 
-    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """Torch's name and shape of each parameter, and the variable; see `weights.named_parameters`."""
-        return named_parameters(self)
-
     # -- inputs -------------------------------------------------------------------------------------------------
+
+    prepare_tf_dataset = prepare_tf_dataset
 
     def __call__(self, input_ids: Any = None, *others: Any, **options: Any) -> ModelOutput | tuple:
         """Compute; the arguments are those of `call`, in its order.
@@ -105,25 +93,10 @@ class TFPreTrainedModel(KerasTraining, StoredModel):
             inputs = check_batch(inputs, self.config)
         return super().__call__(**inputs)
 
-    def prepare_tf_dataset(
-        self,
-        dataset: Dataset,
-        batch_size: int = 8,
-        shuffle: bool = True,
-        tokenizer: Tokenizer | None = None,
-        collate_fn: Callable | None = None,
-        collate_fn_args: dict[str, Any] | None = None,
-        drop_remainder: bool | None = None,
-        prefetch: bool = True,
-        *,
-        seed: int | None = None,
-    ) -> tf.data.Dataset:
-        """Batches of the columns of `dataset` that this model takes: see `minift.tf.batches.prepare_tf_dataset`."""
-        collated = dict(tokenizer=tokenizer, collate_fn=collate_fn, collate_fn_args=collate_fn_args)
-        served = dict(shuffle=shuffle, drop_remainder=drop_remainder, prefetch=prefetch, seed=seed)
-        return prepare_tf_dataset(self, dataset, batch_size, **collated, **served)
-
     # -- files: see StoredModel ---------------------------------------------------------------------------------
+
+    map_file = staticmethod(map_file)
+    write_file = staticmethod(write_file)
 
     def parameter_names(self) -> list[str]:
         return [name for name, _ in self.named_parameters()]
@@ -134,18 +107,15 @@ class TFPreTrainedModel(KerasTraining, StoredModel):
     def stored_dtype(self) -> str:
         return self.variable_dtype
 
-    map_file = staticmethod(map_file)
-    write_file = staticmethod(save)
-
     @classmethod
     def build_and_load(
         cls, config: PretrainedConfig, stored: dict[str, Stored], dtype: Any, ignore_mismatched_sizes: bool
     ) -> tuple[Self, LoadingReport]:
-        before = keras.config.dtype_policy()
-        keras.config.set_dtype_policy(choose_dtype(dtype, config.dtype, stored))
+        policy, drawing = keras.config.dtype_policy(), DRAWING.set(False)
         try:
-            with skeleton():
-                model = cls(config)
+            keras.config.set_dtype_policy(choose_dtype(dtype, config.dtype, stored))
+            model = cls(config)
         finally:
-            keras.config.set_dtype_policy(before)
+            keras.config.set_dtype_policy(policy)
+            DRAWING.reset(drawing)
         return model, load_weights(model, stored, ignore_mismatched_sizes)

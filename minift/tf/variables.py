@@ -1,34 +1,23 @@
 """Stored tensors to Keras variables and back: the name table of the torch path, and the transposes."""
 
-import json
-import math
-import mmap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import keras
-import ml_dtypes
 import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from minift.model.files.folder import Stored, match_tensors
 from minift.model.files.names import LoadingReport
+from minift.tf.backend import keras
 from minift.tf.layers import Linear
-
-# the types of the safetensors format that numpy can hold
-DTYPES: dict[str, Any] = {
-    **{"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16, "BOOL": np.bool_},
-    **{"I64": np.int64, "I32": np.int32, "I16": np.int16, "I8": np.int8},
-    **{"U64": np.uint64, "U32": np.uint32, "U16": np.uint16, "U8": np.uint8},
-}
 
 
 class Parameter(NamedTuple):
     """A variable of a model, seen as the torch path has it: a linear layer's weight is (out, in)."""
 
-    variable: keras.Variable
+    variable: Any
     transposed: bool
 
     @property
@@ -45,21 +34,19 @@ class Parameter(NamedTuple):
 
 
 def named_parameters(part: Any, name: str = "") -> Iterator[tuple[str, Parameter]]:
-    """The variables of a model under torch's names, tied ones under each of theirs.
+    """Walk through the variables of a model: torch's name and the `Parameter`, tied ones under each of their names.
 
     A name is the way to the variable: attributes of layers, keys of dictionaries, indices of lists.
     """
+    inner = {}
     if isinstance(part, keras.Variable):
         yield name, Parameter(part, transposed=False)
-        return
-    if isinstance(part, keras.layers.Layer):
+    elif isinstance(part, keras.layers.Layer):
         inner = {key: value for key, value in vars(part).items() if not key.startswith("_")}
     elif isinstance(part, dict):
         inner = part
     elif isinstance(part, list):
         inner = dict(enumerate(part))
-    else:
-        return
     for key, value in inner.items():
         for path, parameter in named_parameters(value, f"{name}.{key}" if name else str(key)):
             turned = isinstance(part, Linear) and key == "weight"
@@ -67,33 +54,18 @@ def named_parameters(part: Any, name: str = "") -> Iterator[tuple[str, Parameter
 
 
 def map_file(file: Path) -> dict[str, np.ndarray]:
-    """The tensors of a safetensors file as arrays over the mapped file: a tensor that is not used is not read.
-
-    The format: the length of a header in eight bytes, the header in JSON, then the tensors' bytes.
-
-    Raises:
-        SafetensorError: the file is damaged.
-        ValueError: a type that numpy cannot hold.
-    """
-    with safe_open(file, framework="np"):  # checks the header and that all bytes are there
-        pass
-    with open(file, "rb") as handle:
-        size = int.from_bytes(handle.read(8), "little")
-        header = json.loads(handle.read(size))
-        mapped = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
-    header.pop("__metadata__", None)
-    tensors = {}
-    for name, entry in header.items():
-        if entry["dtype"] not in DTYPES:
-            raise ValueError(f"{file}: tensor {name} has dtype {entry['dtype']}; the TensorFlow path reads none such")
-        shape, begin = entry["shape"], entry["data_offsets"][0]
-        array = np.frombuffer(mapped, DTYPES[entry["dtype"]], math.prod(shape), 8 + size + begin)
-        tensors[name] = array.reshape(shape)
-    return tensors
+    """Read the tensors of a safetensors file."""
+    with safe_open(file, framework="np") as tensors:
+        return tensors.get_tensors()
 
 
-def choose_dtype(asked: Any, configured: str | None, stored: dict[str, Stored]) -> keras.DTypePolicy:
-    """The types that a model stores and computes in, as a Keras policy.
+def write_file(tensors: dict[str, np.ndarray], file: Path) -> None:
+    """Write a safetensors file that torch's readers take for theirs, since names and layout are."""
+    save_file(tensors, file, metadata={"format": "pt"})
+
+
+def choose_dtype(asked: Any, configured: str | None, stored: dict[str, Stored]) -> Any:
+    """Choose the types that a model stores and computes in, as a Keras policy.
 
     None is Keras' global policy; "auto" the configured type, else that of the first stored floating-point tensor.
     """
@@ -123,8 +95,3 @@ def load_weights(model: Any, stored: dict[str, Stored], ignore_mismatched_sizes:
             parameters[name].assign(stored[source].tensor)
     model.init_weights(report.missing + [name for name, *_ in report.mismatched if name not in report.tied])
     return report
-
-
-def save(tensors: dict[str, np.ndarray], file: Path) -> None:
-    """Write a safetensors file that torch's readers take for theirs, since names and layout are."""
-    save_file(tensors, file, metadata={"format": "pt"})

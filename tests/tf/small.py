@@ -7,8 +7,12 @@ import tensorflow as tf
 import torch
 from torch import Tensor
 
-from minift.tf.classification import TFBertForSequenceClassification, TFDistilBertForSequenceClassification
-from minift.tf.masked_lm import TFBertForMaskedLM, TFDistilBertForMaskedLM
+from minift.tf.heads import (
+    TFBertForMaskedLM,
+    TFBertForSequenceClassification,
+    TFDistilBertForMaskedLM,
+    TFDistilBertForSequenceClassification,
+)
 from minift.tf.pretrained import TFPreTrainedModel
 from tests.model import small
 

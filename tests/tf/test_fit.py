@@ -9,8 +9,11 @@ from keras.losses import SparseCategoricalCrossentropy
 
 from minift.model.config import BertConfig, DistilBertConfig
 from minift.tf.bert import TFBertModel
-from minift.tf.classification import TFBertForSequenceClassification, TFDistilBertForSequenceClassification
-from minift.tf.masked_lm import TFDistilBertForMaskedLM
+from minift.tf.heads import (
+    TFBertForSequenceClassification,
+    TFDistilBertForMaskedLM,
+    TFDistilBertForSequenceClassification,
+)
 from minift.tf.pretrained import TFPreTrainedModel
 from tests.model import small
 from tests.model.small import NAMES, values

@@ -12,9 +12,7 @@ from minift.model.auto import AutoModel
 from minift.model.config import BertConfig, DistilBertConfig
 from minift.model.distilbert import sinusoids
 from minift.model.heads.losses import classification_loss
-from minift.tf import attention, bert, distilbert, layers
-from minift.tf import classification as heads
-from minift.tf import masked_lm as mlm
+from minift.tf import attention, bert, distilbert, heads, layers, losses
 from minift.tf.auto import TFAutoModel, TFAutoModelForMaskedLM, TFAutoModelForSequenceClassification
 from minift.tf.bert import TFBertModel
 from tests.hub import MINILM, needs_hub
@@ -75,7 +73,7 @@ def test_the_real_checkpoint():
 
 
 def tanh_gelu(patch):
-    for module in (layers, bert, distilbert, mlm):
+    for module in (layers, bert, distilbert, heads):
         patch.setitem(module.ACTIVATION, "gelu", layers.ACTIVATION["gelu_new"])
 
 
@@ -85,7 +83,7 @@ def layer_norm_epsilon(patch):
 
 
 def mask_dropped(patch):
-    patch.setattr(attention, "padding_scores", lambda mask, x: None)
+    patch.setattr(bert, "padding_scores", lambda mask, x: None)
 
 
 def query_bias_zeroed(patch):
@@ -117,12 +115,12 @@ def padding_embedding_trained(patch):
 
 
 def loss_over_all_tokens(patch):
-    right = mlm.masked_lm_loss
+    right = heads.masked_lm_loss
 
     def wrong(logits, labels):
         return right(logits, labels) * tf.reduce_mean(tf.cast(labels != -100, tf.float32))
 
-    patch.setattr(mlm, "masked_lm_loss", wrong)
+    patch.setattr(heads, "masked_lm_loss", wrong)
 
 
 def gelu_for_relu(patch):
@@ -216,18 +214,18 @@ def test_other_problems(problem, classes):
     logits, labels = rng.normal(size=(4, classes)).astype("f"), rng.integers(0, 2, (4, classes)).astype("f")
     config = BertConfig(problem_type=problem, num_labels=classes)
     expected = classification_loss(torch.from_numpy(logits), torch.from_numpy(labels), config)
-    found = heads.classification_loss(tf.constant(logits), tf.constant(labels), config)
+    found = losses.classification_loss(tf.constant(logits), tf.constant(labels), config)
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_the_problem_is_inferred_from_the_labels():
-    assert heads.infer_problem_type(tf.constant([0, 1]), 1) == "regression"
-    assert heads.infer_problem_type(tf.constant([0, 1], tf.int64), 2) == "single_label_classification"
-    assert heads.infer_problem_type(tf.constant([[0.0, 1.0]]), 2) == "multi_label_classification"
+    assert losses.infer_problem_type(tf.constant([0, 1]), 1) == "regression"
+    assert losses.infer_problem_type(tf.constant([0, 1], tf.int64), 2) == "single_label_classification"
+    assert losses.infer_problem_type(tf.constant([[0.0, 1.0]]), 2) == "multi_label_classification"
 
 
 def test_nothing_to_predict_is_nan():
-    assert np.isnan(mlm.masked_lm_loss(tf.zeros((1, 2, 5)), tf.constant([[-100, -100]])))
+    assert np.isnan(losses.masked_lm_loss(tf.zeros((1, 2, 5)), tf.constant([[-100, -100]])))
 
 
 def test_published_sizes():
@@ -236,7 +234,7 @@ def test_published_sizes():
 
 
 def test_sinusoids_are_those_of_torch():
-    np.testing.assert_allclose(distilbert.sinusoids(40, 32), sinusoids(40, 32), atol=1e-12)
+    np.testing.assert_allclose(layers.sinusoids(40, 32), sinusoids(40, 32), atol=1e-12)
     model = TFAutoModel.from_config(DistilBertConfig(**values(DISTILBERT), sinusoidal_pos_embds=True))
     np.testing.assert_allclose(model.embeddings.position_embeddings.weight, sinusoids(16, 32), atol=1e-6)
 
@@ -290,7 +288,9 @@ def test_arguments_that_are_refused():
     with pytest.raises(TypeError, match="token_type_ids"):
         model(input_ids=[[1]], token_type_ids=[[0]])
     with pytest.raises(ValueError, match="class labels must be integers, not float32"):
-        heads.classification_loss(tf.zeros((1, 3)), tf.zeros(1), BertConfig(problem_type="single_label_classification"))
+        losses.classification_loss(
+            tf.zeros((1, 3)), tf.zeros(1), BertConfig(problem_type="single_label_classification")
+        )
     with pytest.raises(TypeError, match="takes a BertConfig, not a DistilBertConfig"):
         TFBertModel(DistilBertConfig())
     with pytest.raises(TypeError, match="from_pretrained"):

@@ -7,8 +7,7 @@ import tensorflow as tf
 import torch
 
 from minift.model.config import BertConfig, DistilBertConfig
-from minift.tf.classification import TFBertForSequenceClassification, TFDistilBertForSequenceClassification
-from minift.tf.masked_lm import TFBertForMaskedLM
+from minift.tf.heads import TFBertForMaskedLM, TFBertForSequenceClassification, TFDistilBertForSequenceClassification
 from minift.tf.optim import AdamW, PolynomialDecay, WarmUp, create_optimizer
 
 STEPS = 200
