@@ -1,5 +1,6 @@
 """From a Hub name or a folder to local files, and from a folder to the Hub."""
 
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,9 @@ def snapshot(name_or_path: str | Path, repo_type: str = "model", **options: Any)
 
     Anything else is a name on the Hub, such as ``google-bert/bert-base-uncased``: its files are downloaded to the cache
     that all of Hugging Face's libraries share, or found there when there is no network. Names without an organisation
-    (``bert-base-uncased``) work through the Hub's redirects.
+    (``bert-base-uncased``) work through the Hub's redirects. The environment variable ``MINIFT_HUB`` may name a folder
+    with copies of repositories, ``models/ORGANISATION/NAME`` and ``datasets/ORGANISATION/NAME``: they come first, unless
+    a ``revision`` is asked for.
 
     Args:
         repo_type: ``model`` or ``dataset``.
@@ -36,6 +39,11 @@ def snapshot(name_or_path: str | Path, repo_type: str = "model", **options: Any)
     if folder.is_dir():
         return folder
     name = str(name_or_path)
+    if os.environ.get("MINIFT_HUB") and not options.get("revision"):
+        local = Path(os.environ["MINIFT_HUB"]).expanduser() / f"{repo_type}s"
+        copies = [folder for folder in local.glob("*/*") if name in (folder.name, f"{folder.parent.name}/{folder.name}")]
+        if len(copies) == 1:
+            return copies[0]
     try:
         return Path(huggingface_hub.snapshot_download(name, repo_type=repo_type, **options))
     except HFValidationError as error:

@@ -47,6 +47,19 @@ def test_only_the_files_of_the_configuration_are_fetched(loopback_hub, tmp_path)
     assert files == {"README.md", "test-00000-of-00001.parquet"}
 
 
+def test_a_folder_of_copies_comes_first(tmp_path, monkeypatch):
+    """`MINIFT_HUB`: by full name, and by the last part of the name where only one copy has it."""
+    for name in ("models/one/bert", "models/one/both", "models/two/both", "datasets/one/glue"):
+        (tmp_path / name).mkdir(parents=True)
+    monkeypatch.setenv("MINIFT_HUB", str(tmp_path))
+    assert snapshot("one/bert") == snapshot("bert") == tmp_path / "models/one/bert"
+    assert snapshot("glue", "dataset") == tmp_path / "datasets/one/glue"
+    assert snapshot("two/both") == tmp_path / "models/two/both"
+    for name, options in (("both", {}), ("glue", {}), ("three/bert", {}), ("one/bert", {"revision": "v1"})):
+        with pytest.raises(FileNotFoundError, match=name):
+            snapshot(name, local_files_only=True, cache_dir=tmp_path / "cache", **options)
+
+
 UNKNOWN = """
 from minift import load_dataset
 from minift.hub import snapshot

@@ -145,7 +145,7 @@ class PretrainedConfig:
             content = {name: value for name, value in content.items() if name not in ("id2label", "label2id")}
         known = {field.name for field in fields(cls)} | {"num_labels"}
         config = cls(**({name: content[name] for name in content.keys() & known} | overrides))
-        config.extra |= {name: content[name] for name in content.keys() - known - {"_name_or_path"}}
+        config.extra |= {name: content[name] for name in content if name not in known | {"_name_or_path"}}
         config.validate()
         return config
 
