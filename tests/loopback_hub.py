@@ -150,7 +150,9 @@ class LoopbackHub:
             "HF_HUB_DISABLE_PROGRESS_BARS": "1",
             "HF_HUB_DISABLE_XET": "1",
         }
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING", "MINIFT_"))}
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING", "MINIFT_"))
+        }
         done = subprocess.run(
             [sys.executable, "-c", code],
             cwd=Path(__file__).parents[1],  # so that `code` can import from tests

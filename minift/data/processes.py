@@ -1,11 +1,11 @@
 """Work shared by processes: forks of this one that each do a part, and the ranks of a run, of which one does all."""
 
 import multiprocessing
-import pickle
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from copy import copy
 from itertools import count
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -62,10 +62,10 @@ def _answer(pipe: Connection, work: Callable[[range, int | None], Any], rows: ra
     except BaseException as error:
         error.add_note(f"in a process of its own:\n{traceback.format_exc()}")
         try:
-            pickle.loads(pickle.dumps(error))
-        except Exception:  # an error that cannot be pickled: its type and message
-            error = RuntimeError(f"{type(error).__name__}: {error}")
-        pipe.send((None, error))
+            copy(error)  # can it be made anew from its arguments, as the other end will do?
+            pipe.send((None, error))
+        except Exception:  # it cannot travel: its type and message
+            pipe.send((None, RuntimeError(f"{type(error).__name__}: {error}")))
 
 
 def _receive(process: Any, pipe: Connection, rows: range) -> Any:

@@ -64,6 +64,7 @@ def test_the_accelerator_loop_is_equal_to_the_bit(small, steps, split):
         assert small[rank][f"{name}, minift"] == small[rank][f"{name}, library"]
 
 
+@pytest.mark.long
 @needs_hub
 def test_real_mrpc_from_the_real_checkpoint_is_equal_to_the_bit(tmp_path):
     launch(2, "-m", "tests.ranks.library", str(tmp_path), "real_mrpc", timeout=240)

@@ -15,8 +15,8 @@ from tests.hub import BERT_BASE, DISTILBERT_BASE, IMDB, MINILM, MRPC, needs_hub
 
 pytestmark = [needs_hub, pytest.mark.usefixtures("one_thread")]
 
-MRPC_ROWS, MRPC_STEPS = 480, 60
-REVIEWS, BLOCK, MLM_STEPS = 60, 128, 30
+MRPC_ROWS, REVIEWS, BLOCK = 480, 60, 128
+STEPS = {"mrpc": 60, "imdb": 30}
 CLIP = 0.5  # which most gradients exceed
 KEYS = ("loss", "grad_norm", "learning_rate", "eval_loss", "step")
 NARROW = {
@@ -27,15 +27,19 @@ NARROW = {
 WITH = {"warmup_steps": 6, "weight_decay": 0.01, "eval_strategy": "steps", "eval_steps": 20}
 WARMUP_AND_EVALUATION = {"warmup_steps": 6, "eval_strategy": "steps", "eval_steps": 10}
 DECAY = {"weight_decay": 0.01}
-RUNS = [
+LONG = [
     ("mrpc", "minilm", WITH),
-    ("mrpc", "bert", {}),
-    ("mrpc", "distilbert", WARMUP_AND_EVALUATION),
     ("mrpc", "distilbert", DECAY),
     ("imdb", "minilm", DECAY),
     ("imdb", "bert", WARMUP_AND_EVALUATION),
     ("imdb", "distilbert", WITH),
     ("imdb", "distilbert", {}),
+]
+RUNS = [
+    ("mrpc", "bert", {}, 60),
+    ("mrpc", "distilbert", WARMUP_AND_EVALUATION, 60),
+    ("imdb", "distilbert", WARMUP_AND_EVALUATION, 12),
+    *[pytest.param(*run, STEPS[run[0]], marks=pytest.mark.long) for run in LONG],
 ]
 
 
@@ -65,16 +69,16 @@ def blocks(tokenizer):
     return [{"input_ids": ids[start : start + BLOCK], "attention_mask": [1] * BLOCK} for start in starts]
 
 
-def run(library, task, checkpoint, folder, optimizer, options):
+def run(library, task, checkpoint, folder, optimizer, options, steps):
     """Train with one library; returns the numbers of the log and the final weights."""
     tokenizer = library.AutoTokenizer.from_pretrained(checkpoint)
     torch.manual_seed(1)
     if task == "mrpc":
-        rows, steps, batch_size = pairs(tokenizer), MRPC_STEPS, 8
+        rows, batch_size = pairs(tokenizer), 8
         model = library.AutoModelForSequenceClassification.from_pretrained(checkpoint, num_labels=2)
         collator = library.DataCollatorWithPadding(tokenizer)
     else:
-        rows, steps, batch_size = blocks(tokenizer), MLM_STEPS, 2
+        rows, batch_size = blocks(tokenizer), 2
         model = library.AutoModelForMaskedLM.from_pretrained(checkpoint)
         collator = library.DataCollatorForLanguageModeling(tokenizer=tokenizer, mlm_probability=0.15)
     settings = dict(max_steps=steps, per_device_train_batch_size=batch_size, learning_rate=1e-4, max_grad_norm=CLIP)
@@ -93,12 +97,11 @@ def run(library, task, checkpoint, folder, optimizer, options):
     return [entry for entry in log if "loss" in entry or "eval_loss" in entry], trainer.model.state_dict()
 
 
-@pytest.mark.parametrize(("task", "name", "options"), RUNS, ids=str)
-def test_every_loss_norm_and_weight_is_equal_to_the_bit(task, name, options, checkpoints, tmp_path):
+@pytest.mark.parametrize(("task", "name", "options", "steps"), RUNS, ids=str)
+def test_every_loss_norm_and_weight_is_equal_to_the_bit(task, name, options, steps, checkpoints, tmp_path):
     plain_adamw = (torch.optim.AdamW, {"lr": 1e-4, "betas": (0.9, 0.999), "eps": 1e-8, "foreach": False})
-    got_log, got = run(minift, task, checkpoints[name], tmp_path, None, options)
-    want_log, want = run(transformers, task, checkpoints[name], tmp_path, plain_adamw, options)
-    steps = MRPC_STEPS if task == "mrpc" else MLM_STEPS
+    got_log, got = run(minift, task, checkpoints[name], tmp_path, None, options, steps)
+    want_log, want = run(transformers, task, checkpoints[name], tmp_path, plain_adamw, options, steps)
     evaluations = math.ceil(steps / options["eval_steps"]) if "eval_steps" in options else 0  # the last step is one
     assert len(want_log) == steps + evaluations
     assert any(entry.get("grad_norm", 0.0) > CLIP for entry in want_log)  # so that something is clipped

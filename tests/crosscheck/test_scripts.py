@@ -55,7 +55,13 @@ def in_order(line: str) -> str:
 
 
 @needs_hub
-@pytest.mark.parametrize("script", TODAY)
+@pytest.mark.parametrize(
+    "script",
+    [
+        "plain_loop.py",
+        *[pytest.param(name, marks=pytest.mark.long) for name in TODAY if name != "plain_loop.py"],
+    ],
+)
 def test_a_script_prints_the_same(script, loopback_hub, tmp_path):  # noqa: F811
     code = (SCRIPTS / script).read_text()
     for refused, accepted in TODAY[script].items():

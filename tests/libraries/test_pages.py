@@ -7,6 +7,7 @@ from tests.loopback_hub import LoopbackHub
 from tests.pages import PAGES, SEEDS
 from tests.tiny_hub import tiny_hub  # noqa: F401 - a fixture
 
+LONG = ("keras", "masked_language_model")  # their calls also run in test_run.py and tf/test_cli.py
 pytestmark = [needs_hub, pytest.mark.skipif(not SEEDS.is_dir(), reason=f"the course pages are not at {SEEDS}")]
 
 
@@ -26,7 +27,10 @@ sys.exit(main(["run", {str(script)!r}]))
         return hub.run(code, folder / "hf_home")
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.long if name in LONG else []) for name in PAGES],
+)
 def test_the_page_runs_and_prints_its_figures(name, tiny_hub, tmp_path):  # noqa: F811
     page = PAGES[name]
     printed = run(page, tiny_hub, tmp_path)

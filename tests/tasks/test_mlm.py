@@ -66,12 +66,19 @@ def test_the_first_reviews_and_the_second_block(imdb, distilbert, recwarn):
 
 
 @needs_hub
-def test_the_numbers_of_blocks(imdb, distilbert):
-    for split, count in {"train": 61_289, "test": 59_905, "unsupervised": 122_963}.items():
-        tokenised = tokenize(imdb[split], distilbert, "text")
-        assert len(chunk_dataset(tokenised, 128, batch_size=1000)) == count
-        tokens = len(tokenised.offsets_and_values("input_ids")[1])
-        assert len(chunk_dataset(tokenised, 128)) == tokens // 128 > count
+@pytest.mark.parametrize(
+    ("split", "count"),
+    [
+        ("test", 59_905),
+        pytest.param("train", 61_289, marks=pytest.mark.long),
+        pytest.param("unsupervised", 122_963, marks=pytest.mark.long),
+    ],
+)
+def test_the_numbers_of_blocks(imdb, distilbert, split, count):
+    tokenised = tokenize(imdb[split], distilbert, "text")
+    assert len(chunk_dataset(tokenised, 128, batch_size=1000)) == count
+    tokens = len(tokenised.offsets_and_values("input_ids")[1])
+    assert len(chunk_dataset(tokenised, 128)) == tokens // 128 > count
 
 
 @needs_hub
