@@ -63,6 +63,7 @@ def run(cases):
     return [row for case in cases for row in measure("stage", case, repeats=2)]
 
 
+@pytest.mark.long
 def test_classification_in_processes_of_their_own(classify):
     variants = [Variant("plain", target=1.0), Variant("fast, bf16", FAST | {"bf16": True}, tolerance=0.05)]
     plain, fast = run(compare("name", classify, variants, SETTINGS, steps=3))

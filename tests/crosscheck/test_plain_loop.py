@@ -168,8 +168,8 @@ def mrpc_loop(library, load_dataset, adamw, accelerator, checkpoint, warmup, dec
     ("name", "accelerated", "warmup", "decay", "evaluating"),
     [
         ("bert", False, 0, 0.01, True),
-        ("bert", True, 6, 0.0, True),
-        ("distilbert", False, 6, 0.0, False),
+        pytest.param("bert", True, 6, 0.0, True, marks=pytest.mark.long),
+        pytest.param("distilbert", False, 6, 0.0, False, marks=pytest.mark.long),
         ("distilbert", True, 0, 0.01, True),
     ],
 )

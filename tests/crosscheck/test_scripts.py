@@ -58,8 +58,8 @@ def in_order(line: str) -> str:
 @pytest.mark.parametrize(
     "script",
     [
-        "plain_loop.py",
-        *[pytest.param(name, marks=pytest.mark.long) for name in TODAY if name != "plain_loop.py"],
+        "sentiment_and_pairs.py",
+        *[pytest.param(name, marks=pytest.mark.long) for name in TODAY if name != "sentiment_and_pairs.py"],
     ],
 )
 def test_a_script_prints_the_same(script, loopback_hub, tmp_path):  # noqa: F811

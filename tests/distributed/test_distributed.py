@@ -13,24 +13,37 @@ from tests.ranks.launch import launch
 PARTS = ("exchanges", "sixteen", "kinds", "tables", "token_weights", "sharded", "evaluations")
 
 
+TWO_AND_FOUR = [2, pytest.param(4, marks=pytest.mark.long)]
+
+
+class Written(dict):
+    """(rank, ranks) -> name -> tensors. A number of ranks is started when its numbers are first asked for."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __missing__(self, key):
+        ranks = key[1]
+        if ranks == 1:
+            before = torch.get_num_threads()
+            numbers.main(str(self.folder), *PARTS, "unequal_batches")
+            torch.set_num_threads(before)
+        else:
+            more = ["unequal_batches", "mutations"] if ranks == 2 else []
+            launch(ranks, "-m", "tests.ranks.numbers", str(self.folder), *PARTS, *more)
+        for rank in range(ranks):
+            parts = self[rank, ranks] = {}
+            for key_of_tensor, tensor in load_file(self.folder / f"{rank}-of-{ranks}.safetensors").items():
+                name, inner = key_of_tensor.split("|")
+                parts.setdefault(name, {})[inner] = tensor
+        return self[key]
+
+
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    """(rank, ranks) -> name -> tensors, and the folder that holds the evaluations as JSON."""
+    """The numbers, and the folder that holds the evaluations as JSON."""
     folder = tmp_path_factory.mktemp("ranks")
-    before = torch.get_num_threads()
-    numbers.main(str(folder), *PARTS, "unequal_batches")
-    torch.set_num_threads(before)
-    launch(2, "-m", "tests.ranks.numbers", str(folder), *PARTS, "unequal_batches", "mutations")
-    launch(4, "-m", "tests.ranks.numbers", str(folder), *PARTS)
-    found = {}
-    for ranks in (1, 2, 4):
-        for rank in range(ranks):
-            parts: dict = {}
-            for key, tensor in load_file(folder / f"{rank}-of-{ranks}.safetensors").items():
-                name, inner = key.split("|")
-                parts.setdefault(name, {})[inner] = tensor
-            found[rank, ranks] = parts
-    return found, folder
+    return Written(folder), folder
 
 
 def difference(got, want):
@@ -40,7 +53,7 @@ def difference(got, want):
     return max((got[name] - want[name]).abs().max().item() for name in want)
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 4])
+@pytest.mark.parametrize("ranks", [1, *TWO_AND_FOUR])
 def test_sixteen_rows_give_one_gradient_however_they_are_shared(written, ranks):
     found, _ = written
     ways = [name for name in found[0, ranks] if name.startswith("16 = ")]
@@ -50,7 +63,7 @@ def test_sixteen_rows_give_one_gradient_however_they_are_shared(written, ranks):
             assert difference(found[rank, ranks][name], found[0, 1]["16 = 16 x 1 x 1"]) < 1e-6, (name, rank)
 
 
-@pytest.mark.parametrize("ranks", [2, 4])
+@pytest.mark.parametrize("ranks", TWO_AND_FOUR)
 @pytest.mark.parametrize("what", ["dropout", "unused"])
 def test_three_ways_to_average_are_equal_to_the_bit(written, what, ranks):
     found, _ = written
@@ -60,7 +73,7 @@ def test_three_ways_to_average_are_equal_to_the_bit(written, what, ranks):
             assert difference(found[rank, ranks][f"{what}, {kind}"], want) == 0, (kind, rank)
 
 
-@pytest.mark.parametrize("ranks", [2, 4])
+@pytest.mark.parametrize("ranks", TWO_AND_FOUR)
 @pytest.mark.parametrize("accumulated", [1, 2])
 def test_embedding_tables_get_the_same_gradients_to_the_bit(written, accumulated, ranks):
     found, _ = written
@@ -71,7 +84,7 @@ def test_embedding_tables_get_the_same_gradients_to_the_bit(written, accumulated
             assert difference(found[rank, ranks][f"tables, {kind}, {accumulated}"], want) == 0, (kind, rank)
 
 
-@pytest.mark.parametrize("ranks", [2, 4])
+@pytest.mark.parametrize("ranks", TWO_AND_FOUR)
 def test_of_an_embedding_table_only_the_rows_in_use_travel(written, ranks):
     """At most 12 tokens of each text, of a vocabulary of 400, and 2 texts in a batch, of which 1 or 2 make a step."""
     found, _ = written
@@ -81,7 +94,7 @@ def test_of_an_embedding_table_only_the_rows_in_use_travel(written, ranks):
     assert TABLE_ROWS <= 28996  # BERT's smallest vocabulary
 
 
-@pytest.mark.parametrize("ranks", [2, 4])
+@pytest.mark.parametrize("ranks", TWO_AND_FOUR)
 def test_a_parameter_without_gradient_on_a_rank_counts_as_zero_there_and_without_any_keeps_none(written, ranks):
     found, _ = written
     for rank in range(ranks):
@@ -91,7 +104,7 @@ def test_a_parameter_without_gradient_on_a_rank_counts_as_zero_there_and_without
         assert torch.equal(results["weight.never"], torch.ones(3))
 
 
-@pytest.mark.parametrize("ranks", [2, 4])
+@pytest.mark.parametrize("ranks", TWO_AND_FOUR)
 def test_unequal_numbers_of_labels_are_weighted(written, ranks):
     """Also where a rank's batch has no label at all, as one of four has here."""
     found, _ = written
@@ -100,7 +113,7 @@ def test_unequal_numbers_of_labels_are_weighted(written, ranks):
         assert difference(found[0, 2]["labels, False"], found[0, 1]["labels, True"]) > 1e-2
 
 
-@pytest.mark.parametrize("ranks", [2, 4])
+@pytest.mark.parametrize("ranks", TWO_AND_FOUR)
 def test_shared_out_optimizer_state_gives_the_same_weights_for_a_share_of_the_memory(written, ranks):
     found, _ = written
     whole = dict(found[0, ranks]["shard False"])
@@ -114,12 +127,13 @@ def test_shared_out_optimizer_state_gives_the_same_weights_for_a_share_of_the_me
     assert max(shares) <= elements / ranks * 1.001
 
 
-def test_evaluation_is_that_of_one_rank_to_the_bit_on_every_rank(written):
-    _, folder = written
-    alone = json.loads((folder / "0-of-1.json").read_text())
+@pytest.mark.parametrize("ranks", TWO_AND_FOUR)
+def test_evaluation_is_that_of_one_rank_to_the_bit_on_every_rank(written, ranks):
+    found, folder = written
+    places = [key for key in [(0, 1), *((rank, ranks) for rank in range(ranks))] if found[key]]
+    alone, *others = [json.loads((folder / f"{rank}-of-{size}.json").read_text()) for rank, size in places]
     assert len(alone) == 9
-    for place in ("0-of-2", "1-of-2", "0-of-4", "1-of-4", "2-of-4", "3-of-4"):
-        assert json.loads((folder / f"{place}.json").read_text()) == alone, place
+    assert others == [alone] * ranks
 
 
 @pytest.mark.parametrize("wrong", ["average_parameters_instead", "forget_the_division"])

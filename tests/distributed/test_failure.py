@@ -11,7 +11,9 @@ from tests.ranks.launch import ROOT, environment, launch, start, torchrun
 from tests.tiny import tiny_model, tiny_rows
 
 
-@pytest.mark.parametrize(("rank", "speaks"), [(1, 1), (-1, 0)], ids=["one rank", "all ranks"])
+@pytest.mark.parametrize(
+    ("rank", "speaks"), [pytest.param(1, 1, id="one rank"), pytest.param(-1, 0, id="all ranks", marks=pytest.mark.long)]
+)
 def test_an_exception_ends_the_run_within_a_minute_and_is_shown_once(tmp_path, rank, speaks):
     done = start(2, "-m", "tests.ranks.run", str(tmp_path), f"raise@3@{rank}", timeout=60)
     assert done.returncode == 1
@@ -34,7 +36,10 @@ def whole(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("shard", ["0", "1"], ids=["whole optimizer", "sharded optimizer"])
+@pytest.mark.parametrize(
+    "shard",
+    [pytest.param("0", id="whole optimizer"), pytest.param("1", id="sharded optimizer", marks=pytest.mark.long)],
+)
 def test_a_killed_rank_is_started_anew_and_the_run_ends_with_the_same_bits(tmp_path, whole, shard):
     step, rank = random.randint(1, 13), random.randint(0, 1)  # before the first checkpoint, too
     run = ("-m", "tests.ranks.run", str(tmp_path), f"kill@{step}@{rank}")

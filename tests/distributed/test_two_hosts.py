@@ -78,6 +78,7 @@ def test_two_hosts_give_the_numbers_of_one_with_two_ranks(hosts, tmp_path):
     assert two.read_bytes() == one.read_bytes()
 
 
+@pytest.mark.long
 def test_a_rank_killed_on_one_host_ends_both_within_a_minute(hosts, tmp_path):
     (first, first_error), (second, second_error) = run_on(
         hosts, "-m", "tests.ranks.run", str(tmp_path), "kill@4@1", timeout=60

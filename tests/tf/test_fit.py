@@ -134,6 +134,7 @@ def test_masked_language_modelling():
     assert history[1] < history[0]
 
 
+@pytest.mark.long
 def test_xla():
     """Compiled, draws of dropout included, which are others there: here the rate drops nothing."""
     rates = {"dropout": 1e-9, "attention_dropout": 1e-9, "seq_classif_dropout": 1e-9}
