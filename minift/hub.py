@@ -41,7 +41,9 @@ def snapshot(name_or_path: str | Path, repo_type: str = "model", **options: Any)
     name = str(name_or_path)
     if os.environ.get("MINIFT_HUB") and not options.get("revision"):
         local = Path(os.environ["MINIFT_HUB"]).expanduser() / f"{repo_type}s"
-        copies = [folder for folder in local.glob("*/*") if name in (folder.name, f"{folder.parent.name}/{folder.name}")]
+        copies = [
+            folder for folder in local.glob("*/*") if name in (folder.name, f"{folder.parent.name}/{folder.name}")
+        ]
         if len(copies) == 1:
             return copies[0]
     try:

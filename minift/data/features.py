@@ -11,6 +11,7 @@ import pyarrow as pa
 # Arrow's own spelling of a type -> the name that `datasets` uses
 DTYPE_NAMES = {"double": "float64", "float": "float32", "halffloat": "float16", "date32[day]": "date32"}
 ZONED = re.compile(r"timestamp\[(\w+), tz=(.+)\]")
+DECIMAL = re.compile(r"(decimal128|decimal256)\((\d+), ?(-?\d+)\)")
 
 
 @dataclass
@@ -25,8 +26,10 @@ class Value:
 
     @property
     def arrow_type(self) -> pa.DataType:
-        zoned = ZONED.fullmatch(self.dtype)
+        zoned, decimal = ZONED.fullmatch(self.dtype), DECIMAL.fullmatch(self.dtype)
         try:
+            if decimal:
+                return getattr(pa, decimal[1])(int(decimal[2]), int(decimal[3]))
             return pa.timestamp(*zoned.groups()) if zoned else pa.type_for_alias(self.dtype)
         except ValueError:
             raise ValueError(f"Value({self.dtype!r}): unknown column type") from None
@@ -164,6 +167,8 @@ def _from_arrow_type(type_: pa.DataType) -> Feature:
         return List(_from_arrow_type(type_.value_type), length=type_.list_size)
     if pa.types.is_list(type_) or pa.types.is_large_list(type_):
         return List(_from_arrow_type(type_.value_type), large=pa.types.is_large_list(type_))
+    if pa.types.is_dictionary(type_):  # each value once, and rows that say which: read as plain values
+        return _from_arrow_type(type_.value_type)
     return Value(str(type_))
 
 

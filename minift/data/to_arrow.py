@@ -7,10 +7,9 @@ from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from minift.data.features import ClassLabel, Feature, Features, Value, arrow_type
-from minift.data.from_arrow import is_text
+from minift.data.cast import cast_array
+from minift.data.features import Feature, Features, Value, arrow_type
 
 # A tokenizer's numbers need fewer bits than Python's integers; `datasets` narrows the same columns by name.
 NARROW = {
@@ -86,63 +85,18 @@ def to_arrow(
     values have no common type or do not fit.
     """
     try:
-        is_arrow = isinstance(values, pa.Array | pa.ChunkedArray)
-        if is_arrow and (feature is None or keep_if_it_fits):
-            return values
-        expected = None if feature is None or isinstance(feature, ClassLabel) else arrow_type(feature)
-        array = values if is_arrow else _infer(values, expected)
+        array = values if isinstance(values, pa.Array | pa.ChunkedArray) else _infer(values)
         if feature is None:
             return _narrowed(array, name)
         if keep_if_it_fits:
-            is_other = not is_text(array.type) and not pa.types.is_null(array.type)
-            if is_other and is_text(arrow_type(feature)):
-                return array  # a number would become text, which nobody meant
             with suppress(pa.ArrowException, TypeError):
-                return cast_array(array, feature)
+                return cast_array(array, feature, to_text=False)
             return array
         if pa.types.is_null(arrow_type(feature)) and array.null_count < len(array):
             raise ValueError("all earlier rows were None, which settled its type; give its type with features=")
         return cast_array(array, feature)
     except (pa.ArrowException, ValueError, TypeError) as error:
         raise ValueError(f"column {name!r}: {error}") from error
-
-
-def cast_array(array: pa.Array | pa.ChunkedArray, feature: Feature) -> pa.Array | pa.ChunkedArray:
-    """Convert to the Arrow type of `feature`: class names become integers; a ValueError if a value does not fit."""
-    if isinstance(feature, ClassLabel):
-        if is_text(array.type):
-            labels = [None if name is None else feature.str2int(name) for name in array.to_pylist()]
-            return pa.array(labels, pa.int64())
-        if pa.types.is_integer(array.type):
-            bounds = pc.min_max(array).as_py()
-            if bounds["max"] is not None and (bounds["max"] >= feature.num_classes or bounds["min"] < -1):
-                raise ValueError(f"labels from {bounds['min']} to {bounds['max']} do not fit {feature!r}")
-    target = arrow_type(feature)
-    return array if array.type == target else array.cast(target)
-
-
-def cast_table(table: pa.Table, features: Features) -> pa.Table:
-    """Convert every column to its feature, in their order; a ValueError names the row and column that do not fit."""
-    columns = []
-    for name, feature in features.items():
-        try:
-            columns.append(to_arrow(table[name], name, feature))
-        except ValueError as error:
-            raise ValueError(f"row {_first_misfit(table[name], feature)}, {error}") from error
-    return pa.table(columns, schema=features.arrow_schema)
-
-
-def _first_misfit(array: pa.Array | pa.ChunkedArray, feature: Feature) -> int:
-    """Find the first value that `cast_array` refuses, by halving; the array must hold one."""
-    fits, fails = 0, len(array)  # the first `fits` values convert, the first `fails` do not
-    while fails - fits > 1:
-        middle = (fits + fails) // 2
-        try:
-            cast_array(array.slice(0, middle), feature)
-            fits = middle
-        except (pa.ArrowException, ValueError, TypeError):
-            fails = middle
-    return fits
 
 
 def _narrowed(array: pa.Array, name: str) -> pa.Array:
@@ -156,14 +110,14 @@ def _narrowed(array: pa.Array, name: str) -> pa.Array:
     return array
 
 
-def _infer(values: Any, expected: pa.DataType | None) -> pa.Array:
-    """Make an Arrow array of the `expected` type where Python values fit it, else of the type that they have."""
+def _infer(values: Any) -> pa.Array:
+    """Make an Arrow array of the type that the values themselves have."""
     values = _as_numpy(values)
     if isinstance(values, np.ndarray) and values.dtype != object:
         return _nested(values)
     if isinstance(values, list) and _begins_plain(values):  # the usual case: no need to look at each value
         with suppress(pa.ArrowException, TypeError):  # another type, or tensors further down
-            return pa.array(values, expected)
+            return pa.array(values)
     values = [_as_numpy(value) for value in values]
     first = next((value for value in values if value is not None), None)
     if isinstance(first, np.ndarray) and first.ndim > 0 and first.dtype != object:
@@ -173,8 +127,6 @@ def _infer(values: Any, expected: pa.DataType | None) -> pa.Array:
             return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), _nested(np.concatenate(values)))
     if not isinstance(first, int | float | str):
         values = [_plain(value) for value in values]
-    with suppress(pa.ArrowException, TypeError):
-        return pa.array(values, expected)  # with a type, pyarrow does not pass over all values to infer it
     return pa.array(values)
 
 

@@ -9,11 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from minift.data.cast import cast_table
 from minift.data.features import ClassLabel, Feature, Features, Value
 from minift.data.formats import Format
 from minift.data.from_arrow import to_python
 from minift.data.reader import TableReader
-from minift.data.to_arrow import cast_table, to_arrow
+from minift.data.to_arrow import to_arrow
 from minift.data.transform import Call, kept_rows, map_to_file
 from minift.libraries.keywords import drops_keywords
 
