@@ -12,71 +12,68 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.json
 import pyarrow.parquet as pq
 
+from minift.data.compressed import inner_suffix
+from minift.data.csv_file import CSV_OPTIONS, CsvOptions, read_csv_table
 from minift.data.features import Features
+from minift.data.json_file import read_json_table, read_text_table
 from minift.data.table import Rows, read_arrow
 from minift.data.to_arrow import ArrowWriter
 from minift.files import atomic_path
 
-VERSION = 1  # to be changed when the files in the cache are written differently
+VERSION = 2  # to be changed when the files in the cache are written differently
 BATCH_ROWS = 10_000
-JSON_BLOCK = 64 << 20  # bytes; a row must fit in one block
 CANNOT_WRITE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
 Batches = tuple[pa.Schema, Iterator[pa.RecordBatch]]  # what a reader returns of a file
 
 
-def read_parquet_file(file: Path) -> Batches:
+def read_parquet_file(file: Path, features: Features | None = None, columns: list[str] | None = None) -> Batches:
     # With a buffer size, the reader streams each column; without one it reads whole row groups.
     parquet = pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False)
-    return parquet.schema_arrow, parquet.iter_batches(BATCH_ROWS, use_threads=False)
+    schema = parquet.schema_arrow
+    if columns is not None:
+        schema = pa.schema([schema.field(name) for name in columns], schema.metadata)
+    return schema, parquet.iter_batches(BATCH_ROWS, columns=columns, use_threads=False)
 
 
-def read_arrow_file(file: Path) -> Batches:
+def read_arrow_file(file: Path, features: Features | None = None) -> Batches:
     rows = read_arrow(file)
     return rows.table.schema, iter(rows.batches)
 
 
-def read_csv_file(file: Path, delimiter: str | None = None) -> Batches:
-    """Read a CSV file with a header; dates stay text, as they are written."""
-    delimiter = delimiter or ("\t" if file.suffix == ".tsv" else ",")
-    parse = pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
-    convert = pa.csv.ConvertOptions(strings_can_be_null=True)
-    table = pa.csv.read_csv(file, parse_options=parse, convert_options=convert)
-    dates = {field.name: pa.string() for field in table.schema if pa.types.is_temporal(field.type)}
-    if dates:
-        convert.column_types = dates
-        table = pa.csv.read_csv(file, parse_options=parse, convert_options=convert)
-    for field in table.schema:
-        if pa.types.is_binary(field.type):  # pyarrow reads text of another encoding as bytes
-            raise ValueError(f"column {field.name!r} is not UTF-8 text")
+def read_csv_file(file: Path, features: Features | None = None, **options: Any) -> Batches:
+    if inner_suffix(file) == ".tsv":
+        options.setdefault("sep", "\t")
+    return in_batches(read_csv_table(file, features, CsvOptions(**options)))
+
+
+def read_json_file(file: Path, features: Features | None = None, **options: Any) -> Batches:
+    return in_batches(read_json_table(file, **options))
+
+
+def read_text_file(file: Path, features: Features | None = None, **options: Any) -> Batches:
+    return in_batches(read_text_table(file, **options))
+
+
+def in_batches(table: pa.Table) -> Batches:
     return table.schema, iter(table.to_batches(BATCH_ROWS))
 
 
-def read_json_file(file: Path) -> Batches:
-    """Read an object a line, or one list of objects."""
-    with open(file, encoding="utf-8") as handle:
-        is_list = handle.read(4096).lstrip().startswith("[")
-    if is_list:
-        rows = json.loads(file.read_text(encoding="utf-8"))
-        for number, row in enumerate(rows):
-            if not isinstance(row, dict):
-                raise ValueError(f"row {number} is {row!r:.80}; expected an object")
-        table = pa.Table.from_pylist(rows)
-    else:
-        size = min(max(file.stat().st_size, 1 << 20), JSON_BLOCK)
-        table = pa.json.read_json(file, read_options=pa.json.ReadOptions(block_size=size))
-    return table.schema, iter(table.to_batches(BATCH_ROWS))
-
-
-# the name of a format -> its reader
+# the name of a format -> its reader, and the options of `load_dataset` that it takes
 READERS: dict[str, Callable[..., Batches]] = {
     "parquet": read_parquet_file,
     "arrow": read_arrow_file,
     "csv": read_csv_file,
     "json": read_json_file,
+    "text": read_text_file,
+}
+OPTIONS = {
+    "parquet": ["columns"],
+    "arrow": [],
+    "csv": CSV_OPTIONS,
+    "json": ["field", "encoding"],
+    "text": ["sample_by", "keep_linebreaks", "encoding"],
 }
 
 # the ending of a file's name -> the name of its format
@@ -88,6 +85,7 @@ FORMATS = {
     ".json": "json",
     ".jsonl": "json",
     ".ndjson": "json",
+    ".txt": "text",
 }
 
 
@@ -98,13 +96,15 @@ class DataFiles:
     files: list[Path]  # in the order of their rows
     kind: str  # the name of their format, a key of `READERS`
     features: Features | None  # columns and types that are known from elsewhere; the files' own metadata goes first
-    options: dict[str, Any]  # of the format: the `delimiter` of CSV files
+    options: dict[str, Any]  # of the format, see `OPTIONS`
 
     def key(self) -> str:
         """A name for these files as they are now: it changes with their places, sizes and times."""
         stats = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in self.files]
         wanted = None if self.features is None else list(self.features.to_dict().items())
-        return hashlib.sha256(json.dumps([VERSION, self.kind, stats, wanted, self.options]).encode()).hexdigest()[:32]
+        return hashlib.sha256(json.dumps([VERSION, self.kind, stats, wanted, repr(self.options)]).encode()).hexdigest()[
+            :32
+        ]
 
     def write(self, path: Path) -> None:
         """Write all rows to one Arrow file; a ValueError names a file that cannot be read."""
@@ -118,15 +118,20 @@ class DataFiles:
                     raise ValueError(f"{file} ({self.kind}): {error}") from error
 
     def _append(self, file: Path, writer: ArrowWriter) -> None:
-        schema, batches = READERS[self.kind](file, **self.options)
+        """Write the rows of a file; the first file with columns decides what there is, later ones may lack some."""
+        schema, batches = READERS[self.kind](file, self.features, **self.options)
+        if not schema.names and file != self.files[-1]:
+            return  # an empty JSON file
         if writer.features is None:
             described = b"huggingface" in (schema.metadata or {})
             known = self.features if self.features and not described else None
             writer.features = known or Features.from_arrow_schema(schema)
-        if set(schema.names) != set(writer.features):
+        unknown, lacking = set(schema.names) - set(writer.features), set(writer.features) - set(schema.names)
+        if unknown or (lacking and file == self.files[0]):
             raise ValueError(f"its columns are {schema.names}; expected {list(writer.features)}")
         for batch in batches:
-            writer.write({name: batch.column(name) for name in writer.features})
+            missing = pa.nulls(len(batch))
+            writer.write({name: missing if name in lacking else batch.column(name) for name in writer.features})
 
 
 def convert_to_arrow(data: DataFiles, cache_dir: str | Path | None) -> Rows:

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from minift.data.cast import common_features
 from minift.data.features import Features
 from minift.data.formats import Format
 from minift.data.from_arrow import python_batch
@@ -187,18 +188,41 @@ class DatasetDict(dict[str, TableView]):
 
 
 @drops_keywords
-def concatenate_datasets(dsets: list[Dataset]) -> Dataset:
-    """Put the rows of all datasets one after the other; the columns and types must be the same."""
+def concatenate_datasets(dsets: list[Dataset], split: str | None = None, axis: int = 0) -> Dataset:
+    """Put the rows of all datasets one after the other or, with ``axis=1``, their columns side by side.
+
+    A column that a dataset lacks is None in its rows. Columns of one name must be of one type, class labels with the
+    same names in the same order; a ValueError names the one that is not. Re-implements
+    `datasets.concatenate_datasets` (combine.py).
+    """
     if not dsets:
         raise ValueError("concatenate_datasets: expected at least one dataset")
-    for other in dsets[1:]:
-        if set(other.features) != set(dsets[0].features):
-            raise ValueError(f"concatenate_datasets: columns {dsets[0].column_names} and {other.column_names} differ")
-    dsets = [dataset for dataset in dsets if len(dataset)] or dsets[:1]
-    first = dsets[0]
-    flat = [dataset.flatten_indices().select_columns(first.column_names).cast(first.features) for dataset in dsets]
+    if axis == 1:
+        return _side_by_side(dsets, split)
+    features = common_features([dataset.features for dataset in dsets])
+    parts = [dataset for dataset in dsets if len(dataset)] or dsets[:1]
+    flat = [_with_columns(dataset.flatten_indices(), features) for dataset in parts]
+    same_format = all(dataset.format == dsets[0].format for dataset in dsets)
     rows = join_rows([dataset.rows for dataset in flat])
-    return Dataset(rows, first.features, split=first.split, format=first.format)
+    return Dataset(rows, features, split=split or dsets[0].split, format=dsets[0].format if same_format else Format())
+
+
+def _with_columns(dataset: TableView, features: Features) -> TableView:
+    """Bring a dataset to these columns, in their order; those that it lacks are None."""
+    for name in features.keys() - dataset.features.keys():
+        dataset = dataset.add_column(name, pa.nulls(len(dataset)), features[name])
+    return dataset.select_columns(list(features)).cast(features)
+
+
+def _side_by_side(dsets: list[Dataset], split: str | None) -> Dataset:
+    if len({len(dataset) for dataset in dsets}) > 1:
+        raise ValueError(f"concatenate_datasets(axis=1): the datasets have {[len(d) for d in dsets]} rows")
+    joined, *others = [dataset.flatten_indices() for dataset in dsets]
+    for other in others:
+        for name, feature in other.features.items():
+            joined = joined.add_column(name, other.data[name], feature)
+    joined.split = split or dsets[0].split
+    return joined
 
 
 def _sizes(rows: int, test_size: float | int | None, train_size: float | int | None) -> tuple[int, int]:

@@ -1,15 +1,23 @@
 """`load_dataset`: a Hub name, a folder or data files -> a `Dataset` for each split; and `load_from_disk`."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from minift.data.data_files import FORMATS, READERS, DataFiles, convert_to_arrow
+from minift.data.data_files import FORMATS, OPTIONS, READERS, DataFiles, convert_to_arrow
 from minift.data.dataset import Dataset, DatasetDict, concatenate_datasets
 from minift.data.features import Features
-from minift.data.repository import Config, choose_config, find_files, infer_splits, patterns_by_split, read_configs
+from minift.data.repository import (
+    Config,
+    choose_config,
+    find_files,
+    format_of,
+    infer_splits,
+    patterns_by_split,
+    read_configs,
+)
 from minift.data.saved_folder import read_saved, saved_splits
 from minift.hub import snapshot
 from minift.libraries.keywords import drops_keywords
@@ -34,7 +42,7 @@ def load_dataset(
 
     Args:
         path: a name on the Hub (``glue``), a folder laid out as a Hub repository, a folder of data files, or the
-            format of `data_files`: ``parquet``, ``csv``, ``json`` or ``arrow``.
+            format of `data_files`: ``csv``, ``json``, ``text``, ``parquet`` or ``arrow``.
         name: the configuration, if the repository has several.
         data_dir: a folder inside `path` to take the files from.
         data_files: a path or pattern, a list of them, or a dict from split names to those.
@@ -42,37 +50,44 @@ def load_dataset(
         cache_dir: the folder for the Arrow files; by default ``$HF_HOME/minift`` or ``minift`` in the cache folder.
         features: the columns' types, in the place of those that the files and the README give.
         revision, token: branch, tag or commit of a Hub repository; for a private one, the token.
-        options: ``delimiter`` or ``sep`` of CSV files.
+        options: of CSV files, those of `CsvOptions`, with their meaning in pandas; of JSON files, ``field``; of text
+            files, ``sample_by``, ``keep_linebreaks``; of all three, ``encoding``; of Parquet, ``columns``.
 
     Raises a FileNotFoundError that names the missing folder, repository or file; a ValueError for a configuration or
     split that does not exist, an argument that is not supported, or a file that cannot be read.
 
     Re-implements `datasets.load_dataset` (load.py) for repositories of data files; code in a repository never runs.
     """
-    delimiters = {options.pop(option) for option in ("delimiter", "sep") if option in options}
-    if options:
-        raise ValueError(f"load_dataset: argument {sorted(options)[0]!r} is not supported")
-    if len(delimiters) > 1:
-        raise ValueError("load_dataset: delimiter and sep mean the same; pass one of them")
-    reader_options = {"delimiter": delimiters.pop()} if delimiters else {}
     kind = str(path) if str(path) in READERS else None
     if kind:
+        _check_options(kind, options)
         config, splits = Config("default"), _named_files(kind, name, data_dir, data_files)
     else:
         config, splits = _from_repository(str(path), name, data_dir, data_files, revision, token)
+        kind = format_of(splits)
+        _check_options(kind, options)
     known = config.features if features is None else features
 
     @cache
     def load(part: str) -> Dataset:
         if part not in splits:
             raise ValueError(f"{path} has no split {part!r}: expected one of {list(splits)}")
-        data = DataFiles(splits[part], kind or _format_of(splits[part]), known, reader_options)
+        first, types = next(iter(splits)), known
+        if types is None and part != first:
+            types = load(first).features  # the first split decides the columns and types of all
+        data = DataFiles(splits[part], kind, types, options)
         rows = Dataset(convert_to_arrow(data, cache_dir), split=part)
         return rows if features is None else rows.cast(features)  # they go before those in the files themselves
 
     if split is None:
         return DatasetDict({part: load(part) for part in splits})
     return [_rows_of(text, load) for text in split] if isinstance(split, list | tuple) else _rows_of(split, load)
+
+
+def _check_options(kind: str, options: dict[str, Any]) -> None:
+    for option in options:
+        if option not in OPTIONS[kind]:
+            raise ValueError(f"load_dataset: argument {option!r} is not supported for {kind} files")
 
 
 def _named_files(kind: str, name: str | None, data_dir: str | None, data_files: Any) -> dict[str, list[Path]]:
@@ -90,7 +105,9 @@ def _from_repository(
 ) -> tuple[Config, dict[str, list[Path]]]:
     """Find the configuration and the files of its splits; from the Hub, only these files are downloaded."""
     if Path(path).is_file():
-        raise ValueError(f"{path} is a file: load_dataset({_format_of([Path(path)])!r}, data_files={path!r}) reads it")
+        raise ValueError(
+            f"{path} is a file: load_dataset({format_of({'train': [Path(path)]})!r}, data_files={path!r}) reads it"
+        )
 
     def download(patterns: list[str]) -> Path:
         return snapshot(path, repo_type="dataset", revision=revision, allow_patterns=patterns, token=token)
@@ -102,7 +119,7 @@ def _from_repository(
     inside = data_dir or config.data_dir
     chosen = config.data_files if data_files is None else data_files
     if chosen is None:
-        folder = download([f"{inside}/*"] if inside else ["*" + ending for ending in FORMATS])
+        folder = download([f"{inside}/*"] if inside else [f"*{ending}*" for ending in FORMATS])
         return config, infer_splits(folder / inside if inside else folder)
     patterns = patterns_by_split(chosen)
     outside = [p for each in patterns.values() for p in each if Path(p).is_absolute() or ".." in Path(p).parts]
@@ -112,13 +129,6 @@ def _from_repository(
         patterns = {split: [f"{inside}/{pattern}" for pattern in each] for split, each in patterns.items()}
     folder = download([pattern for each in patterns.values() for pattern in each])
     return config, find_files(folder, patterns)
-
-
-def _format_of(files: Iterable[Path]) -> str:
-    for file in files:
-        if file.suffix not in FORMATS:
-            raise ValueError(f"{file}: unknown ending of a data file; expected one of {sorted(FORMATS)}")
-    return FORMATS[file.suffix]
 
 
 def _rows_of(expression: str, load: Callable[[str], Dataset]) -> Dataset:

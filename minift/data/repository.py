@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from minift.data.compressed import inner_suffix
 from minift.data.data_files import FORMATS
 from minift.data.features import Features
 
@@ -18,6 +19,7 @@ KEYWORDS = {
     "test": ("test", "testing", "eval", "evaluation"),
 }
 SHARD = re.compile(r"data/([\w.-]+?)-\d{5}-of-\d{5}.*")
+NO_DATA = ("README.md", "config.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json")
 WHOLE_SPLIT = "train"  # the only split of a repository that names none
 FROM_README = ("data_files", "data_dir", "default")  # the last fields of `Config`
 
@@ -110,14 +112,14 @@ def find_files(folder: Path, patterns: dict[str, list[str]]) -> dict[str, list[P
 def infer_splits(folder: Path) -> dict[str, list[Path]]:
     """Tell the splits from the names of folders and files; all files are ``train`` if no name tells.
 
-    A FileNotFoundError says that the folder holds no file of a format in `FORMATS`.
+    Of a split's files, those of its most common format are its data. A FileNotFoundError says that the folder holds no
+    file of a format in `FORMATS`.
     """
-    files = [file for file in sorted(folder.rglob("*")) if file.suffix in FORMATS and file.is_file()]
+    files = [file for file in sorted(folder.rglob("*")) if inner_suffix(file) in FORMATS and file.is_file()]
+    files = [file for file in files if file.name not in NO_DATA]
     files = [file for file in files if not any(part.startswith((".", "_")) for part in file.relative_to(folder).parts)]
     if not files:
         raise FileNotFoundError(f"{folder} holds no data files: expected one of {sorted(FORMATS)}")
-    kind = Counter(FORMATS[file.suffix] for file in files).most_common(1)[0][0]
-    files = [file for file in files if FORMATS[file.suffix] == kind]
     relative = {file: file.relative_to(folder).as_posix() for file in files}
     for name_of in (
         lambda file: (match := SHARD.fullmatch(relative[file])) and match[1],
@@ -130,8 +132,27 @@ def infer_splits(folder: Path) -> dict[str, list[Path]]:
         splits.pop(None, None)
         if splits:
             usual = [name for name in KEYWORDS if name in splits]
-            return {name: splits[name] for name in [*usual, *sorted(splits.keys() - set(usual))]}
-    return {WHOLE_SPLIT: files}
+            return {name: _of_one_format(splits[name]) for name in [*usual, *sorted(splits.keys() - set(usual))]}
+    return {WHOLE_SPLIT: _of_one_format(files)}
+
+
+def _of_one_format(files: list[Path]) -> list[Path]:
+    kinds = [FORMATS[inner_suffix(file)] for file in files]
+    most = Counter(kinds).most_common(1)[0][0]
+    return [file for file, kind in zip(files, kinds, strict=True) if kind == most]
+
+
+def format_of(splits: dict[str, list[Path]]) -> str:
+    """Tell the one format of all splits' files from their names; else a ValueError names a file."""
+    kinds = {}
+    for split, files in splits.items():
+        for file in files:
+            if inner_suffix(file) not in FORMATS:
+                raise ValueError(f"{file}: unknown ending of a data file; expected one of {sorted(FORMATS)}")
+            kinds.setdefault(FORMATS[inner_suffix(file)], f"{file} (split {split!r})")
+    if len(kinds) > 1:
+        raise ValueError(f"the files have several formats: {kinds}; data_files= says which to read")
+    return next(iter(kinds))
 
 
 def _keyword(text: str) -> str | None:

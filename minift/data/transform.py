@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from tqdm.auto import tqdm
 
+from minift.data.cast import common_features
 from minift.data.features import Features
 from minift.data.from_arrow import to_python
 from minift.data.processes import in_parts, next_shared_file
@@ -237,13 +238,14 @@ def _columns_of_rows(dicts: list[Any], numbers: range) -> dict[str, list]:
 
 
 def _join(files: list[Path]) -> Path:
-    """Write one file of all parts, with the features of the first part that has rows: the others know no types."""
+    """Write one file of all parts; a column that is None in one part has the type of the others."""
     if len(files) == 1:
         return files[0]
     parts = [read_arrow(file) for file in files]
-    typed = next((part for part in parts if part.table.num_rows), parts[0])
+    with_rows = [part for part in parts if part.table.num_rows] or parts[:1]
+    features = common_features([Features.from_arrow_schema(part.table.schema) for part in with_rows])
     whole = files[0].with_name("whole.arrow")
-    with ArrowWriter(whole, Features.from_arrow_schema(typed.table.schema)) as writer:
+    with ArrowWriter(whole, features) as writer:
         for part in parts:
             for batch in part.batches:
                 writer.write({name: batch[name] for name in batch.schema.names})

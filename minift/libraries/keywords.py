@@ -49,7 +49,7 @@ WITHOUT_EFFECT: dict[str, dict[str, tuple[Any, ...] | str]] = {
     "TableView.select": {**CACHING, "indices_cache_file_name": (None,)},
     "TableView.shuffle": {**CACHING, "indices_cache_file_name": (None,)},
     "TableView.sort": {**CACHING, "indices_cache_file_name": (None,)},
-    "concatenate_datasets": {"axis": (0,), "info": (None,)},
+    "concatenate_datasets": {"info": (None,)},
     "load_dataset": {
         "download_config": (None,),
         "download_mode": (None, "reuse_cache_if_exists", "reuse_dataset_if_exists"),
