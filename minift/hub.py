@@ -22,8 +22,8 @@ def snapshot(name_or_path: str | Path, repo_type: str = "model", **options: Any)
     Anything else is a name on the Hub, such as ``google-bert/bert-base-uncased``: its files are downloaded to the cache
     that all of Hugging Face's libraries share, or found there when there is no network. Names without an organisation
     (``bert-base-uncased``) work through the Hub's redirects. The environment variable ``MINIFT_HUB`` may name a folder
-    with copies of repositories, ``models/ORGANISATION/NAME`` and ``datasets/ORGANISATION/NAME``: they come first, unless
-    a ``revision`` is asked for.
+    with copies of repositories, ``models/ORGANISATION/NAME`` and ``datasets/ORGANISATION/NAME``: these come first,
+    unless ``revision`` is given.
 
     Args:
         repo_type: ``model`` or ``dataset``.
@@ -41,9 +41,7 @@ def snapshot(name_or_path: str | Path, repo_type: str = "model", **options: Any)
     name = str(name_or_path)
     if os.environ.get("MINIFT_HUB") and not options.get("revision"):
         local = Path(os.environ["MINIFT_HUB"]).expanduser() / f"{repo_type}s"
-        copies = [
-            folder for folder in local.glob("*/*") if name in (folder.name, f"{folder.parent.name}/{folder.name}")
-        ]
+        copies = [copy for copy in local.glob("*/*") if name in (copy.name, copy.relative_to(local).as_posix())]
         if len(copies) == 1:
             return copies[0]
     try:

@@ -1,1 +1,1 @@
-"""Files to token ids to batches: none of these modules imports torch or a model when it is loaded."""
+"""Files to rows: what `datasets` does. Nothing here imports torch when it is loaded."""

@@ -1,1 +1,1 @@
-""
+"""Texts to token ids, and back."""
