@@ -8,7 +8,7 @@ from benchmarks.checks import close
 from benchmarks.harness import Case, Side
 from benchmarks.settings import Settings
 from minift.metrics.classes import Confusion
-from minift.metrics.numbers import Moments, Values
+from minift.metrics.numbers import SquaredErrors, Values
 
 BATCH = 64
 
@@ -41,7 +41,7 @@ def cases(settings: Settings) -> Iterator[Case]:
             return {"pearson": pearsonr(p, r).statistic, "spearman": spearmanr(p, r).statistic}
 
         def ours(p=values, r=scores) -> dict:
-            return {"pearson": Moments().update(p, r).pearson(), "spearman": Values().update(p, r).spearman()}
+            return {"pearson": Values().update(p, r).pearson(), "spearman": Values().update(p, r).spearman()}
 
         yield Case(
             f"Pearson and Spearman of {rows:,} rows",

@@ -45,9 +45,9 @@ class DataCollatorWithPadding:
 def default_data_collator(features: Any, return_tensors: str = "pt") -> dict[str, Any]:
     """Stack rows of one length: dicts, objects with attributes, or a dict of columns.
 
-    ``label`` (numbers) or ``label_ids`` come first, as ``labels``: int64 for integers, float32 otherwise. Columns of
-    strings, and columns that are None in row 0, are left out. A ValueError names a column whose rows differ in length.
-    Re-implements transformers/data/data_collator.py.
+    ``label`` (numbers) or ``label_ids`` come first, as ``labels``: int64 for integers and booleans, float32 otherwise.
+    Columns of strings, and columns that are None in row 0, are left out. A ValueError names a column whose rows differ
+    in length. Re-implements transformers/data/data_collator.py.
     """
     kind = tensor_kind(return_tensors)
     if not isinstance(features, Mapping) and len(features) and not isinstance(features[0], Mapping):
@@ -57,7 +57,8 @@ def default_data_collator(features: Any, return_tensors: str = "pt") -> dict[str
     label = next((name for name in LABEL_COLUMNS if name in columns), None)
     if label is not None:
         labels = column_to_tensor(label, columns[label], "np")
-        batch["labels"] = as_tensor(labels.astype(np.float32) if labels.dtype == np.float64 else labels, kind)
+        narrow = {np.dtype(np.float64): np.float32, np.dtype(bool): np.int64}.get(labels.dtype, labels.dtype)
+        batch["labels"] = as_tensor(labels.astype(narrow, copy=False), kind)
     for name, rows in columns.items():
         if name not in LABEL_COLUMNS and not isinstance(rows[0], str):
             batch[name] = column_to_tensor(name, rows, kind)

@@ -1,7 +1,6 @@
 """`Dataset`: rows over memory-mapped Arrow, made from files or Python values; `DatasetDict`: the splits by name."""
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from math import ceil, floor
 from pathlib import Path
@@ -19,6 +18,7 @@ from minift.data.saved_folder import save
 from minift.data.table import join_rows, read_arrow
 from minift.data.to_arrow import to_arrow
 from minift.data.view import TableView, random_generator
+from minift.data.write_files import csv_text, json_text
 from minift.files import atomic_path
 from minift.libraries.keywords import drops_keywords
 
@@ -104,10 +104,26 @@ class Dataset(TableView):
                 writer.write_table(rows.cast(writer.schema))
 
     @drops_keywords
-    def to_json(self, path_or_buf: str | Path) -> None:
-        """Write one JSON object a line, which `load_dataset("json", …)` reads."""
-        with atomic_path(path_or_buf) as fresh, open(fresh, "w", encoding="utf-8") as file:
-            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in self.with_format(None))
+    def to_json(
+        self, path_or_buf: str | Path, lines: bool = True, orient: str = "records", force_ascii: bool = True
+    ) -> int:
+        """Write an object a line or, without `lines`, one list of objects; returns the number of bytes.
+
+        Numbers, dates and text are spelled as `datasets` spells them: floats have at most 10 decimals.
+        """
+        if orient != "records":
+            raise ValueError(f"to_json: orient={orient!r} is not supported, only 'records'")
+        rows = (json_text(row, force_ascii) for row in self.with_format(None))
+        parts = (row + "\n" for row in rows) if lines else ["[" + ",".join(rows) + "]\n"]
+        return _write(path_or_buf, parts)
+
+    @drops_keywords
+    def to_csv(self, path_or_buf: str | Path, header: bool = True, sep: str = ",") -> int:
+        """Write a CSV file; returns the number of bytes. Columns of lists or structs are a ValueError."""
+        batches = enumerate(self.arrow_batches(10_000))
+        if not len(self):
+            return _write(path_or_buf, [csv_text(self.arrow_rows(), header, sep)])
+        return _write(path_or_buf, (csv_text(rows, header and number == 0, sep) for number, rows in batches))
 
     @drops_keywords
     def save_to_disk(self, dataset_path: str | Path) -> None:
@@ -119,6 +135,14 @@ class Dataset(TableView):
         from minift.tf.batches import to_tf_dataset
 
         return to_tf_dataset(self, *args, **options)
+
+
+def _write(path: str | Path, parts: Iterable[str]) -> int:
+    """Write a text file, whole or not at all; return its size in bytes."""
+    with atomic_path(path) as fresh:
+        with open(fresh, "w", encoding="utf-8", newline="") as file:
+            file.writelines(parts)
+        return fresh.stat().st_size
 
 
 def on_each_split(method: Callable) -> Callable:

@@ -1,6 +1,7 @@
 """Work shared by processes: forks of this one that each do a part, and the ranks of a run, of which one does all."""
 
 import multiprocessing
+import os
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -57,6 +58,7 @@ def _in_processes(work: Callable[[range, int | None], Any], parts: Sequence[rang
 
 def _answer(pipe: Connection, work: Callable[[range, int | None], Any], rows: range, rank: int) -> None:
     """Send the result and no error, or no result and the error."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its threads did not survive the fork: it would wait for ever
     try:
         pipe.send((work(rows, rank), None))
     except BaseException as error:

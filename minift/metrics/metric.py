@@ -8,17 +8,17 @@ from numpy.typing import ArrayLike
 from minift.metrics.classes import Confusion
 from minift.metrics.glue import GLUE
 from minift.metrics.inputs import to_array
-from minift.metrics.numbers import Moments, Values
+from minift.metrics.numbers import SquaredErrors, Values
 
 # key of the result -> what must be accumulated for it, and the score
 SCORES: dict[str, tuple[type, Callable[..., Any]]] = {
     "accuracy": (Confusion, Confusion.accuracy),
     "f1": (Confusion, Confusion.f1),
     "matthews_correlation": (Confusion, Confusion.matthews),
-    "pearson": (Moments, Moments.pearson),  # GLUE's name for pearsonr
-    "pearsonr": (Moments, Moments.pearson),
+    "pearson": (Values, Values.pearson),  # GLUE's name for pearsonr
+    "pearsonr": (Values, Values.pearson),
     "spearmanr": (Values, Values.spearman),
-    "mse": (Moments, Moments.mse),
+    "mse": (SquaredErrors, SquaredErrors.mse),
 }
 METRICS = [name for name in SCORES if name != "pearson"]
 

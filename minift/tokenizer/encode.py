@@ -48,7 +48,8 @@ def encode_batch(
 
 def _run_without_normalizer(backend: tokenizers.Tokenizer, inputs: list[Any], run: Callable) -> list[Encoding]:
     normalizer = backend.normalizer
-    added = [token.content.lower() for token in backend.get_added_tokens_decoder().values()]
+    tokens = [token.content for token in backend.get_added_tokens_decoder().values()]
+    added = [spelling.lower() for token in tokens for spelling in {token, normalizer.normalize_str(token)}]
     ready = [_normalized(item, normalizer.lowercase, normalizer.clean_text, added) for item in inputs]
     others = [position for position, item in enumerate(ready) if item is None]
     if others and (backend.padding or len(others) == len(inputs)):  # one call pads all rows to one length

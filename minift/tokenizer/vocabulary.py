@@ -13,13 +13,16 @@ EXTRA_TOKENS = ("extra_special_tokens", "additional_special_tokens")  # the newe
 
 
 def _special_token(name: str) -> tuple[property, property]:
-    """Make the attributes ``x_token`` (a string or None; another can be assigned) and ``x_token_id``."""
+    """Make the attributes ``x_token`` (a string or None, and either can be assigned) and ``x_token_id``."""
 
     def get(self: "Vocabulary") -> str | None:
         return self.special_tokens_map.get(name)
 
-    def set_(self: "Vocabulary", token: str) -> None:
-        self.add_special_tokens({name: token})
+    def set_(self: "Vocabulary", token: str | None) -> None:
+        if token is None:
+            self.special_tokens_map.pop(name, None)
+        else:
+            self.add_special_tokens({name: token})
 
     def get_id(self: "Vocabulary") -> int | None:
         return self.backend_tokenizer.token_to_id(get(self)) if get(self) is not None else None

@@ -1,7 +1,7 @@
 """The scores of whole arrays, for tests: each statistic made, updated once, and asked."""
 
 from minift.metrics.classes import Confusion
-from minift.metrics.numbers import Moments, Values
+from minift.metrics.numbers import SquaredErrors, Values
 
 
 def accuracy(predictions, references, **options):
@@ -17,7 +17,7 @@ def matthews(predictions, references):
 
 
 def pearson(predictions, references):
-    return Moments().update(predictions, references).pearson()
+    return Values().update(predictions, references).pearson()
 
 
 def spearman(predictions, references):
@@ -25,4 +25,4 @@ def spearman(predictions, references):
 
 
 def mse(predictions, references):
-    return Moments().update(predictions, references).mse()
+    return SquaredErrors().update(predictions, references).mse()
