@@ -20,7 +20,11 @@ def demo(parser: ArgumentParser) -> None:
     from minift.demo.demo import demo
 
     add_flags(parser, demo)
-    parser.set_defaults(run=lambda options: demo(**read_flags(demo, options)))
+
+    def run(options: Namespace) -> None:
+        demo(**read_flags(demo, options))
+
+    parser.set_defaults(run=run)
 
 
 def finetune(parser: ArgumentParser) -> None:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from functools import wraps
 
 import pytest
 
@@ -10,6 +11,7 @@ import minift
 from minift.cli.commands import read_items
 from minift.cli.main import main
 from minift.demo.corpus import write_corpus, write_model
+from minift.demo.demo import demo
 from minift.model.bert import BertModel
 from minift.model.config import BertConfig
 
@@ -35,6 +37,17 @@ def classifier(tmp_path_factory, corpus, start):
     args = ["finetune", "--model", start, "--dataset", corpus, "--config", "paraphrases", "--output_dir", out, *QUICK]
     assert main([str(arg) for arg in args]) == 0
     return out
+
+
+def test_demo_ends_well(monkeypatch):
+    """What `demo` returns, the accuracies, is not the exit code."""
+
+    @wraps(demo)
+    def ended(**options):
+        return {"random": 0.9, "seed": options["seed"]}
+
+    monkeypatch.setattr("minift.demo.demo.demo", ended)
+    assert main(["demo", "--seed", "7"]) == 0
 
 
 def test_import_is_light_and_quick():
