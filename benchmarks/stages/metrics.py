@@ -8,7 +8,7 @@ from benchmarks.checks import close
 from benchmarks.harness import Case, Side
 from benchmarks.settings import Settings
 from minift.metrics.classes import Confusion
-from minift.metrics.numbers import SquaredErrors, Values
+from minift.metrics.numbers import Values
 
 BATCH = 64
 

@@ -14,7 +14,7 @@ import pyarrow.csv
 
 from minift.data.cast import cast_array
 from minift.data.compressed import read_bytes
-from minift.data.features import Features, Value
+from minift.data.features import ClassLabel, Feature, Features, arrow_type
 from minift.data.from_arrow import is_text
 
 # cells that pandas takes for a missing value (pandas._libs.parsers.STR_NA_VALUES)
@@ -54,7 +54,6 @@ class CsvOptions:
     header: int | str | None = "infer"  # the line of the names; None: no line; "infer": the first, without `names`
     names: Sequence[str] | None = None
     column_names: Sequence[str] | None = None  # the same, and it goes first
-    index_col: int | str | bool | None = None  # this column goes to the end
     usecols: Sequence[int | str] | Callable[[str], bool] | None = None
     skiprows: int | Sequence[int] | None = None  # so many lines at the start, or the lines of these numbers
     nrows: int | None = None
@@ -153,7 +152,7 @@ def _distinct(header: Iterable[str]) -> list[str]:
 
 
 def _wanted(header: list[str], options: CsvOptions) -> list[str]:
-    """The columns to read, in their order: those of `usecols`; that of `index_col` is the last."""
+    """The columns to read, in their order: those of `usecols`."""
     names = header
     if callable(options.usecols):
         names = [name for name in header if options.usecols(name)]
@@ -162,10 +161,7 @@ def _wanted(header: list[str], options: CsvOptions) -> list[str]:
         if unknown := chosen - set(header):
             raise ValueError(f"usecols: there is no column {sorted(unknown)[0]!r}; it has {header}")
         names = [name for name in header if name in chosen]
-    if options.index_col is None or options.index_col is False:
-        return names
-    index = names[options.index_col] if isinstance(options.index_col, int) else options.index_col
-    return [*(name for name in names if name != index), index]
+    return names
 
 
 def _parse_fast(body: str, header: list[str], options: CsvOptions) -> pa.Table | None:
@@ -218,10 +214,10 @@ def _parse_slow(body: str, header: list[str], options: CsvOptions) -> pa.Table:
     return pa.table({name: pa.array(cells, pa.string()) for name, cells in zip(header, columns, strict=True)})
 
 
-def _typed(cells: pa.ChunkedArray, feature: Value | None) -> pa.ChunkedArray:
+def _typed(cells: pa.ChunkedArray, feature: Feature | None) -> pa.ChunkedArray:
     """Convert the text of a column to its type."""
-    if isinstance(feature, Value) and is_text(feature.arrow_type):
-        return cells
+    if isinstance(feature, ClassLabel) or (feature is not None and is_text(arrow_type(feature))):
+        return cast_array(cells, feature)
     values = _inferred(cells)
     return values if feature is None else cast_array(values, feature)
 
@@ -229,7 +225,7 @@ def _typed(cells: pa.ChunkedArray, feature: Value | None) -> pa.ChunkedArray:
 def _inferred(cells: pa.ChunkedArray) -> pa.ChunkedArray:
     if cells.null_count == len(cells):
         return cells.cast(pa.float64())  # as pandas has it: all NaN
-    trimmed = pc.utf8_trim_whitespace(cells)
+    trimmed = pc.ascii_trim_whitespace(cells)
 
     def all_match(pattern: str) -> bool:
         return bool(pc.all(pc.match_substring_regex(trimmed, pattern)).as_py())
@@ -241,7 +237,9 @@ def _inferred(cells: pa.ChunkedArray) -> pa.ChunkedArray:
                 numbers = digits.cast(type_)
             except pa.ArrowInvalid:  # too large
                 continue
-            return numbers.cast(pa.float64(), safe=False) if cells.null_count else numbers
+            if not cells.null_count:
+                return numbers
+            return numbers.cast(pa.float64(), safe=False) if type_ == pa.int64() else cells
         return cells
     if all_match(FLOAT):
         return pc.replace_substring_regex(trimmed, r"^\+", "").cast(pa.float64())

@@ -33,7 +33,7 @@ def read_parquet_file(file: Path, features: Features | None = None, columns: lis
     parquet = pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False)
     schema = parquet.schema_arrow
     if columns is not None:
-        schema = pa.schema([schema.field(name) for name in columns], schema.metadata)
+        schema = pa.schema([field for field in schema if field.name in columns], schema.metadata)
     return schema, parquet.iter_batches(BATCH_ROWS, columns=columns, use_threads=False)
 
 

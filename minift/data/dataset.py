@@ -16,7 +16,7 @@ from minift.data.formats import Format
 from minift.data.from_arrow import python_batch
 from minift.data.saved_folder import save
 from minift.data.table import join_rows, read_arrow
-from minift.data.to_arrow import to_arrow
+from minift.data.to_arrow import texts_where_asked, to_arrow
 from minift.data.view import TableView, random_generator
 from minift.data.write_files import csv_text, json_text
 from minift.files import atomic_path
@@ -39,6 +39,8 @@ class Dataset(TableView):
             raise ValueError(f"from_dict: the columns differ in length: {lengths}")
         if features is not None and set(features) != set(mapping):
             raise ValueError(f"from_dict: the columns are {list(mapping)}; the features name {list(features)}")
+        if features is not None:
+            mapping = {name: texts_where_asked(values, features[name]) for name, values in mapping.items()}
         arrays = {name: to_arrow(values, name, features and features[name]) for name, values in mapping.items()}
         inferred = Features.from_arrow_schema(pa.schema({name: array.type for name, array in arrays.items()}))
         features = inferred if features is None else Features({name: features[name] for name in mapping})

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -9,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from minift.data.cast import cast_array
-from minift.data.features import Feature, Features, Value, arrow_type
+from minift.data.features import Feature, Features, List, Value, arrow_type
 
 # A tokenizer's numbers need fewer bits than Python's integers; `datasets` narrows the same columns by name.
 NARROW = {
@@ -97,6 +98,21 @@ def to_arrow(
         return cast_array(array, feature)
     except (pa.ArrowException, ValueError, TypeError) as error:
         raise ValueError(f"column {name!r}: {error}") from error
+
+
+def texts_where_asked(values: Any, feature: Feature) -> Any:
+    """Turn values into text where a feature asks for text, by Python's `str` as `datasets` does: ``True``, ``2.0``."""
+    if "string" not in str(arrow_type(feature)):
+        return values
+    if isinstance(feature, List):
+        return [row if row is None else texts_where_asked(row, feature.feature) for row in values]
+    if isinstance(feature, dict):
+        spell = {name: partial(texts_where_asked, feature=inner) for name, inner in feature.items()}
+        return [
+            row and {key: spell[key]([part])[0] if key in spell else part for key, part in row.items()}
+            for row in values
+        ]
+    return [value if value is None else str(value) for value in values]
 
 
 def _narrowed(array: pa.Array, name: str) -> pa.Array:

@@ -75,7 +75,9 @@ def _cells(column: pa.ChunkedArray) -> list[Any]:
     if pa.types.is_float32(column.type):
         return [None if value is None else str(np.float32(value)) for value in values]
     if pa.types.is_timestamp(column.type):
-        moments = [value for value in values if value is not None]
-        if all(value.time() == time() for value in moments):
-            values = [value and value.date() for value in values]
+        times = [value.time() for value in values if value is not None]
+        if all(value == time() for value in times):
+            return [value and value.date() for value in values]
+        digits = "microseconds" if any(value.microsecond for value in times) else "seconds"
+        return [value and value.isoformat(sep=" ", timespec=digits) for value in values]
     return [None if isinstance(value, float) and math.isnan(value) else value for value in values]

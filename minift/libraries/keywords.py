@@ -28,7 +28,8 @@ WITHOUT_EFFECT: dict[str, dict[str, tuple[Any, ...] | str]] = {
         "num_shards": (None, 1),
         "storage_options": (None,),
     },
-    "Dataset.to_json": {"batch_size": ANY, "lines": (True,), "num_proc": ANY, "orient": ("records",)},
+    "Dataset.to_csv": {"batch_size": ANY, "index": (False,), "num_proc": ANY},
+    "Dataset.to_json": {"batch_size": ANY, "num_proc": ANY},
     "Dataset.to_parquet": {"batch_size": ANY},
     "Dataset.train_test_split": {
         **CACHING,

@@ -291,7 +291,7 @@ def test_files_whose_columns_differ(tmp_path):
         (lambda f: load_dataset("csv", data_files=str(f / "none*.csv")), FileNotFoundError, r"none\*.csv"),
         (lambda f: load_dataset("csv", data_files=[]), TypeError, r"data_files=\[\]"),
         (lambda f: load_dataset("csv", data_files=[{"split": "x"}]), TypeError, "a split and a path in each"),
-        (lambda f: load_dataset("csv", data_files=str(f / "latin.csv")), ValueError, "latin.csv .*'a' is not UTF-8"),
+        (lambda f: load_dataset("csv", data_files=str(f / "latin.csv")), ValueError, "latin.csv .*not UTF-8"),
         (lambda f: load_dataset("json", data_files=str(f / "list.json")), ValueError, "list.json .*row 1 is 2; expect"),
         (
             lambda f: load_dataset("csv", data_files="x", streaming=True),

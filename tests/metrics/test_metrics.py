@@ -87,13 +87,11 @@ def test_large_means_lose_no_digits():
 
 
 def test_memory_does_not_grow_with_the_examples():
-    accuracy, pearson = load("glue", "mnli"), load("pearsonr")
+    accuracy = load("glue", "mnli")
     for _ in range(50):
         accuracy.add_batch(predictions=[0, 1, 2, 1], references=[0, 1, 1, 2])
-        pearson.add_batch(predictions=[0, 1, 2, 1], references=[0, 1, 1, 2])
-    (confusion,), (moments,) = accuracy.statistics.values(), pearson.statistics.values()
+    (confusion,) = accuracy.statistics.values()
     assert len(confusion.counts) == 4
-    assert moments.products.shape == (2, 2)
 
 
 def test_add_add_batch_and_compute():
