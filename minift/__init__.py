@@ -9,7 +9,7 @@ from importlib import import_module
 # module -> the public names it defines, in the order in which a batch meets them
 PUBLIC = {
     "data.features": ["ClassLabel", "Features", "List", "Sequence", "Value"],
-    "data.dataset": ["Dataset", "DatasetDict", "concatenate_datasets"],
+    "data.dataset": ["Dataset", "DatasetDict", "concatenate_datasets", "interleave_datasets"],
     "data.load": ["load_dataset", "load_from_disk"],
     "tokenizer.tokenizer": [
         "AutoTokenizer",

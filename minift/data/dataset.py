@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
-from math import ceil, floor
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,13 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from minift.data.cast import common_features
-from minift.data.features import Features
+from minift.data.features import ClassLabel, Features
 from minift.data.formats import Format
 from minift.data.from_arrow import python_batch
+from minift.data.order import interleaved_rows, random_generator, split_sizes, stratified_rows
 from minift.data.saved_folder import save
 from minift.data.table import join_rows, read_arrow
 from minift.data.to_arrow import texts_where_asked, to_arrow
-from minift.data.view import TableView, random_generator
+from minift.data.view import TableView
 from minift.data.write_files import csv_text, json_text
 from minift.files import atomic_path
 from minift.libraries.keywords import drops_keywords
@@ -75,17 +75,27 @@ class Dataset(TableView):
     ) -> "DatasetDict":
         """Split into ``train`` and ``test``: the first rows of the permutation are for testing.
 
-        `test_size` (0.25 by default) and `train_size` are fractions (float) or numbers of rows (int).
+        `test_size` (0.25 by default) and `train_size` are fractions (float) or numbers of rows (int). With
+        `stratify_by_column`, a column of class labels, both hold each class in its share.
         """
-        if stratify_by_column is not None:
-            raise ValueError("train_test_split: stratify_by_column is not supported; leave it out")
         if len(self) == 0:
             return DatasetDict(train=self, test=self)
-        train, test = _sizes(len(self), test_size, train_size)
+        train, test = split_sizes(len(self), test_size, train_size)
+        if not shuffle and stratify_by_column is not None:
+            raise ValueError("train_test_split: stratify_by_column needs shuffle=True")
         if not shuffle:
             return DatasetDict(train=self.select(range(train)), test=self.select(range(train, train + test)))
-        order = random_generator(seed, generator).permutation(len(self))
-        return DatasetDict(train=self.select(order[test : test + train]), test=self.select(order[:test]))
+        random = random_generator(seed, generator)
+        if stratify_by_column is not None:
+            self.check_columns([stratify_by_column])
+            if not isinstance(self.features[stratify_by_column], ClassLabel):
+                raise ValueError(f"stratify_by_column: make {stratify_by_column!r} class labels: class_encode_column")
+            classes = np.asarray(self.arrow_column(stratify_by_column))
+            for_train, for_test = stratified_rows(classes, train, test, random)
+        else:
+            order = random.permutation(len(self))
+            for_train, for_test = order[test : test + train], order[:test]
+        return DatasetDict(train=self.select(for_train), test=self.select(for_test))
 
     # -- handed out whole
 
@@ -251,19 +261,15 @@ def _side_by_side(dsets: list[Dataset], split: str | None) -> Dataset:
     return joined
 
 
-def _sizes(rows: int, test_size: float | int | None, train_size: float | int | None) -> tuple[int, int]:
-    """Count the rows for training (rounded down) and testing (rounded up), as `datasets` and scikit-learn do."""
-    if test_size is None and train_size is None:
-        test_size = 0.25
-    for name, size in (("test_size", test_size), ("train_size", train_size)):
-        if size is not None and not (0 < size < 1 if isinstance(size, float) else 0 < size < rows):
-            raise ValueError(f"{name}={size}: expected a float between 0 and 1, or 1 to {rows - 1} of the {rows} rows")
-    test = ceil(test_size * rows) if isinstance(test_size, float) else test_size
-    train = floor(train_size * rows) if isinstance(train_size, float) else train_size
-    test = rows - train if test is None else test
-    train = rows - test if train is None else train
-    if train + test > rows:
-        raise ValueError(f"train_size={train_size} and test_size={test_size} together exceed the {rows} rows")
-    if train == 0:
-        raise ValueError(f"test_size={test_size} and train_size={train_size} of {rows} rows leave none for training")
-    return train, test
+@drops_keywords
+def interleave_datasets(
+    datasets: list[Dataset],
+    probabilities: list[float] | None = None,
+    seed: int | None = None,
+    split: str | None = None,
+    stopping_strategy: str = "first_exhausted",
+) -> Dataset:
+    """Take rows from several datasets in turns, or (`probabilities`) from one that is drawn: see `interleaved_rows`."""
+    joined = concatenate_datasets(datasets, split=split)
+    lengths = [len(dataset) for dataset in datasets]
+    return joined.select(interleaved_rows(lengths, probabilities, seed, stopping_strategy))

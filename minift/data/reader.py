@@ -86,6 +86,8 @@ class TableReader:
         """Read a row (int), several rows as a dict of columns (slice, range, list, array), or a column (name)."""
         if isinstance(key, str):
             return self._column(key)
+        if isinstance(key, bool | np.bool_):
+            raise TypeError(f"{key!r} is not a row number; filter() chooses rows by a condition")
         if isinstance(key, slice | Iterable):
             return self.format.batch(self.arrow_rows(key))
         try:
@@ -133,7 +135,7 @@ class TableReader:
         if numbers.size == 0:
             return np.zeros(0, dtype=np.int64)
         if numbers.ndim != 1 or numbers.dtype.kind not in "iu":
-            raise TypeError(f"row numbers must be integers: got {key!r}")
+            raise TypeError(f"row numbers must be integers (filter() chooses rows by a condition): got {key!r}")
         outside = numbers[(numbers >= len(self)) | (numbers < -len(self))]
         if outside.size:
             raise IndexError(f"row {outside[0]} is out of range: the dataset has {len(self)} rows")

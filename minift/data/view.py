@@ -13,6 +13,7 @@ from minift.data.cast import cast_table
 from minift.data.features import ClassLabel, Feature, Features, Value
 from minift.data.formats import Format
 from minift.data.from_arrow import to_python
+from minift.data.order import random_generator
 from minift.data.reader import TableReader
 from minift.data.to_arrow import to_arrow
 from minift.data.transform import Call, kept_rows, map_to_file
@@ -280,12 +281,3 @@ def _not_negative(method: str, n: int) -> int:
     if n < 0:
         raise ValueError(f"{method}: n={n} must not be negative")
     return n
-
-
-def random_generator(seed: int | None, generator: np.random.Generator | None) -> np.random.Generator:
-    """The generator, or a new one of this seed; without both, numpy's global generator draws the seed."""
-    if seed is not None and generator is not None:
-        raise ValueError("pass seed or generator, not both")
-    if generator is not None:
-        return generator
-    return np.random.default_rng(np.random.randint(2**31) if seed is None else seed)

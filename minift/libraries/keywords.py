@@ -51,6 +51,7 @@ WITHOUT_EFFECT: dict[str, dict[str, tuple[Any, ...] | str]] = {
     "TableView.shuffle": {**CACHING, "indices_cache_file_name": (None,)},
     "TableView.sort": {**CACHING, "indices_cache_file_name": (None,)},
     "concatenate_datasets": {"info": (None,)},
+    "interleave_datasets": {"info": (None,)},
     "load_dataset": {
         "download_config": (None,),
         "download_mode": (None, "reuse_cache_if_exists", "reuse_dataset_if_exists"),

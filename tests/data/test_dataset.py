@@ -282,7 +282,7 @@ def test_arguments_have_the_names_and_order_of_datasets(tmp_path):
         (lambda d: d.train_test_split(test_size=3), ValueError, "test_size=3: expected .* 1 to 2 of the 3 rows"),
         (lambda d: d.train_test_split(test_size=1.0), ValueError, "test_size=1.0"),
         (lambda d: d.train_test_split(test_size=2, train_size=2), ValueError, "together exceed the 3 rows"),
-        (lambda d: d.train_test_split(stratify_by_column="b"), ValueError, "stratify_by_column is not supported"),
+        (lambda d: d.train_test_split(stratify_by_column="b"), ValueError, "make 'b' class labels"),
         (lambda d: d.shuffle(seed=1, generator=np.random.default_rng(1)), ValueError, "not both"),
         (lambda d: d.shard(2, 2), ValueError, "index=2"),
         (lambda d: d.with_format("jax"), ValueError, "unknown format 'jax'"),
