@@ -1,7 +1,9 @@
 """`Dataset`: rows over memory-mapped Arrow, made from files or Python values; `DatasetDict`: the splits by name."""
 
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,17 +12,39 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from minift.data.cast import common_features
+from minift.data.data_files import DataFiles, convert_to_arrow
 from minift.data.features import ClassLabel, Features
 from minift.data.formats import Format
 from minift.data.from_arrow import python_batch
 from minift.data.order import interleaved_rows, random_generator, split_sizes, stratified_rows
 from minift.data.saved_folder import save
 from minift.data.table import join_rows, read_arrow
-from minift.data.to_arrow import texts_where_asked, to_arrow
+from minift.data.to_arrow import ArrowWriter, texts_where_asked, to_arrow
 from minift.data.view import TableView
 from minift.data.write_files import csv_text, json_text
 from minift.files import atomic_path
 from minift.libraries.keywords import drops_keywords
+
+
+def files_reader(kind: str) -> classmethod:
+    """Make the constructor that reads files of one format."""
+
+    def read(
+        cls: type,
+        path_or_paths: str | Path | Sequence[str | Path],
+        split: str | None = None,
+        features: Features | None = None,
+        cache_dir: str | Path | None = None,
+        **options: Any,
+    ) -> "Dataset":
+        paths = [path_or_paths] if isinstance(path_or_paths, str | Path) else path_or_paths
+        files = DataFiles([Path(path).expanduser() for path in paths], kind, features, options)
+        rows = cls(convert_to_arrow(files, cache_dir), split=split or "train")
+        return rows if features is None else rows.cast(features)
+
+    read.__doc__ = f"Read {kind} files as one dataset; `options` are those of `load_dataset({kind!r}, …)`."
+    read.__qualname__ = f"Dataset.from_{kind}"
+    return classmethod(drops_keywords(read))
 
 
 class Dataset(TableView):
@@ -62,6 +86,37 @@ class Dataset(TableView):
     def from_file(cls, filename: str | Path, split: str | None = None) -> Self:
         """Make a dataset over an Arrow file, which is memory-mapped."""
         return cls(read_arrow(filename), split=split)
+
+    @classmethod
+    @drops_keywords
+    def from_generator(
+        cls,
+        generator: Callable[..., Iterable[dict]],
+        features: Features | None = None,
+        gen_kwargs: dict[str, Any] | None = None,
+        split: str | None = None,
+    ) -> Self:
+        """Make a dataset of the rows, dicts, that a function yields; they are written to a file 1,000 at a time."""
+        rows = iter(generator(**(gen_kwargs or {})))
+        with tempfile.TemporaryDirectory(prefix="minift-map-", ignore_cleanup_errors=True) as folder:
+            with ArrowWriter(Path(folder, "rows.arrow"), features) as writer:
+                while batch := list(islice(rows, 1000)):
+                    names = dict.fromkeys(name for row in batch for name in row)
+                    writer.write({name: [row.get(name) for row in batch] for name in features or names})
+            return cls(read_arrow(Path(folder, "rows.arrow")), split=split)
+
+    from_csv = files_reader("csv")
+    from_json = files_reader("json")
+    from_parquet = files_reader("parquet")
+    from_text = files_reader("text")
+
+    def add_item(self, item: dict[str, Any]) -> Self:
+        """Put one more row at the end; a column that it lacks is None."""
+        return concatenate_datasets([self, type(self).from_list([item]).cast_known(self.features)])
+
+    def cast_known(self, features: Features) -> Self:
+        """Convert the columns that `features` names, and leave the others as they are."""
+        return self.cast(Features({name: features.get(name, feature) for name, feature in self.features.items()}))
 
     @drops_keywords
     def train_test_split(
@@ -178,10 +233,12 @@ class DatasetDict(dict[str, TableView]):
     num_rows = property(on_each_split(TableView.num_rows.fget))
     shape = property(on_each_split(TableView.shape.fget))
 
+    batch = on_each_split(TableView.batch)
     cast = on_each_split(TableView.cast)
     cast_column = on_each_split(TableView.cast_column)
     class_encode_column = on_each_split(TableView.class_encode_column)
     filter = on_each_split(TableView.filter)
+    flatten = on_each_split(TableView.flatten)
     flatten_indices = on_each_split(TableView.flatten_indices)
     remove_columns = on_each_split(TableView.remove_columns)
     rename_column = on_each_split(TableView.rename_column)
@@ -205,10 +262,20 @@ class DatasetDict(dict[str, TableView]):
         splits = "\n".join(f"{split}: {dataset!r}" for split, dataset in self.items())
         return "DatasetDict({\n" + "".join(f"    {line}\n" for line in splits.splitlines()) + "})"
 
-    def map(self, *args: Any, cache_file_names: dict[str, str] | None = None, **options: Any) -> Self:
-        """Do `Dataset.map` to each split; `cache_file_names` is a file for each of them."""
+    def map(
+        self,
+        function: Callable | None = None,
+        *args: Any,
+        with_split: bool = False,
+        cache_file_names: dict[str, str] | None = None,
+        **options: Any,
+    ) -> Self:
+        """Do `Dataset.map` to each split; `cache_file_names` is a file for each; `with_split` passes its name last."""
         files = dict.fromkeys(self) | (cache_file_names or {})
-        mapped = {split: rows.map(*args, cache_file_name=files[split], **options) for split, rows in self.items()}
+        mapped = {}
+        for split, rows in self.items():
+            call = (lambda *given, split=split, **kwargs: function(*given, split, **kwargs)) if with_split else function
+            mapped[split] = rows.map(call, *args, cache_file_name=files[split], **options)
         return DatasetDict(mapped)
 
     def shuffle(self, seeds: int | dict[str, int] | None = None, seed: int | None = None, **options: Any) -> Self:

@@ -1,5 +1,6 @@
 """`map` and `filter`: call a function on rows or batches, and stream what it returns to an Arrow file."""
 
+import inspect
 import shutil
 import tempfile
 from collections import UserDict
@@ -61,6 +62,9 @@ class LazyBatch(UserDict):
     def __or__(self, other: Any) -> dict[str, Any]:
         return dict(self) | dict(other)
 
+    def __ror__(self, other: Any) -> dict[str, Any]:
+        return dict(other) | dict(self)
+
     def __repr__(self) -> str:
         return repr(dict(self))
 
@@ -90,6 +94,10 @@ class Call:
     num_proc: int | None  # processes that share the rows
     desc: str  # the title of the progress bar
     drop_last_batch: bool = False
+
+    def __post_init__(self) -> None:
+        if inspect.iscoroutinefunction(self.function):
+            raise TypeError(f"{self.desc}: async functions are not supported; pass one that returns its result")
 
     def __call__(self, given: Any, index: int | list[int], rank: int | None) -> Any:
         """Call the function on a row or on a batch; `index` is the row's number, or a list of numbers."""
@@ -193,7 +201,7 @@ def _updated(
         if all(row is None for row in returned):
             return None
         changed = _columns_of_rows(given, numbers) if isinstance(given[0], LazyRow) else {}
-        columns = _columns_of_rows(returned, numbers)
+        columns = _columns_of_rows(returned, numbers, given)
         given, returned = given[0], returned[0]
     else:
         if returned is None:
@@ -226,15 +234,24 @@ def _checked(returned: Any) -> dict[str, Any]:
     return columns
 
 
-def _columns_of_rows(dicts: list[Any], numbers: range) -> dict[str, list]:
-    """A dict for each row to a list for each name; of lazy rows, only the names that were touched in any of them."""
+def _columns_of_rows(dicts: list[Any], numbers: range, given: list[Any] = ()) -> dict[str, list]:
+    """A dict for each row to a list for each name; of lazy rows, only the names that were touched in any of them.
+
+    A name that a dict lacks keeps the value of the row that the function was `given`.
+    """
     for number, values in zip(numbers, dicts, strict=True):
         if not isinstance(values, Mapping):
             raise TypeError(f"row {number}: the map function returned {type(values).__name__}; expected a dict")
-        if values.keys() != dicts[0].keys():
-            raise ValueError(f"row {number}: the map function returned {list(values)}; earlier rows: {list(dicts[0])}")
-    touched = dict.fromkeys(name for values in dicts for name in _touched(values))
-    return {name: [values[name] for values in dicts] for name in touched}
+    columns = {}
+    for name in dict.fromkeys(name for values in dicts for name in _touched(values)):
+        lacking = [i for i, values in enumerate(dicts) if name not in values]
+        if any(not given or name not in given[i] for i in lacking):
+            raise ValueError(
+                f"row {numbers[lacking[0]]}: the map function returned {list(dicts[lacking[0]])}; other rows have "
+                f"{name!r}, too: return None for it"
+            )
+        columns[name] = [values[name] if name in values else given[i][name] for i, values in enumerate(dicts)]
+    return columns
 
 
 def _join(files: list[Path]) -> Path:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from minift.data.cast import cast_table
-from minift.data.features import ClassLabel, Feature, Features, Value
+from minift.data.features import ClassLabel, Feature, Features, List, Value
 from minift.data.formats import Format
 from minift.data.from_arrow import to_python
 from minift.data.order import random_generator
@@ -69,6 +69,10 @@ class TableView(TableReader):
         """Leave out the first `n` rows."""
         return self.select(range(len(self))[_not_negative("skip", n) :])
 
+    def repeat(self, num_times: int) -> Self:
+        """Take all rows `num_times` times, one pass after the other."""
+        return self.select(np.tile(np.arange(len(self)), _not_negative("repeat", num_times)))
+
     def flatten_indices(self) -> Self:
         """Copy the rows, in their order, to a file of their own."""
         if self.indices is None:
@@ -114,6 +118,17 @@ class TableView(TableReader):
         array = to_arrow(column, name, feature)
         added = Features({name: feature}) if feature else Features.from_arrow_schema(pa.schema({name: array.type}))
         return self._with(self.data.append_column(name, array), features=Features(self.features | added))
+
+    def flatten(self) -> Self:
+        """Make a column of each field of a struct, at every depth: ``answers`` -> ``answers.text``, …"""
+        table, features = self.data, self.features
+        while any(isinstance(feature, dict) for feature in features.values()):
+            fields = {}
+            for name, feature in features.items():
+                parts = feature.items() if isinstance(feature, dict) else ()
+                fields |= {f"{name}.{key}": part for key, part in parts} or {name: feature}
+            table, features = table.flatten(), Features(fields)
+        return self._with(table, features=features)
 
     def cast(self, features: Features) -> Self:
         """Convert all columns to the types of `features`; columns whose type does not change are not copied.
@@ -223,6 +238,16 @@ class TableView(TableReader):
         columns, desc = self._names(input_columns), desc or "Filter"
         call = Call(function, batched, batch_size, with_indices, with_rank, columns, fn_kwargs, num_proc, desc)
         return self.select(kept_rows(self, call))
+
+    @drops_keywords
+    def batch(self, batch_size: int, drop_last_batch: bool = False, num_proc: int | None = None) -> Self:
+        """Make a row of every `batch_size` rows: each column holds their values as a list."""
+        features = Features({name: List(feature) for name, feature in self.features.items()})
+        together = {"batched": True, "batch_size": batch_size, "drop_last_batch": drop_last_batch}
+        rows = self.with_format(None)
+        return rows.map(
+            lambda batch: {name: [batch[name]] for name in batch}, **together, features=features, num_proc=num_proc
+        )
 
     # -- another format
 

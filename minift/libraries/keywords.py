@@ -21,6 +21,11 @@ CACHING = {
 # function -> keyword -> the values at which it is taken; rooms in the order of the pipeline, functions by name
 WITHOUT_EFFECT: dict[str, dict[str, tuple[Any, ...] | str]] = {
     # data
+    "Dataset.from_csv": {"keep_in_memory": ANY, "num_proc": ANY},
+    "Dataset.from_generator": {"cache_dir": ANY, "keep_in_memory": ANY, "num_proc": (None,), "writer_batch_size": ANY},
+    "Dataset.from_json": {"keep_in_memory": ANY, "num_proc": ANY},
+    "Dataset.from_parquet": {"keep_in_memory": ANY, "num_proc": ANY},
+    "Dataset.from_text": {"keep_in_memory": ANY, "num_proc": ANY},
     "Dataset.from_file": {"in_memory": ANY, "indices_filename": (None,), "info": ANY},
     "Dataset.save_to_disk": {
         "max_shard_size": ANY,
@@ -38,6 +43,7 @@ WITHOUT_EFFECT: dict[str, dict[str, tuple[Any, ...] | str]] = {
         "train_indices_cache_file_name": (None,),
         "train_new_fingerprint": ANY,
     },
+    "TableView.batch": {"new_fingerprint": ANY},
     "TableView.filter": {**CACHING, "cache_file_name": (None,), "suffix_template": ANY},
     "TableView.map": {
         "disable_nullable": (False,),
