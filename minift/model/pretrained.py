@@ -36,6 +36,11 @@ def skeleton() -> Iterator[None]:
             layer.reset_parameters = reset
 
 
+def is_of_minift(kind: type) -> bool:
+    """Tell whether a class is defined here, and not by a user."""
+    return kind.__module__.startswith("minift.")
+
+
 class PreTrainedModel(nn.Module, StoredModel):
     """A model with a configuration. Names, order and random draws of its parameters are those of transformers.
 
@@ -46,26 +51,34 @@ class PreTrainedModel(nn.Module, StoredModel):
         super().__init__()
         self.check_config(config)
         self.config = config
+        self.drawn: set[str] = set()  # the parameters that `post_init` has drawn
 
     # -- parameters ---------------------------------------------------------------------------------------------
 
     def post_init(self) -> None:
-        """Draw the new parameters and tie those that are shared: the last line of each constructor."""
+        """Draw the new parameters and tie those that are shared: the last line of each constructor.
+
+        A constructor that calls it again, as a subclass's does, draws only what has been added in the meantime.
+        """
         if self.device.type != "meta":
             inner = f"{self.config.model_type}."  # a head's encoder drew its own at the end of its own constructor
-            self.init_weights([name for name, _ in self.named_parameters() if not name.startswith(inner)])
+            names = {name for name, _ in self.named_parameters() if not name.startswith(inner)}
+            self.init_weights(names - self.drawn)
+            self.drawn |= names
         self.tie_weights()
 
     @torch.no_grad()
     def init_weights(self, names: Collection[str]) -> None:
         """Fill the parameters `names`: normal(0, initializer_range), biases 0, LayerNorm weights 1, padding row 0.
 
-        Draws from the global generator in the order of the parameters, and only for matrices.
+        Draws from the global generator in the order of the parameters, and only for matrices. Modules of other kinds,
+        which a subclass may have, keep the values that their constructors gave them.
         """
         names = set(names)
         for path, module in self.named_modules():
+            is_ours = isinstance(module, nn.Linear | nn.Embedding | nn.LayerNorm) or is_of_minift(type(module))
             for name, parameter in module.named_parameters(path, recurse=False):
-                if name not in names:
+                if name not in names or not is_ours:
                     continue
                 if name.endswith("bias"):
                     parameter.zero_()
@@ -152,7 +165,11 @@ class PreTrainedModel(nn.Module, StoredModel):
     def build_and_load(
         cls, config: PretrainedConfig, stored: dict[str, Stored], dtype: Any, ignore_mismatched_sizes: bool
     ) -> tuple[Self, LoadingReport]:
-        with skeleton():
-            model = cls(config)
+        if is_of_minift(cls):
+            with skeleton():
+                model = cls(config)
+        else:  # the user's own parts have values of their own; what the constructor draws is not to change other draws
+            with torch.random.fork_rng(devices=[]):
+                model = cls(config)
         report = load_weights(model, stored, choose_dtype(dtype, config.dtype, stored), ignore_mismatched_sizes)
         return model.eval(), report

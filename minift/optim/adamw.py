@@ -1,7 +1,7 @@
 """AdamW: Adam with decoupled weight decay, and the parameter groups it is used with."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import torch
@@ -81,8 +81,11 @@ class AdamW(torch.optim.Optimizer):
         super().add_param_group(param_group)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take over groups that torch.optim.AdamW may have saved: only what changes the result matters."""
+        """Take over what torch.optim.AdamW may have saved: only what changes the result matters."""
         super().__setstate__(state)
+        for saved in self.state.values():
+            if "step" in saved and not torch.is_tensor(saved["step"]):  # older releases of torch count in numbers
+                saved["step"] = torch.tensor(float(saved["step"]))
         for group in self.param_groups:
             for option in ("amsgrad", "maximize"):
                 if group.get(option):
@@ -127,12 +130,24 @@ def update(
     parameter.addcdiv_(mean, denominator, value=-rate)  # θ ← θ − η / (1 − β₁ᵗ) · m / denominator
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+def parameter_groups(
+    model: nn.Module, weight_decay: float, decaying: Collection[str] | None = None
+) -> list[dict[str, Any]]:
     """Sort a model's trainable parameters into two groups, each in model order: those that decay, then the others.
 
-    Biases and LayerNorms do not decay. The grouping of transformers' `Trainer.create_optimizer`, so that the groups of
-    a saved optimizer fit.
+    `decaying` names those that decay; None is `decay_parameter_names`. The grouping of transformers'
+    `Trainer.create_optimizer`, so that the groups of a saved optimizer fit.
     """
+    names = set(decay_parameter_names(model) if decaying is None else decaying)
+    trained = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    return [
+        {"params": [parameter for name, parameter in trained if name in names], "weight_decay": weight_decay},
+        {"params": [parameter for name, parameter in trained if name not in names], "weight_decay": 0.0},
+    ]
+
+
+def decay_parameter_names(model: nn.Module) -> list[str]:
+    """List the parameters that decay, in model order: all but biases and those of LayerNorms."""
     no_decay = re.compile(r"bias|layernorm|rmsnorm|(^|\.)norm($|\.)|_norm($|\.)")
     in_norm = {
         f"{prefix}.{name}" if prefix else name
@@ -140,14 +155,7 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
         if isinstance(module, nn.LayerNorm)
         for name, _ in module.named_parameters()
     }
-    groups = {True: [], False: []}
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            groups[name not in in_norm and not no_decay.search(name.lower())].append(parameter)
-    return [
-        {"params": groups[True], "weight_decay": weight_decay},
-        {"params": groups[False], "weight_decay": 0.0},
-    ]
+    return [name for name, _ in model.named_parameters() if name not in in_norm and not no_decay.search(name.lower())]
 
 
 def check_settings(settings: dict[str, Any]) -> None:

@@ -6,12 +6,15 @@ import numbers
 import types
 from typing import Any, get_args, get_origin
 
+import numpy as np
+
 from minift.optim.schedule import SchedulerType
 from minift.ranges import ABOVE_0, AT_LEAST_0, AT_LEAST_1, PROBABILITY, Range, one_of
 
 STEPS = Range(
     "a whole number of steps or a share below 1", lambda value: 0 < value < 1 or (value >= 1 and value == int(value))
 )
+SHARE = Range("a share from 0 to 1", lambda value: 0 <= value <= 1)
 MAX_STEPS = Range("positive, or -1 for num_train_epochs", lambda value: value > 0 or value == -1)
 NO_REPORTS = Range("'none': minift reports to no service", lambda value: value in ("none", [], ["none"]))
 FOR_METRICS = Range("a list of 'inputs' and 'loss'", lambda value: set(value) <= {"inputs", "loss"})
@@ -46,18 +49,21 @@ RANGES = {
     "save_strategy": one_of("no", "steps", "epoch", "best"),
     "save_total_limit": ABOVE_0,
     "seed": AT_LEAST_0,
+    "warmup_ratio": SHARE,
     "warmup_steps": AT_LEAST_0,
     "weight_decay": AT_LEAST_0,
 }
 
 
 def check_types(args: Any) -> None:
-    """Replace enums by their values, and raise a TypeError that names a field whose value has another type."""
+    """Replace enums and numpy's numbers by plain values; raise a TypeError that names a field of another type."""
     for field in dataclasses.fields(args):
         value = getattr(args, field.name)
         if isinstance(value, enum.Enum):  # such as IntervalStrategy.EPOCH
             value = value.value
-            setattr(args, field.name, value)
+        if isinstance(value, np.generic):  # a number of numpy, which JSON does not know
+            value = value.item()
+        setattr(args, field.name, value)
         union = get_args(field.type) if isinstance(field.type, types.UnionType) else [field.type]
         kinds = [get_origin(kind) or kind for kind in union]
         kinds += [numbers.Real] if float in kinds else [numbers.Integral] if int in kinds else []

@@ -208,8 +208,6 @@ class TrainingArguments:
         for former, name in (("evaluation_strategy", "eval_strategy"), ("no_cuda", "use_cpu")):
             if getattr(self, former) is not None:
                 setattr(self, name, getattr(self, former))
-        if self.warmup_ratio and not self.warmup_steps:
-            self.warmup_steps = self.warmup_ratio
         self.output_dir = os.path.expanduser(self.output_dir)
         check_ranges(self)
         if self.eval_strategy != "no":
@@ -259,7 +257,9 @@ class TrainingArguments:
             yield
 
     def get_warmup_steps(self, num_training_steps: int) -> int:
-        """The number of warm-up steps, `warmup_steps` being a count or a share."""
+        """The number of warm-up steps: `warmup_steps` is a count or, below 1, a share; `warmup_ratio` is a share."""
+        if self.warmup_ratio and not self.warmup_steps:
+            return math.ceil(num_training_steps * self.warmup_ratio)
         share = self.warmup_steps < 1
         return math.ceil(num_training_steps * self.warmup_steps) if share else int(self.warmup_steps)
 

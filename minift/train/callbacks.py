@@ -4,7 +4,7 @@ from functools import partialmethod
 from typing import Any
 
 from minift.train.arguments import TrainingArguments
-from minift.train.state import TrainerControl, TrainerState, watched_metric
+from minift.train.state import TrainerControl, TrainerState, metric_name, watched_metric
 
 # event -> the switches that go off when it begins
 RESETS = {
@@ -20,8 +20,8 @@ RESETS = {
 class TrainerCallback:
     """A listener: override the events you need. Each is called as ``event(args, state, control, **objects)``.
 
-    `objects` are `model`, `processing_class`, `optimizer`, `lr_scheduler` and, where they make sense, `logs`,
-    `metrics`, `train_dataloader` and `eval_dataloader`. The events are those of transformers' `TrainerCallback`.
+    `objects` are `model`, `processing_class`, `optimizer`, `lr_scheduler`, `train_dataloader`, `eval_dataloader` and,
+    where they make sense, `logs` and `metrics`. The events are those of transformers' `TrainerCallback`.
     """
 
     def _nothing(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **objects: Any) -> None:
@@ -57,6 +57,7 @@ class CallbackHandler:
             setattr(run.control, switch, False)
         for name in ("model", "processing_class", "optimizer", "lr_scheduler"):
             objects[name] = getattr(run, name)
+        objects = {"train_dataloader": run.loader, "eval_dataloader": None} | objects
         for callback in self.callbacks:
             changed = getattr(callback, event)(run.args, run.state, run.control, **objects)
             run.control = changed if changed is not None else run.control
@@ -67,6 +68,7 @@ class CallbackHandler:
     on_step_begin = partialmethod(call_event, "on_step_begin")
     on_pre_optimizer_step = partialmethod(call_event, "on_pre_optimizer_step")
     on_optimizer_step = partialmethod(call_event, "on_optimizer_step")
+    on_substep_end = partialmethod(call_event, "on_substep_end")
     on_step_end = partialmethod(call_event, "on_step_end")
     on_log = partialmethod(call_event, "on_log")
     on_prediction_step = partialmethod(call_event, "on_prediction_step")
@@ -136,6 +138,8 @@ class EarlyStoppingCallback(TrainerCallback):
             raise ValueError("EarlyStoppingCallback needs metric_for_best_model and an eval_strategy other than 'no'")
 
     def on_evaluate(self, args, state, control, metrics=None, **objects):
+        if metric_name(args) not in metrics:  # of several evaluation sets, this is another one
+            return
         value, best = watched_metric(args, metrics), state.best_metric
         gain = 0.0 if best is None else (value - best if args.greater_is_better else best - value)
         self.waited = 0 if best is None or gain > self.threshold else self.waited + 1

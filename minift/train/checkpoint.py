@@ -1,9 +1,12 @@
 """Checkpoints: everything a run needs to go on as if it had never stopped, without pickle."""
 
 import dataclasses
+import logging
+import math
 import os
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,8 @@ from minift.train.callbacks import CallbackHandler
 from minift.train.run import Run
 from minift.train.seed import rng_state, set_rng_state
 from minift.train.state import TrainerControl, TrainerState
+
+logger = logging.getLogger(__name__)
 
 STATE_FILE = "trainer_state.json"  # as transformers writes it
 RESUME_FILE = "resume.json"  # generators, position in the data, schedule, loss so far
@@ -92,21 +97,24 @@ def save_state(folder: str | Path, state: TrainerState, control: TrainerControl)
 # -- a whole checkpoint
 
 
-def write_checkpoint(run: Run, callbacks: CallbackHandler) -> Path:
-    """Write ``checkpoint-{step}`` in `output_dir`, and delete those beyond `save_total_limit` (*collective*)."""
+def write_checkpoint(run: Run, callbacks: CallbackHandler, save: Callable[..., None]) -> Path:
+    """Write ``checkpoint-{step}`` in `output_dir`, and delete those beyond `save_total_limit` (*collective*).
+
+    `save` is `Trainer.save_model`, which writes the model into the folder that it is given.
+    """
     folder, state = Path(run.args.output_dir) / f"checkpoint-{run.state.global_step}", run.state
     if state.best_global_step is not None:
         best = folder.with_name(f"checkpoint-{state.best_global_step}")
         if best == folder or best.is_dir():
             state.best_model_checkpoint = str(best)
-    save_checkpoint(folder, run, callbacks)
+    save_checkpoint(folder, run, callbacks, save)
     if run.args.process_index == 0:
         rotate_checkpoints(run.args.output_dir, run.args.save_total_limit, state.best_model_checkpoint)
     barrier()  # no rank goes on to read, or to end, before all is there
     return folder
 
 
-def save_checkpoint(folder: Path, run: Run, callbacks: CallbackHandler) -> None:
+def save_checkpoint(folder: Path, run: Run, callbacks: CallbackHandler, save: Callable[..., None]) -> None:
     """Write all that a run needs to go on; the folder appears when it is complete, or not at all (*collective*).
 
     Rank 0 writes it, after it has collected what differs from rank to rank: generators, the place in the data, and the
@@ -119,13 +127,14 @@ def save_checkpoint(folder: Path, run: Run, callbacks: CallbackHandler) -> None:
         return
     with atomic_path(folder) as fresh:
         fresh.mkdir()
-        save_model(fresh, run.model, run.processing_class, run.args)
+        save(str(fresh), _internal_call=True)
         if resumable:
             record = {
                 "optimizer": save_optimizer(fresh, optimizer),
                 "scheduler": run.lr_scheduler.state_dict(),
                 "scaler": run.scaler.state_dict(),
                 "epoch": run.epoch + 1 if run.epoch_ended else run.epoch,
+                "batches": [len(run.loader), run.args.gradient_accumulation_steps],
                 "ranks": ranks,
                 "total_loss": run.total_loss,
                 "logged_step": run.logged_step,
@@ -177,8 +186,24 @@ def resume(folder: str | Path, run: Run, callbacks: CallbackHandler) -> tuple[in
     for callback in callbacks.callbacks:
         callback.load_state(record["callbacks"].get(type(callback).__name__, {}))
     set_rng_state(own["rng"], run.data_collator)
-    skip = own["position"] is not None and not args.ignore_data_skip
-    return record["epoch"], own["position"] if skip else None
+    epoch, position = record["epoch"], own["position"]
+    batches = [len(run.loader), args.gradient_accumulation_steps]
+    if record.get("batches", batches) != batches:
+        epoch, position = _other_batches(run, record["batches"], position or {"epoch_rng": own["rng"]})
+    return epoch, None if args.ignore_data_skip else position
+
+
+def _other_batches(run: Run, before: list[int], position: dict[str, Any]) -> tuple[int, dict[str, Any] | None]:
+    """Find the place of a run whose batches are others now: the same number of steps, counted in today's batches."""
+    batches, accumulated = len(run.loader), run.args.gradient_accumulation_steps
+    epoch, step = divmod(run.state.global_step, math.ceil(batches / accumulated))
+    logger.warning(
+        "the checkpoint had %d batches in an epoch, %d a step; this run has %d, %d a step: it goes on at step %d of "
+        "epoch %d, on other rows than an uninterrupted run",
+        *(*before, batches, accumulated, step, epoch),
+    )
+    rng = position["epoch_rng"]
+    return epoch, {"batches": step * accumulated, "epoch_rng": rng, "batch_rng": rng} if step else None
 
 
 def read_resume(folder: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:

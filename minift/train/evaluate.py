@@ -117,13 +117,20 @@ def evaluation_loop(
         metrics = compute_metrics(make_prediction(whole, all_losses, args))
     if not isinstance(metrics, dict):
         raise TypeError(f"compute_metrics must return a dict of numbers, not {metrics!r}")
-    metrics = {name: value.item() if hasattr(value, "item") else value for name, value in metrics.items()}
+    metrics = map_nest(plain_number, metrics)
     if all_losses is not None:
         metrics |= {"loss": all_losses.mean().item(), "weighted_loss": weighted_mean(weights)}
     prefixed = {name if name.startswith(f"{prefix}_") else f"{prefix}_{name}": value for name, value in metrics.items()}
     num_samples = len(loader.dataset)
     prefixed |= speed_metrics(prefix, start, num_samples, math.ceil(num_samples / args.per_device_eval_batch_size))
     return EvalLoopOutput(whole["logits"], whole["labels"], prefixed, num_samples)
+
+
+def plain_number(value: Any) -> Any:
+    """Turn a number of numpy or a tensor of one element into a Python number, and other arrays into lists."""
+    if isinstance(value, np.generic) or (isinstance(value, torch.Tensor) and value.numel() == 1):
+        return value.item()
+    return value.tolist() if isinstance(value, np.ndarray | torch.Tensor) else value
 
 
 def make_prediction(result: dict[str, Any], losses: Any, args: TrainingArguments) -> EvalPrediction:

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from minift.train.callbacks import CallbackHandler, TrainerCallback
 from minift.train.columns import count_labels
 from minift.train.evaluate import EvalLoopOutput, PredictionOutput, evaluation_loop, to_numpy
-from minift.train.loader import Loader
+from minift.train.loader import Loader, to_device
 from minift.train.run import Run
 from minift.train.setup import autocast, make_loader
 
@@ -44,38 +44,70 @@ class Evaluator:
         self.compute_loss_func, self.compute_metrics = compute_loss_func, compute_metrics
         self.preprocess_logits_for_metrics = preprocess_logits_for_metrics
 
-    def evaluate(self, eval_dataset: Any = None, metric_key_prefix: str = "eval") -> dict[str, float]:
+    def evaluate(
+        self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
+    ) -> dict[str, float]:
         """Compute losses and metrics on `eval_dataset` (None: the Trainer's), each under ``{prefix}_name``.
 
-        For a dict of data sets, each is evaluated in turn under ``{prefix}_{key}_name``.
+        For a dict of data sets, each is evaluated in turn under ``{prefix}_{key}_name``. `ignore_keys` are fields of
+        the model's output that are no logits.
         """
         dataset = eval_dataset if eval_dataset is not None else self.eval_dataset
         if dataset is None:
             raise ValueError("Trainer.evaluate needs an eval_dataset")
         if isinstance(dataset, dict):
-            parts = [self.evaluate(part, f"{metric_key_prefix}_{name}") for name, part in dataset.items()]
-            return {name: value for part in parts for name, value in part.items()}
+            metrics = {}
+            for name, part in dataset.items():  # by keyword: a subclass may have other places for them
+                metrics |= self.evaluate(
+                    eval_dataset=part, ignore_keys=ignore_keys, metric_key_prefix=f"{metric_key_prefix}_{name}"
+                )
+            return metrics
         loss_only = self.compute_metrics is None or self.args.prediction_loss_only
-        metrics = self.evaluation_loop(self.get_eval_dataloader(dataset), metric_key_prefix, loss_only).metrics
+        output = self.evaluation_loop(
+            self.get_eval_dataloader(dataset),
+            description="Evaluation",
+            prediction_loss_only=loss_only or None,
+            ignore_keys=ignore_keys,
+            metric_key_prefix=metric_key_prefix,
+        )
+        metrics = output.metrics
         self.log(metrics)
         self.callback_handler.on_evaluate(self.run, metrics=metrics)
         return metrics
 
-    def predict(self, test_dataset: Any, metric_key_prefix: str = "test") -> PredictionOutput:
+    def predict(
+        self, test_dataset: Any, ignore_keys: list[str] | None = None, metric_key_prefix: str = "test"
+    ) -> PredictionOutput:
         """Give the logits of every row of `test_dataset`, in its order; with labels, these and the metrics too."""
         loader = self.get_test_dataloader(test_dataset)
-        output = self.evaluation_loop(loader, metric_key_prefix, loss_only=False, keep_logits=True)
+        output = self.evaluation_loop(
+            loader,
+            description="Prediction",
+            prediction_loss_only=False,
+            ignore_keys=ignore_keys,
+            metric_key_prefix=metric_key_prefix,
+        )
         self.callback_handler.on_predict(self.run, metrics=output.metrics)
         return PredictionOutput(output.predictions, output.label_ids, output.metrics)
 
     def evaluation_loop(
-        self, dataloader: Loader, metric_key_prefix: str, loss_only: bool, keep_logits: bool = False
+        self,
+        dataloader: Loader,
+        description: str,
+        prediction_loss_only: bool | None = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
     ) -> EvalLoopOutput:
-        """Run `train.evaluate.evaluation_loop` on this model and a loader."""
+        """Run `train.evaluate.evaluation_loop` on this model and a loader.
+
+        Logits are kept where `prediction_loss_only` is False; None computes metrics, and keeps what they need.
+        `description` is for transformers' progress bars.
+        """
+        loss_only, keep_logits = bool(prediction_loss_only), prediction_loss_only is False
         with_inputs = not loss_only and "inputs" in self.args.include_for_metrics
 
         def predict(batch: dict[str, Tensor]) -> dict[str, Any]:
-            loss, logits, labels = self.prediction_step(self.model_in_use, batch, loss_only)
+            loss, logits, labels = self.prediction_step(self.model_in_use, batch, loss_only, ignore_keys=ignore_keys)
             if not loss_only and self.preprocess_logits_for_metrics is not None:
                 logits = self.preprocess_logits_for_metrics(logits, labels)
             return {
@@ -101,17 +133,22 @@ class Evaluator:
 
     @torch.no_grad()
     def prediction_step(
-        self, model: nn.Module, inputs: dict[str, Any], prediction_loss_only: bool
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        prediction_loss_only: bool,
+        ignore_keys: list[str] | None = None,
     ) -> tuple[Tensor | None, Any, Any]:
         """Compute loss, logits and labels of a batch; what is absent, or not asked for, is None."""
+        inputs = self._prepare_inputs(inputs)
         labels = tuple(inputs.get(name) for name in self.label_names)
         has_labels = bool(labels) and all(label is not None for label in labels)
-        with autocast(self.args):
+        with self.compute_loss_context_manager():
             loss, outputs = self.compute_loss(model, inputs, True) if has_labels else (None, model(**inputs))
         if prediction_loss_only:
             return loss, None, None
         if isinstance(outputs, dict):
-            logits = tuple(value for name, value in outputs.items() if name != "loss")
+            logits = tuple(value for name, value in outputs.items() if name not in ("loss", *(ignore_keys or ())))
         else:
             logits = outputs[1:] if has_labels else outputs
         alone = lambda values: values[0] if len(values) == 1 else values  # noqa: E731
@@ -147,9 +184,22 @@ class Evaluator:
             loss = outputs["loss"]
         return (loss, outputs) if return_outputs else loss
 
-    def get_eval_dataloader(self, eval_dataset: Any = None) -> Loader:
+    def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Move a batch to the device."""
+        return to_device(inputs, self.args.device)
+
+    def compute_loss_context_manager(self) -> Any:
+        """Make the context in which a loss is computed: the precision that the arguments name."""
+        return autocast(self.args)
+
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
+        """Make the loader of an evaluation set. A subclass may return any sized iterable of batches."""
         dataset = eval_dataset if eval_dataset is not None else self.eval_dataset
-        return make_loader(dataset, self.data_collator, self.model, self.args, "evaluation", training=False)
+        sampler = self._get_eval_sampler(dataset)
+        return make_loader(dataset, self.data_collator, self.model, self.args, "evaluation", False, sampler)
+
+    def _get_eval_sampler(self, eval_dataset: Any) -> Any:
+        """Choose the rows that are evaluated and their order; None is that of the data set."""
 
     def get_test_dataloader(self, test_dataset: Any) -> Loader:
         return make_loader(test_dataset, self.data_collator, self.model, self.args, "test", training=False)

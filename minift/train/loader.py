@@ -45,6 +45,8 @@ class Loader:
         self.loader = DataLoader(rows, batch_sampler=batches, collate_fn=collate, num_workers=num_workers, **options)
         self.position: dict[str, Any] = {}
 
+    is_sized = True
+
     def __len__(self) -> int:
         """The number of batches in an epoch."""
         return len(self.batches)
@@ -78,3 +80,45 @@ class Loader:
             self.position["batches"] += 1
             yield to_device(batch, self.device)
         before_each()  # if no batch was left, today's state is still to be taken
+
+
+class PlainLoader:
+    """Gives the batches of a loader of the user's own, as `Loader` gives those of ours; nothing is collated ahead.
+
+    A loader without a length is read until `max_steps`, again and again if need be. A run resumes in it by drawing the
+    batches of the interrupted epoch once more: to the bit, if the loader gives the same batches again.
+    """
+
+    def __init__(self, loader: Any, max_batches: int, device: torch.device):
+        self.loader, self.max_batches, self.device = loader, max_batches, device
+        self.dataset = getattr(loader, "dataset", loader)
+        self.position: dict[str, Any] = {}
+        try:
+            self.length, self.is_sized = len(loader), True
+        except TypeError:
+            self.length, self.is_sized = max_batches, False
+        if self.length <= 0:
+            raise ValueError("a training loader without a length needs max_steps")
+
+    def __len__(self) -> int:
+        return self.length
+
+    def epoch(self, epoch: int = 0, resume: dict[str, Any] | None = None) -> Iterator[Any]:
+        """Yield the batches of an epoch, or those that are left of it after `resume`, a former `position`."""
+        for part in (self.dataset, getattr(self.loader, "sampler", None), getattr(self.loader, "batch_sampler", None)):
+            if hasattr(part, "set_epoch"):
+                part.set_epoch(epoch)
+        if resume:
+            set_rng_state(resume["epoch_rng"])
+        self.position = {"batches": 0, "epoch_rng": rng_state()}
+        batches = iter(self.loader)
+        for _ in range(resume["batches"] if resume else 0):
+            next(batches, None)
+            self.position["batches"] += 1
+        if resume:
+            set_rng_state(resume["batch_rng"])
+        self.position["batch_rng"] = rng_state()
+        for batch in batches:
+            self.position["batches"] += 1
+            yield to_device(batch, self.device)
+            self.position["batch_rng"] = rng_state()

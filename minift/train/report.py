@@ -19,8 +19,10 @@ def announce(run: "Run") -> None:
     parameters = sum(parameter.numel() for parameter in run.model.parameters() if parameter.requires_grad)
     total = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
     logger.info("***** Running training *****")
-    logger.info("  Num examples = %s", f"{len(run.loader.dataset):,}")
-    logger.info("  Num epochs = %d", state.num_train_epochs)
+    if run.loader.is_sized:
+        rows = len(run.loader.dataset) if hasattr(run.loader.dataset, "__len__") else "unknown"
+        logger.info("  Num examples = %s", f"{rows:,}" if isinstance(rows, int) else rows)
+        logger.info("  Num epochs = %d", state.num_train_epochs)
     logger.info("  Batch size per device = %d", args.per_device_train_batch_size)
     logger.info("  Total train batch size (with accumulation) = %d", total)
     if args.world_size > 1:

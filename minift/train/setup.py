@@ -1,13 +1,15 @@
 """What the loop is given: a model, batches, an optimizer and a precision, as the arguments say."""
 
 import contextlib
+import inspect
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset
 
 from minift.batches.sampler import BatchSampler, LengthGroupedOrder, LengthSortedOrder, RandomOrder, SequentialOrder
 from minift.distributed.exchange import broadcast_object
@@ -20,10 +22,16 @@ from minift.fast.options import use_fast_path
 from minift.optim.adamw import parameter_groups
 from minift.optim.schedule import get_scheduler
 from minift.train.arguments import TrainingArguments
-from minift.train.columns import keep_used_columns
+from minift.train.columns import CollateUsedColumns, keep_used_columns, used_columns
 from minift.train.loader import Loader
 
 logger = logging.getLogger(__name__)
+
+
+def call_model_init(model_init: Callable[..., nn.Module]) -> nn.Module:
+    """Make a model; a function that takes the trial of a hyper-parameter search gets None."""
+    takes_trial = len(inspect.signature(model_init).parameters) > 0
+    return model_init(None) if takes_trial else model_init()
 
 
 def place_model(model: nn.Module, args: TrainingArguments) -> tuple[nn.Module, nn.Module]:
@@ -39,9 +47,18 @@ def place_model(model: nn.Module, args: TrainingArguments) -> tuple[nn.Module, n
 
 
 def make_loader(
-    dataset: Any, collate: Callable, model: nn.Module, args: TrainingArguments, description: str, training: bool
-) -> Loader:
+    dataset: Any,
+    collate: Callable,
+    model: nn.Module,
+    args: TrainingArguments,
+    description: str,
+    training: bool,
+    sampler: Any = None,
+) -> Loader | DataLoader:
     """Make the `Loader` of a training or evaluation set; the columns that it drops are named in the log.
+
+    `sampler` is an iterable of row numbers, one pass for each epoch; None is the order that the arguments name. A
+    training set that can only be iterated over gets a `DataLoader`.
 
     Of several ranks, each gets its batches: when training, equally many full ones; when evaluating, those that one
     rank alone would have, of which a rank may get one less than another.
@@ -50,12 +67,14 @@ def make_loader(
         TypeError: the data set has no length, or cannot be indexed.
         ValueError: the data set is empty, or none of its columns fits the model.
     """
+    if training and isinstance(dataset, IterableDataset):
+        return loader_of_iterable(dataset, collate, model, args)
     if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
         raise TypeError(f"the {description} set needs a length and indexing; {type(dataset).__name__} lacks them")
     if len(dataset) == 0:
         raise ValueError(f"the {description} set is empty")
     batch_size = args.per_device_train_batch_size if training else args.per_device_eval_batch_size
-    order = order_of_rows(dataset, args, batch_size, training)
+    order = order_of_rows(dataset, args, batch_size, training) if sampler is None else OrderOfSampler(sampler)
     if args.remove_unused_columns:
         dataset, collate, unused = keep_used_columns(dataset, collate, model)
         if unused:
@@ -86,6 +105,39 @@ def order_of_rows(dataset: Any, args: TrainingArguments, batch_size: int, traini
     return SequentialOrder(len(dataset))
 
 
+def loader_of_iterable(dataset: Any, collate: Callable, model: nn.Module, args: TrainingArguments) -> DataLoader:
+    """Make the loader of a training set without a length, which `max_steps` ends.
+
+    Raises:
+        ValueError: there is no `max_steps`, or there are several processes, among which such a set is not shared out.
+    """
+    if args.max_steps <= 0:
+        raise ValueError("a training set without a length needs max_steps")
+    if world().size > 1:
+        raise ValueError("a training set that can only be iterated over is for one process")
+    if args.remove_unused_columns:
+        collate = CollateUsedColumns(collate, used_columns(model))
+    return DataLoader(
+        dataset,
+        args.per_device_train_batch_size,
+        collate_fn=collate,
+        drop_last=args.dataloader_drop_last,
+        num_workers=args.dataloader_num_workers,
+    )
+
+
+class OrderOfSampler:
+    """The order of a sampler of the user's own, drawn anew in each epoch."""
+
+    def __init__(self, sampler: Any):
+        self.sampler, self.length = sampler, len(sampler)
+
+    def order(self, epoch: int) -> list[int]:
+        if hasattr(self.sampler, "set_epoch"):
+            self.sampler.set_epoch(epoch)
+        return [int(row) for row in self.sampler]
+
+
 class OrderOfMain:
     """An order that depends on the global generator, whose state may differ from rank to rank: all take rank 0's."""
 
@@ -110,9 +162,10 @@ def make_optimizer(
     model: nn.Module,
     args: TrainingArguments,
     class_and_options: tuple[type[torch.optim.Optimizer], dict[str, Any]] | None = None,
+    decaying: Collection[str] | None = None,
 ) -> torch.optim.Optimizer:
-    """Make the optimizer over the model's parameters, in two groups: one decays, biases and LayerNorms do not."""
-    groups = parameter_groups(model, args.weight_decay)
+    """Make the optimizer over the model's parameters, in two groups: `decaying` decay, the others do not."""
+    groups = parameter_groups(model, args.weight_decay, decaying)
     options = {"lr": args.learning_rate, "betas": (args.adam_beta1, args.adam_beta2), "eps": args.adam_epsilon}
     if class_and_options is not None:
         optimizer_class, options = class_and_options

@@ -50,7 +50,7 @@ class TrainerState:
         if args.metric_for_best_model is None:
             return False
         value, best = watched_metric(args, metrics), self.best_metric
-        if best is not None and not (value > best if args.greater_is_better else value < best):
+        if math.isnan(value) or (best is not None and not (value > best if args.greater_is_better else value < best)):
             return False
         self.best_metric, self.best_global_step = value, self.global_step
         return True
@@ -73,13 +73,18 @@ class TrainerControl:
     should_log: bool = False
 
 
+def metric_name(args: TrainingArguments) -> str:
+    """The name that `metric_for_best_model` has among the metrics of an evaluation."""
+    return "eval_" + args.metric_for_best_model.removeprefix("eval_")
+
+
 def watched_metric(args: TrainingArguments, metrics: Mapping[str, float]) -> float:
     """Look up `metric_for_best_model` among the metrics of an evaluation.
 
     Raises:
         KeyError: it is not there.
     """
-    name = "eval_" + args.metric_for_best_model.removeprefix("eval_")
+    name = metric_name(args)
     if name not in metrics:
         raise KeyError(f"metric_for_best_model names {name!r}; the evaluation gave {sorted(metrics)}")
     return metrics[name]

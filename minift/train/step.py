@@ -25,7 +25,10 @@ def update(run: Run, batches: list[Batch], training_step: TrainingStep, callback
     num_items = count_work(run, batches)
     with keep_casts():
         for batch in batches:
-            forward_and_backward(run, batch, num_items, training_step, is_last=batch is batches[-1])
+            is_last = batch is batches[-1]
+            forward_and_backward(run, batch, num_items, training_step, is_last)
+            if not is_last:
+                callbacks.on_substep_end(run)
     average(run)
     clip(run)
     callbacks.on_pre_optimizer_step(run)

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import sys
 import time
 from collections.abc import Callable
 from itertools import islice
@@ -16,17 +17,27 @@ from minift.distributed.exchange import broadcast_module, mean_over_ranks
 from minift.distributed.gradients import make_averaging
 from minift.hub import upload_folder
 from minift.model.checks import check_vocabulary
+from minift.optim.adamw import decay_parameter_names
 from minift.train import checkpoint, report
 from minift.train.arguments import TrainingArguments
 from minift.train.callbacks import CallbackHandler, DefaultFlowCallback, TrainerCallback
 from minift.train.columns import count_labels, find_label_names
 from minift.train.evaluate import speed_metrics
 from minift.train.evaluator import Evaluator, of_run
-from minift.train.loader import Loader
+from minift.train.hooks import check_hooks
+from minift.train.items import NotedNumber
+from minift.train.loader import Loader, PlainLoader
 from minift.train.progress import PrinterCallback, ProgressCallback
 from minift.train.run import Run, new_state
 from minift.train.seed import set_seed
-from minift.train.setup import autocast, make_clip, make_loader, make_optimizer, make_schedule, place_model
+from minift.train.setup import (
+    call_model_init,
+    make_clip,
+    make_loader,
+    make_optimizer,
+    make_schedule,
+    place_model,
+)
 from minift.train.step import update
 
 logger = logging.getLogger(__name__)
@@ -85,6 +96,7 @@ class Trainer(Evaluator):
         *,
         tokenizer: Any = None,
     ):
+        check_hooks(type(self), Trainer)
         args = args if args is not None else TrainingArguments()
         if not isinstance(args, TrainingArguments):
             raise TypeError(f"Trainer's args must be TrainingArguments, not {args!r}")
@@ -95,7 +107,7 @@ class Trainer(Evaluator):
             raise ValueError(f"eval_strategy={args.eval_strategy!r} needs an eval_dataset")
         if args.fp16 and args.device.type == "cpu":
             logger.warning("fp16 needs a GPU: training in float32 instead")
-        model, model_in_use = place_model(model if model is not None else model_init(), args)
+        model, model_in_use = place_model(model if model is not None else call_model_init(model_init), args)
         tokenizer = processing_class if processing_class is not None else tokenizer
         if tokenizer is not None and hasattr(model, "config"):
             check_vocabulary(len(tokenizer), model.config)
@@ -109,13 +121,20 @@ class Trainer(Evaluator):
         super().__init__(run, handler, eval_dataset, compute_loss_func, compute_metrics, preprocess_logits_for_metrics)
         self.train_dataset, self.model_init = train_dataset, model_init
         self.optimizer, self.lr_scheduler = self.given_optimizers = optimizers
-        self.optimizer_cls_and_kwargs = optimizer_cls_and_kwargs
+        self.optimizer_cls_and_kwargs, self.ignore_keys_for_eval = optimizer_cls_and_kwargs, None
         handler.on_init_end(run)
 
     # -- training -----------------------------------------------------------------------------------------------
 
-    def train(self, resume_from_checkpoint: str | bool | None = None) -> TrainOutput:
+    def train(
+        self,
+        resume_from_checkpoint: str | bool | None = None,
+        trial: None = None,
+        ignore_keys_for_eval: list[str] | None = None,
+    ) -> TrainOutput:
         """Train, from the start or from a checkpoint (a folder, or True for the newest in `output_dir`).
+
+        `ignore_keys_for_eval` goes to `evaluate`; a `trial` of a hyper-parameter search is refused.
 
         A resumed run goes on with the same weights, moments, rows, masks and dropout as if it had never stopped. Under
         a torchrun that restarts failed runs (``--max-restarts``), True means the newest checkpoint if there is one.
@@ -125,6 +144,9 @@ class Trainer(Evaluator):
             FileNotFoundError: the checkpoint is not complete.
         """
         args, run, callbacks = self.args, self.run, self.callback_handler
+        if trial is not None:
+            raise ValueError("Trainer.train does not support trial=: there is no hyper-parameter search")
+        self.ignore_keys_for_eval = ignore_keys_for_eval
         if resume_from_checkpoint is True:
             resume_from_checkpoint = checkpoint.find_checkpoint(args.output_dir)
         self.start()
@@ -136,7 +158,7 @@ class Trainer(Evaluator):
 
         callbacks.on_train_begin(run)
         if args.eval_on_start and not resume_from_checkpoint:
-            self.evaluate()
+            self.evaluate(ignore_keys=ignore_keys_for_eval)
         while epoch < self.state.num_train_epochs and not self.control.should_training_stop:
             callbacks.on_epoch_begin(run)
             run.epoch, run.epoch_ended = epoch, False
@@ -154,6 +176,8 @@ class Trainer(Evaluator):
                     break
             epoch, position = epoch + 1, None
             run.epoch_ended = run.loader.position["batches"] == len(run.loader)
+            if run.loader.position["batches"] == 0:
+                raise ValueError("the training set gave no batch in a whole epoch")
             callbacks.on_epoch_end(run)
             self.log_evaluate_save()
         return self.finish(start, self.state.global_step - first_step)
@@ -165,20 +189,23 @@ class Trainer(Evaluator):
             raise ValueError("Trainer.train needs a train_dataset")
         if self.model_init is not None:
             set_seed(args.seed, args.full_determinism)
-            run.model, run.model_in_use = place_model(self.model_init(), args)
+            run.model, run.model_in_use = place_model(call_model_init(self.model_init), args)
         run.loader = self.get_train_dataloader()
+        if not isinstance(run.loader, Loader):
+            run.loader = PlainLoader(run.loader, args.max_steps * args.gradient_accumulation_steps, args.device)
         steps_per_epoch = math.ceil(len(run.loader) / args.gradient_accumulation_steps)
         if steps_per_epoch == 0:
             raise ValueError("dataloader_drop_last leaves no training batch: the set is smaller than a batch")
         max_steps = args.max_steps if args.max_steps > 0 else math.ceil(args.num_train_epochs * steps_per_epoch)
         broadcast_module(run.model)
         run.averaging = make_averaging(run.model, args.ddp_averaging, args.ddp_bucket_cap_mb)
+        self.optimizer, self.lr_scheduler = self.given_optimizers
         self.create_optimizer_and_scheduler(max_steps)
         run.clip = make_clip(run.optimizer, args)
         run.scaler = torch.amp.GradScaler(enabled=args.fp16 and args.device.type == "cuda")
         run.state = new_state(args)
         run.state.train_batch_size = args.per_device_train_batch_size
-        run.state.num_train_epochs = math.ceil(max_steps / steps_per_epoch)
+        run.state.num_train_epochs = math.ceil(max_steps / steps_per_epoch) if run.loader.is_sized else sys.maxsize
         run.state.set_intervals(args, max_steps)
         run.running_loss, run.total_loss, run.logged_step = torch.zeros((), device=args.device), 0.0, 0
 
@@ -186,15 +213,17 @@ class Trainer(Evaluator):
         """Forward and backward of one batch; returns its share of the step's loss, detached.
 
         The loss of a batch is a mean over its labels. Weighting it by its share of `num_items_in_batch`, the labels
-        of all batches of the step, on all ranks, gives the mean over all of them, also if the last batch is smaller.
+        of all batches of the step, on all ranks, gives the mean over all of them, also if the last batch is smaller. A
+        `compute_loss` that divides by this number itself is seen to use it, and its loss is taken as it is.
         """
-        weight = 1.0
-        if num_items_in_batch and self.compute_loss_func is None:  # which divides by num_items_in_batch itself
-            weight = count_labels(inputs, self.label_names) / num_items_in_batch
+        items = NotedNumber(num_items_in_batch) if num_items_in_batch else None
+        inputs = self._prepare_inputs(inputs)
+        labels = count_labels(inputs, self.label_names)  # before compute_loss, which may take them out
+        with self.compute_loss_context_manager():
+            loss = self.compute_loss(model, inputs, num_items_in_batch=items)
+        weight = 1.0 if items is None or items.was_used else labels / num_items_in_batch
         if self.args.average_tokens_across_devices:
             weight *= self.args.world_size  # averaging will divide by it
-        with autocast(self.args):
-            loss = self.compute_loss(model, inputs, num_items_in_batch=num_items_in_batch)
         if weight == 0.0:  # no label in this batch: its own mean is NaN, and its part in the step's mean nothing
             return torch.zeros_like(loss)
         if weight != 1.0:
@@ -203,15 +232,30 @@ class Trainer(Evaluator):
         return loss.detach()
 
     def create_optimizer_and_scheduler(self, num_training_steps: int) -> None:
-        """Make the optimizer and the schedule that the arguments name, unless the user gave them."""
-        args = self.args
-        self.optimizer, self.lr_scheduler = self.given_optimizers
-        if self.optimizer is not None and args.shard_optimizer:
+        """Make the optimizer and the schedule, unless the user gave them."""
+        if self.optimizer is not None and self.args.shard_optimizer:
             raise ValueError("shard_optimizer shards the optimizer that the arguments name, not one given as an object")
+        self.create_optimizer()
+        self.create_scheduler(num_training_steps, optimizer=self.optimizer)
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """Make the optimizer that the arguments name, unless there is one."""
         if self.optimizer is None:
-            self.optimizer = make_optimizer(self.model, args, self.optimizer_cls_and_kwargs)
+            model = model if model is not None else self.model
+            decaying = self.get_decay_parameter_names(model)
+            self.optimizer = make_optimizer(model, self.args, self.optimizer_cls_and_kwargs, decaying)
+        return self.optimizer
+
+    def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> Any:
+        """Make the schedule that the arguments name, unless there is one."""
         if self.lr_scheduler is None:
-            self.lr_scheduler = make_schedule(self.optimizer, args, num_training_steps)
+            optimizer = optimizer if optimizer is not None else self.optimizer
+            self.lr_scheduler = make_schedule(optimizer, self.args, num_training_steps)
+        return self.lr_scheduler
+
+    def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
+        """List the parameters that decay: all but biases and LayerNorms."""
+        return decay_parameter_names(model)
 
     def log_evaluate_save(self) -> None:
         """Do what the callbacks have switched on at this step."""
@@ -223,11 +267,11 @@ class Trainer(Evaluator):
             run.logged_step = state.global_step
             self.log({"loss": loss / steps, "grad_norm": run.grad_norm.item(), "learning_rate": run.learning_rate})
         if self.control.should_evaluate:
-            is_best = state.note_best(self.args, self.evaluate())
+            is_best = state.note_best(self.args, self.evaluate(ignore_keys=self.ignore_keys_for_eval))
             if self.args.save_strategy == "best":
                 self.control.should_save = is_best
         if self.control.should_save:
-            folder = checkpoint.write_checkpoint(run, self.callback_handler)
+            folder = checkpoint.write_checkpoint(run, self.callback_handler, self.save_model)
             if self.args.push_to_hub and self.args.hub_strategy == "every_save":
                 try:
                     self.push_to_hub(f"Training in progress, step {state.global_step}", folder)
@@ -252,15 +296,26 @@ class Trainer(Evaluator):
             self.push_to_hub()
         return TrainOutput(state.global_step, train_loss, metrics)
 
-    def get_train_dataloader(self) -> Loader:
-        return make_loader(self.train_dataset, self.data_collator, self.model, self.args, "training", training=True)
+    def get_train_dataloader(self) -> Any:
+        """Make the loader of the training set. A subclass may return any iterable of batches, such as a DataLoader."""
+        sampler = self._get_train_sampler(self.train_dataset)
+        return make_loader(self.train_dataset, self.data_collator, self.model, self.args, "training", True, sampler)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        """Choose the rows of an epoch and their order; None is the order that the arguments name."""
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
+        """Write the files of `save_model`; a `state_dict` of other weights is refused."""
+        if state_dict is not None:
+            raise ValueError("Trainer._save does not support state_dict=: it writes the model's own weights")
+        checkpoint.save_model(output_dir or self.args.output_dir, self.model, self.processing_class, self.args)
 
     # -- files, which the first of several processes writes -------------------------------------------------------
 
-    def save_model(self, output_dir: str | None = None) -> None:
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Write the model, the tokenizer and the arguments, so that minift and transformers can load them."""
         if self.is_world_process_zero():
-            checkpoint.save_model(output_dir or self.args.output_dir, self.model, self.processing_class, self.args)
+            self._save(output_dir or self.args.output_dir)
 
     def save_state(self) -> None:
         """Write ``trainer_state.json``."""
