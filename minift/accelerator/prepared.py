@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, IterableDataset, RandomSampler
 
 from minift.batches.look_ahead import look_ahead
 from minift.batches.sampler import BatchSampler
-from minift.distributed.exchange import broadcast
+from minift.distributed.exchange import broadcast, broadcast_object
 from minift.distributed.gradients import Averaging
 from minift.distributed.world import world
 from minift.train.loader import to_device
@@ -119,7 +119,11 @@ def share_out(loader: DataLoader, split: bool, even: bool) -> tuple[DataLoader, 
 
 
 class SampledOrder:
-    """The rows that a DataLoader's sampler draws, as an order for `BatchSampler`; the epoch's number plays no part."""
+    """The rows that a DataLoader's sampler draws, as an order for `BatchSampler`; the epoch's number plays no part.
+
+    A sampler that draws from torch's global generator, whose state differs from rank to rank, is asked on each of
+    them, and all take the rows of rank 0.
+    """
 
     def __init__(self, batches: TorchBatchSampler):
         self.batches = batches
@@ -127,7 +131,8 @@ class SampledOrder:
     length = property(lambda self: len(self.batches.sampler))
 
     def order(self, epoch: int) -> list[int]:
-        return [row for batch in self.batches for row in batch]
+        rows = [row for batch in self.batches for row in batch]
+        return rows if getattr(self.batches.sampler, "generator", None) is not None else broadcast_object(rows)
 
 
 class PreparedOptimizer(torch.optim.Optimizer):

@@ -93,6 +93,11 @@ class TFPreTrainedModel(KerasTraining, StoredModel):
             inputs = check_batch(inputs, self.config)
         return super().__call__(**inputs)
 
+    def __dir__(self) -> list[str]:
+        """List the attributes without `base_model`: it may be the model itself, and Keras, when it loads its own weight
+        files, goes into every attribute that is a layer."""
+        return [name for name in super().__dir__() if name != "base_model"]
+
     # -- files: see StoredModel ---------------------------------------------------------------------------------
 
     map_file = staticmethod(map_file)
