@@ -93,10 +93,21 @@ class TFPreTrainedModel(KerasTraining, StoredModel):
             inputs = check_batch(inputs, self.config)
         return super().__call__(**inputs)
 
+    # -- Keras' own weight files (`save_weights`, `load_weights`, `ModelCheckpoint`): torch's names, one level deep
+
+    def save_own_variables(self, store: Any) -> None:
+        for name, array in self.tensors().items():
+            store[name] = array
+
+    def load_own_variables(self, store: Any) -> None:
+        for name, parameter in self.named_parameters():
+            if name not in self.tied:
+                parameter.assign(np.asarray(store[name]))
+
     def __dir__(self) -> list[str]:
-        """List the attributes without `base_model`: it may be the model itself, and Keras, when it loads its own weight
-        files, goes into every attribute that is a layer."""
-        return [name for name in super().__dir__() if name != "base_model"]
+        """List the attributes that are no layers: Keras would save those once more, and enter `base_model` for ever."""
+        layers = {name for name, value in vars(self).items() if isinstance(value, keras.layers.Layer)}
+        return [name for name in super().__dir__() if name not in layers | {"base_model"}]
 
     # -- files: see StoredModel ---------------------------------------------------------------------------------
 

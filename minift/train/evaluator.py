@@ -83,7 +83,6 @@ class Evaluator:
         output = self.evaluation_loop(
             loader,
             description="Prediction",
-            prediction_loss_only=False,
             ignore_keys=ignore_keys,
             metric_key_prefix=metric_key_prefix,
         )
@@ -100,10 +99,11 @@ class Evaluator:
     ) -> EvalLoopOutput:
         """Run `train.evaluate.evaluation_loop` on this model and a loader.
 
-        Logits are kept where `prediction_loss_only` is False; None computes metrics, and keeps what they need.
-        `description` is for transformers' progress bars.
+        `prediction_loss_only` None is that of the arguments. `description` is "Evaluation", for which logits are not
+        kept where metrics are computed batch by batch, or another.
         """
-        loss_only, keep_logits = bool(prediction_loss_only), prediction_loss_only is False
+        loss_only = self.args.prediction_loss_only if prediction_loss_only is None else prediction_loss_only
+        keep_logits = description != "Evaluation"
         with_inputs = not loss_only and "inputs" in self.args.include_for_metrics
 
         def predict(batch: dict[str, Tensor]) -> dict[str, Any]:

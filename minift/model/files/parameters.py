@@ -33,7 +33,7 @@ def choose_dtype(asked: str | torch.dtype | None, configured: str | None, stored
 def load_weights(
     model: nn.Module, stored: dict[str, Stored], dtype: torch.dtype, ignore_mismatched_sizes: bool = False
 ) -> LoadingReport:
-    """Give a model on the meta device its parameters: the stored tensors themselves, and newly drawn ones.
+    """Give a model, which may be on the meta device, its parameters: the stored tensors themselves, and new ones.
 
     A tensor that already has the right type is not copied. The mapping is private: training changes the process's
     own pages, never the file. Nothing is drawn for parameters that are stored. Errors are those of `match_tensors`.
@@ -45,7 +45,8 @@ def load_weights(
             set_parameter(model, name, stored[source].tensor.to(dtype))
     new = report.missing + [name for name, *_ in report.mismatched if name not in report.tied]
     for name in new:
-        set_parameter(model, name, torch.empty(wanted[name], dtype=dtype))
+        made = model.get_parameter(name)  # by a constructor; on the meta device it has no values
+        set_parameter(model, name, torch.empty(wanted[name], dtype=dtype) if made.is_meta else made.data.to(dtype))
     model.init_weights(new)
     model.tie_weights()
     return report
