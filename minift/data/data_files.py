@@ -97,6 +97,7 @@ class DataFiles:
     kind: str  # the name of their format, a key of `READERS`
     features: Features | None  # columns and types that are known from elsewhere; the files' own metadata goes first
     options: dict[str, Any]  # of the format, see `OPTIONS`
+    of_another_split: bool = False  # whether `features` are those of another split, which may have more columns
 
     def key(self) -> str:
         """A name for these files as they are now: it changes with their places, sizes and times."""
@@ -125,6 +126,8 @@ class DataFiles:
         if writer.features is None:
             described = b"huggingface" in (schema.metadata or {})
             known = self.features if self.features and not described else None
+            if known and self.of_another_split:
+                known = Features({name: feature for name, feature in known.items() if name in schema.names})
             writer.features = known or Features.from_arrow_schema(schema)
         unknown, lacking = set(schema.names) - set(writer.features), set(writer.features) - set(schema.names)
         if unknown or (lacking and file == self.files[0]):

@@ -75,7 +75,7 @@ def load_dataset(
         first, types = next(iter(splits)), known
         if types is None and part != first:
             types = load(first).features  # the first split decides the columns and types of all
-        data = DataFiles(splits[part], kind, types, options)
+        data = DataFiles(splits[part], kind, types, options, of_another_split=types is not known)
         rows = Dataset(convert_to_arrow(data, cache_dir), split=part)
         return rows if features is None else rows.cast(features)  # they go before those in the files themselves
 

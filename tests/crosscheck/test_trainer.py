@@ -119,7 +119,7 @@ def without_clipping(monkeypatch):
 
 
 def decay_for_all(monkeypatch):
-    one_group = lambda model, decay: [{"params": list(model.parameters()), "weight_decay": decay}]  # noqa: E731
+    one_group = lambda model, decay, names: [{"params": list(model.parameters()), "weight_decay": decay}]  # noqa: E731
     monkeypatch.setattr("minift.train.setup.parameter_groups", one_group)
 
 
