@@ -39,11 +39,8 @@ def snapshot(name_or_path: str | Path, repo_type: str = "model", **options: Any)
     if folder.is_dir():
         return folder
     name = str(name_or_path)
-    if os.environ.get("MINIFT_HUB") and not options.get("revision"):
-        local = Path(os.environ["MINIFT_HUB"]).expanduser() / f"{repo_type}s"
-        copies = [copy for copy in local.glob("*/*") if name in (copy.name, copy.relative_to(local).as_posix())]
-        if len(copies) == 1:
-            return copies[0]
+    if (copy := local_copy(name, repo_type)) is not None and not options.get("revision"):
+        return copy
     try:
         return Path(huggingface_hub.snapshot_download(name, repo_type=repo_type, **options))
     except HFValidationError as error:
@@ -54,6 +51,15 @@ def snapshot(name_or_path: str | Path, repo_type: str = "model", **options: Any)
             f"{name}: no such folder, and no {repo_type} repository of that name{at} that can be reached or is in the "
             f"cache ({_reason(error)})"
         ) from error
+
+
+def local_copy(name: str, repo_type: str = "model") -> Path | None:
+    """Find the copy of a repository in the folder that ``MINIFT_HUB`` names; None if there is none, or several."""
+    if not os.environ.get("MINIFT_HUB"):
+        return None
+    folder = Path(os.environ["MINIFT_HUB"]).expanduser() / f"{repo_type}s"
+    copies = [copy for copy in folder.glob("*/*") if name in (copy.name, copy.relative_to(folder).as_posix())]
+    return copies[0] if len(copies) == 1 else None
 
 
 def push_to_hub(model_or_tokenizer: Any, repo_id: str, **options: Any) -> str:

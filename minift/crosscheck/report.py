@@ -16,6 +16,7 @@ from minift.crosscheck.compare import Comparison, compare
 from minift.crosscheck.job import BATCH_SIZE, LEARNING_RATE, MAX_GRAD_NORM, WEIGHT_DECAY, Job, Stage, stages
 from minift.crosscheck.on_minift import run_minift
 from minift.files import write_json
+from minift.hub import local_copy
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,9 @@ def crosscheck(job: Job, json_file: str | Path | None = None) -> bool:
         )
     if json_file is not None and Path(json_file).is_dir():
         raise ValueError(f"--json {json_file} is a folder; expected the name of a file")
+    # the libraries do not know MINIFT_HUB
+    model, dataset = local_copy(job.model) or job.model, local_copy(job.dataset, "dataset") or job.dataset
+    job = dataclasses.replace(job, model=str(model), dataset=str(dataset))
     threads = torch.get_num_threads()
     torch.set_num_threads(job.threads)
     try:
