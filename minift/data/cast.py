@@ -39,7 +39,7 @@ def cast_array(array: Column, feature: Feature, to_text: bool = True) -> Column:
     elif isinstance(feature, List) and is_list(array.type):
         missing = np.asarray(array.is_null())
         lengths = np.where(missing, 0, np.asarray(pc.fill_null(pc.list_value_length(array), 0)))
-        ends = pa.array(np.cumsum([0, *lengths]), mask=np.append(missing, False))
+        ends = pa.array(np.concatenate([[0], np.cumsum(lengths)]), mask=np.append(missing, False))
         lists = pa.LargeListArray.from_arrays(
             ends.cast(pa.int64()), cast_array(array.flatten(), feature.feature, to_text)
         )

@@ -99,10 +99,12 @@ def read_csv_table(file: Path, features: Features | None, options: CsvOptions) -
     Without features, a column holds integers (int64, or uint64), floats, booleans or text, whichever all its cells are;
     integers with missing values are floats, dates are text. A ValueError says what cannot be read.
     """
+    data, encoding = read_bytes(file), options.encoding or "utf-8-sig"
     try:
-        text = read_bytes(file).decode(options.encoding or "utf-8-sig", options.encoding_errors)
+        text = data.decode(encoding, options.encoding_errors)
     except UnicodeDecodeError as error:
-        raise ValueError(f"it is not {options.encoding or 'UTF-8'} text ({error.reason}); pass encoding=") from error
+        line = data[: error.start].count(b"\n") + 1
+        raise ValueError(f"line {line} is not {options.encoding or 'UTF-8'} text; pass encoding=") from error
     header, body = _lines(text, options)
     wanted = _wanted(header, options)
     table = _parse_fast(body, header, options) or _parse_slow(body, header, options)

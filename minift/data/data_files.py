@@ -76,6 +76,8 @@ OPTIONS = {
     "text": ["sample_by", "keep_linebreaks", "encoding"],
 }
 
+GUESSED = ("csv", "json")  # formats whose files do not say the types of their columns
+
 # the ending of a file's name -> the name of its format
 FORMATS = {
     ".parquet": "parquet",
@@ -103,9 +105,8 @@ class DataFiles:
         """A name for these files as they are now: it changes with their places, sizes and times."""
         stats = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in self.files]
         wanted = None if self.features is None else list(self.features.to_dict().items())
-        return hashlib.sha256(json.dumps([VERSION, self.kind, stats, wanted, repr(self.options)]).encode()).hexdigest()[
-            :32
-        ]
+        key = [VERSION, self.kind, stats, wanted, repr(self.options), self.of_another_split]
+        return hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
 
     def write(self, path: Path) -> None:
         """Write all rows to one Arrow file; a ValueError names a file that cannot be read."""

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from minift.data.data_files import FORMATS, OPTIONS, READERS, DataFiles, convert_to_arrow
+from minift.data.data_files import FORMATS, GUESSED, OPTIONS, READERS, DataFiles, convert_to_arrow
 from minift.data.dataset import Dataset, DatasetDict, concatenate_datasets
 from minift.data.features import Features
 from minift.data.repository import (
@@ -73,7 +73,7 @@ def load_dataset(
         if part not in splits:
             raise ValueError(f"{path} has no split {part!r}: expected one of {list(splits)}")
         first, types = next(iter(splits)), known
-        if types is None and part != first:
+        if types is None and part != first and kind in GUESSED:
             types = load(first).features  # the first split decides the columns and types of all
         data = DataFiles(splits[part], kind, types, options, of_another_split=types is not known)
         rows = Dataset(convert_to_arrow(data, cache_dir), split=part)

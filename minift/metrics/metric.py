@@ -26,7 +26,8 @@ METRICS = [name for name in SCORES if name != "pearson"]
 class Metric:
     """Score the examples added so far: `add` one, `add_batch` several, `compute` the scores and start again.
 
-    Re-implements evaluate/module.py (``EvaluationModule``), on counts and sums instead of an Arrow file of all values.
+    Re-implements evaluate/module.py (``EvaluationModule``), which keeps all values in an Arrow file, on counts and sums
+    where they suffice.
     """
 
     def __init__(self, name: str, keys: tuple[str, ...], num_labels: int | None = None) -> None:

@@ -108,17 +108,15 @@ class PlainLoader:
         for part in (self.dataset, getattr(self.loader, "sampler", None), getattr(self.loader, "batch_sampler", None)):
             if hasattr(part, "set_epoch"):
                 part.set_epoch(epoch)
+        now = rng_state()
         if resume:
             set_rng_state(resume["epoch_rng"])
-        self.position = {"batches": 0, "epoch_rng": rng_state()}
+        self.position = {"batches": resume["batches"] if resume else 0, "epoch_rng": rng_state()}
         batches = iter(self.loader)
-        for _ in range(resume["batches"] if resume else 0):
+        for _ in range(self.position["batches"]):
             next(batches, None)
-            self.position["batches"] += 1
         if resume:
-            set_rng_state(resume["batch_rng"])
-        self.position["batch_rng"] = rng_state()
+            set_rng_state(now)  # nothing waits, so the run goes on with the draws of the checkpoint
         for batch in batches:
             self.position["batches"] += 1
             yield to_device(batch, self.device)
-            self.position["batch_rng"] = rng_state()

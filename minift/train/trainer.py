@@ -304,18 +304,18 @@ class Trainer(Evaluator):
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         """Choose the rows of an epoch and their order; None is the order that the arguments name."""
 
-    def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
-        """Write the files of `save_model`; a `state_dict` of other weights is refused."""
-        if state_dict is not None:
-            raise ValueError("Trainer._save does not support state_dict=: it writes the model's own weights")
-        checkpoint.save_model(output_dir or self.args.output_dir, self.model, self.processing_class, self.args)
-
     # -- files, which the first of several processes writes -------------------------------------------------------
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Write the model, the tokenizer and the arguments, so that minift and transformers can load them."""
         if self.is_world_process_zero():
             self._save(output_dir or self.args.output_dir)
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
+        """Write the files of `save_model`; a `state_dict` of other weights is refused."""
+        if state_dict is not None:
+            raise ValueError("Trainer._save does not support state_dict=: it writes the model's own weights")
+        checkpoint.save_model(output_dir or self.args.output_dir, self.model, self.processing_class, self.args)
 
     def save_state(self) -> None:
         """Write ``trainer_state.json``."""

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as arrays
 from minift.cli.main import main
 from minift.crosscheck.compare import Comparison, compare
 from minift.crosscheck.job import Job, Stage, metric_names, stages
-from minift.crosscheck.report import format_table, is_within, to_json
+from minift.crosscheck.report import crosscheck, format_table, is_within, to_json
 from minift.tasks.task import Task
 from tests.hub import BERT_BASE, MRPC, needs_hub
 
@@ -234,3 +234,20 @@ def test_a_model_without_weights(capsys, tmp_path, monkeypatch):
     message = capsys.readouterr().err
     assert f"{BERT_BASE} has neither model.safetensors nor model.safetensors.index.json" in message
     assert not (tmp_path / "out").exists()
+
+
+def test_both_sides_get_the_copies_that_minift_hub_names(tmp_path, monkeypatch):
+    """The libraries do not know that variable: they are given the folders."""
+    for folder in ("models/one/bert", "datasets/one/glue"):
+        (tmp_path / folder).mkdir(parents=True)
+    given = []
+
+    def stop(job, folder):
+        given.append((job.model, job.dataset))
+        raise ValueError("enough")
+
+    monkeypatch.setenv("MINIFT_HUB", str(tmp_path))
+    monkeypatch.setattr("minift.crosscheck.report.run_minift", stop)
+    with pytest.raises(ValueError, match="enough"):
+        crosscheck(Job("one/bert", "one/glue"))
+    assert given == [(str(tmp_path / "models/one/bert"), str(tmp_path / "datasets/one/glue"))]

@@ -85,12 +85,6 @@ CSV = {
 }
 
 
-@pytest.mark.parametrize("text", CSV.values(), ids=CSV)
-def test_csv(same, tmp_path, text):
-    (tmp_path / "f.csv").write_text(text, encoding="utf-8", newline="")
-    same("csv", str(tmp_path / "f.csv"))
-
-
 @pytest.mark.parametrize("text", ["a,b\n1,2,3\n4,5\n6,7,8,9\n", "a,b\n1,2\n3,4,5\n"])
 def test_long_rows_are_refused_or_left_out(same, tmp_path, text):
     text = "a,b\n0,0\n" + text.split("\n", 1)[1]
@@ -170,10 +164,14 @@ JSON = {
 }
 
 
-@pytest.mark.parametrize("text", JSON.values(), ids=JSON)
-def test_json(same, tmp_path, text):
-    (tmp_path / "f.json").write_text(text, encoding="utf-8")
-    same("json", str(tmp_path / "f.json"))
+FILES = [("csv", name) for name in CSV] + [("json", name) for name in JSON]
+
+
+@pytest.mark.parametrize(("kind", "name"), FILES)
+def test_files(same, tmp_path, kind, name):
+    text = {"csv": CSV, "json": JSON}[kind][name]
+    (tmp_path / "f").write_text(text, encoding="utf-8", newline="")
+    same(kind, str(tmp_path / "f"))
 
 
 def test_json_field(same, tmp_path):

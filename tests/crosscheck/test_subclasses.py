@@ -322,16 +322,28 @@ def test_a_run_goes_on_with_other_batches(tmp_path, caplog):
     assert "it goes on at step 8 of epoch 0" in caplog.text
 
 
+class Noise:
+    """A collator that draws."""
+
+    def __call__(self, rows):
+        batch = minift.default_data_collator(rows)
+        return batch | {"input_ids": (batch["input_ids"] + torch.randint(0, 3, batch["input_ids"].shape)) % 100}
+
+
 def test_a_plain_loader_resumes_to_the_bit(tmp_path):
+    """With a collator and dropout that draw, in the middle of an epoch."""
+
     class Mine(minift.Trainer):
         def get_train_dataloader(self):
             rows = self.train_dataset.with_format("torch")
-            return DataLoader(rows, batch_size=4, shuffle=True, collate_fn=minift.default_data_collator)
+            return DataLoader(rows, batch_size=4, shuffle=True, collate_fn=Noise())
 
     rows, found = minift.Dataset.from_dict(columns()), []
     for start in (None, str(tmp_path / "checkpoint-4")):
         args = arguments(minift, tmp_path, save_strategy="steps", save_steps=4, num_train_epochs=2)
-        trainer = Mine(tiny(minift), args, train_dataset=rows)
+        torch.manual_seed(0)
+        model = minift.BertForSequenceClassification(minift.BertConfig(**CONFIG | {"hidden_dropout_prob": 0.1}))
+        trainer = Mine(model, args, train_dataset=rows)
         trainer.train(start)
         found.append(trainer.model.state_dict())
     for name, weights in found[0].items():

@@ -291,7 +291,7 @@ def test_files_whose_columns_differ(tmp_path):
         (lambda f: load_dataset("csv", data_files=str(f / "none*.csv")), FileNotFoundError, r"none\*.csv"),
         (lambda f: load_dataset("csv", data_files=[]), TypeError, r"data_files=\[\]"),
         (lambda f: load_dataset("csv", data_files=[{"split": "x"}]), TypeError, "a split and a path in each"),
-        (lambda f: load_dataset("csv", data_files=str(f / "latin.csv")), ValueError, "latin.csv .*not UTF-8"),
+        (lambda f: load_dataset("csv", data_files=str(f / "latin.csv")), ValueError, "latin.csv .*line 2 is not UTF-8"),
         (lambda f: load_dataset("json", data_files=str(f / "list.json")), ValueError, "list.json .*row 1 is 2; expect"),
         (
             lambda f: load_dataset("csv", data_files="x", streaming=True),
@@ -329,3 +329,20 @@ def test_the_real_data():
     assert mrpc["train"].features["label"] == ClassLabel(names=["not_equivalent", "equivalent"])
     assert mrpc["train"].features["idx"] == Value("int32")
     assert load_dataset(str(IMDB), split="unsupervised[:2]").shape == (2, 2)
+
+
+def test_the_first_split_decides_the_types_of_those_that_have_its_columns(tmp_path):
+    """A split without one of its columns has the others; asked for by `features=`, the missing column is an error."""
+    (tmp_path / "train.csv").write_text("text,label\na,0.5\n")
+    (tmp_path / "test.csv").write_text("text\n7\n")
+    files = {split: str(tmp_path / f"{split}.csv") for split in ("train", "test")}
+    loaded = load_dataset("csv", data_files=files, cache_dir=tmp_path / "cache")
+    assert loaded["test"][:] == {"text": ["7"]}  # text, as in train
+    with pytest.raises(ValueError, match=r"test.csv.*expected \['text', 'label'\]"):
+        load_dataset("csv", data_files=files, features=loaded["train"].features, cache_dir=tmp_path / "cache")
+
+
+def test_of_files_that_say_their_types_only_the_split_that_is_asked_for_is_read(tmp_path):
+    Dataset.from_dict({"a": [1]}).to_parquet(tmp_path / "test.parquet")
+    (tmp_path / "train.parquet").write_bytes(b"damaged")
+    assert load_dataset(str(tmp_path), split="test", cache_dir=tmp_path / "cache")["a"][:] == [1]
