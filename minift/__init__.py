@@ -8,9 +8,23 @@ from importlib import import_module
 
 # module -> the public names it defines, in the order in which a batch meets them
 PUBLIC = {
-    "data.features": ["ClassLabel", "Features", "List", "Sequence", "Value"],
-    "data.dataset": ["Dataset", "DatasetDict", "concatenate_datasets", "interleave_datasets"],
-    "data.load": ["load_dataset", "load_from_disk"],
+    "data.features": ["ClassLabel", "Features", "LargeList", "List", "Sequence", "Value"],
+    "data.info": ["DatasetInfo", "NamedSplit", "Split"],
+    "data.stream": ["IterableDataset", "split_dataset_by_node"],
+    "data.splits": ["IterableDatasetDict"],
+    "data.combine": ["concatenate_datasets", "interleave_datasets"],
+    "data.dataset": ["Dataset", "DatasetDict"],
+    "data.load": ["get_dataset_config_names", "get_dataset_split_names", "load_dataset", "load_from_disk"],
+    "libraries.switches": [
+        "are_progress_bars_disabled",
+        "disable_caching",
+        "disable_progress_bar",
+        "disable_progress_bars",
+        "enable_caching",
+        "enable_progress_bar",
+        "enable_progress_bars",
+        "is_caching_enabled",
+    ],
     "tokenizer.tokenizer": [
         "AutoTokenizer",
         "BertTokenizer",

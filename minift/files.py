@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
@@ -61,3 +63,16 @@ def check_writable(folder: str | Path) -> None:
     """Make the folder if it does not exist, and raise an OSError if no file can be written to it."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     tempfile.TemporaryFile(dir=folder).close()
+
+
+def parse_size(size: int | str) -> int:
+    """Bytes of 5000, "500MB" or "2GiB"."""
+    text = str(size).strip().upper()
+    unit = next((unit for unit in UNITS if text.endswith(unit)), "")
+    try:
+        value = int(float(text.removesuffix(unit)) * UNITS.get(unit, 1))
+    except (ValueError, OverflowError):
+        value = 0
+    if value < 1:
+        raise ValueError(f"max_shard_size={size!r}: expected bytes, or a number with one of {', '.join(UNITS)}")
+    return value

@@ -24,7 +24,7 @@ TAKE_COLUMNS = (
 def column_batches(dataset: Any, collate: Callable) -> Any:
     """Choose what a DataLoader of `collate` reads: batches of columns if both sides can, else `dataset` itself."""
     can_take = type(collate) in TAKE_COLUMNS or collate is default_data_collator
-    can_give = isinstance(dataset, TableReader) and dataset.format.kind is None and dataset.format.columns is None
+    can_give = isinstance(dataset, TableReader) and dataset.formatter.kind is None and dataset.formatter.columns is None
     return ColumnBatches(dataset) if can_take and can_give else dataset
 
 

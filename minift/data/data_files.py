@@ -28,7 +28,12 @@ CANNOT_WRITE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEX
 Batches = tuple[pa.Schema, Iterator[pa.RecordBatch]]  # what a reader returns of a file
 
 
-def read_parquet_file(file: Path, features: Features | None = None, columns: list[str] | None = None) -> Batches:
+def read_parquet_file(
+    file: Path, features: Features | None = None, columns: list[str] | None = None, filters: Any = None
+) -> Batches:
+    """Read the columns that are named, and the rows that `filters` keep: ``[("label", "==", 1)]`` or an expression."""
+    if filters is not None:
+        return in_batches(pq.read_table(file, columns=columns, filters=filters))
     # With a buffer size, the reader streams each column; without one it reads whole row groups.
     parquet = pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False)
     schema = parquet.schema_arrow
@@ -69,7 +74,7 @@ READERS: dict[str, Callable[..., Batches]] = {
     "text": read_text_file,
 }
 OPTIONS = {
-    "parquet": ["columns"],
+    "parquet": ["columns", "filters"],
     "arrow": [],
     "csv": CSV_OPTIONS,
     "json": ["field", "encoding"],

@@ -1,28 +1,28 @@
 """`Dataset`: rows over memory-mapped Arrow, made from files or Python values; `DatasetDict`: the splits by name."""
 
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
-from functools import wraps
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from minift.data.cast import common_features
+from minift.data.combine import concatenate_datasets
 from minift.data.data_files import DataFiles, convert_to_arrow
-from minift.data.features import ClassLabel, Features
+from minift.data.features import ClassLabel, Features, Value
 from minift.data.formats import Format
 from minift.data.from_arrow import python_batch
-from minift.data.order import interleaved_rows, random_generator, split_sizes, stratified_rows
-from minift.data.saved_folder import save
-from minift.data.table import join_rows, read_arrow
+from minift.data.info import DatasetInfo
+from minift.data.order import random_generator, split_sizes, stratified_rows
+from minift.data.saved_folder import read_saved, save, saved_splits
+from minift.data.splits import SplitsOfTables
+from minift.data.stream import IterableDataset
+from minift.data.table import read_arrow
 from minift.data.to_arrow import ArrowWriter, texts_where_asked, to_arrow
 from minift.data.view import TableView
-from minift.data.write_files import csv_text, json_text
-from minift.files import atomic_path
+from minift.data.write_files import to_csv, to_json, to_parquet
 from minift.libraries.keywords import drops_keywords
 
 
@@ -47,6 +47,17 @@ def files_reader(kind: str) -> classmethod:
     return classmethod(drops_keywords(read))
 
 
+def splits_reader(kind: str) -> classmethod:
+    """Make the constructor of a `DatasetDict` that reads files of one format: split -> path(s)."""
+
+    def read(cls: type, path_or_paths: dict[str, Any], **options: Any) -> "DatasetDict":
+        constructor = getattr(Dataset, f"from_{kind}")
+        return cls({split: constructor(paths, split=split, **options) for split, paths in path_or_paths.items()})
+
+    read.__doc__ = f"Read {kind} files: split -> path or paths; the other arguments are those of Dataset.from_{kind}."
+    return classmethod(read)
+
+
 class Dataset(TableView):
     """Rows over memory-mapped Arrow. Re-implements `datasets.Dataset` (arrow_dataset.py).
 
@@ -55,9 +66,14 @@ class Dataset(TableView):
 
     @classmethod
     def from_dict(
-        cls, mapping: dict[str, Sequence], features: Features | None = None, split: str | None = None
+        cls,
+        mapping: dict[str, Sequence],
+        features: Features | None = None,
+        info: DatasetInfo | None = None,
+        split: str | None = None,
     ) -> Self:
         """Make a dataset of columns: name -> values."""
+        features = _declared(features, info)
         lengths = {name: len(values) for name, values in mapping.items()}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"from_dict: the columns differ in length: {lengths}")
@@ -68,24 +84,41 @@ class Dataset(TableView):
         arrays = {name: to_arrow(values, name, features and features[name]) for name, values in mapping.items()}
         inferred = Features.from_arrow_schema(pa.schema({name: array.type for name, array in arrays.items()}))
         features = inferred if features is None else Features({name: features[name] for name in mapping})
-        return cls(pa.table(list(arrays.values()), schema=features.arrow_schema), features, split=split)
+        return cls(pa.table(list(arrays.values()), schema=features.arrow_schema), features, info=info, split=split)
 
     @classmethod
-    def from_list(cls, mapping: list[dict], features: Features | None = None, split: str | None = None) -> Self:
+    def from_list(
+        cls,
+        mapping: list[dict],
+        features: Features | None = None,
+        info: DatasetInfo | None = None,
+        split: str | None = None,
+    ) -> Self:
         """Make a dataset of rows, a dict each; where a row lacks a column, its value is None."""
+        features = _declared(features, info)
         names = dict.fromkeys(name for row in mapping for name in row) or features or {}
-        return cls.from_dict({name: [row.get(name) for row in mapping] for name in names}, features, split)
+        return cls.from_dict({name: [row.get(name) for row in mapping] for name in names}, features, info, split)
 
     @classmethod
-    def from_pandas(cls, df: Any, features: Features | None = None, split: str | None = None) -> Self:
-        dataset = cls(pa.Table.from_pandas(df).replace_schema_metadata(None), split=split)
+    def from_pandas(
+        cls,
+        df: Any,
+        features: Features | None = None,
+        info: DatasetInfo | None = None,
+        split: str | None = None,
+        preserve_index: bool | None = None,
+    ) -> Self:
+        """Make a dataset of a pandas frame; an index other than 0, 1, … becomes a column, as in `datasets`."""
+        features = _declared(features, info)
+        table = pa.Table.from_pandas(df, preserve_index=preserve_index)
+        dataset = cls(table.replace_schema_metadata(None), info=info, split=split)
         return dataset if features is None else dataset.cast(features)
 
     @classmethod
     @drops_keywords
-    def from_file(cls, filename: str | Path, split: str | None = None) -> Self:
+    def from_file(cls, filename: str | Path, info: DatasetInfo | None = None, split: str | None = None) -> Self:
         """Make a dataset over an Arrow file, which is memory-mapped."""
-        return cls(read_arrow(filename), split=split)
+        return cls(read_arrow(filename), info=info, split=split)
 
     @classmethod
     @drops_keywords
@@ -94,7 +127,7 @@ class Dataset(TableView):
         generator: Callable[..., Iterable[dict]],
         features: Features | None = None,
         gen_kwargs: dict[str, Any] | None = None,
-        split: str | None = None,
+        split: str | None = "train",
     ) -> Self:
         """Make a dataset of the rows, dicts, that a function yields; they are written to a file 1,000 at a time."""
         rows = iter(generator(**(gen_kwargs or {})))
@@ -103,20 +136,20 @@ class Dataset(TableView):
                 while batch := list(islice(rows, 1000)):
                     names = dict.fromkeys(name for row in batch for name in row)
                     writer.write({name: [row.get(name) for row in batch] for name in features or names})
-            return cls(read_arrow(Path(folder, "rows.arrow")), split=split)
+            return cls(read_arrow(Path(folder, "rows.arrow")), split=split or "train")
 
     from_csv = files_reader("csv")
     from_json = files_reader("json")
     from_parquet = files_reader("parquet")
     from_text = files_reader("text")
 
+    @drops_keywords
     def add_item(self, item: dict[str, Any]) -> Self:
         """Put one more row at the end; a column that it lacks is None."""
-        return concatenate_datasets([self, type(self).from_list([item]).cast_known(self.features)])
-
-    def cast_known(self, features: Features) -> Self:
-        """Convert the columns that `features` names, and leave the others as they are."""
-        return self.cast(Features({name: features.get(name, feature) for name, feature in self.features.items()}))
+        row = type(self).from_list([item])
+        known = {name: feature for name, feature in self.features.items() if feature != Value("null")}
+        row = row.cast(Features({name: known.get(name, feature) for name, feature in row.features.items()}))
+        return concatenate_datasets([self, row.changed(formatter=self.formatter)])
 
     @drops_keywords
     def train_test_split(
@@ -154,48 +187,51 @@ class Dataset(TableView):
 
     # -- handed out whole
 
-    def to_dict(self) -> dict[str, list]:
+    def to_dict(self, batch_size: int | None = None, batched: bool = False) -> dict[str, list] | Iterator[dict]:
+        """Hand out all rows as a dict of columns or, `batched`, one dict after the other."""
+        if batched:
+            return map(python_batch, self.arrow_batches(batch_size or 1000))
         return python_batch(self.arrow_rows())
 
     def to_list(self) -> list[dict]:
         return Format().rows(self.arrow_rows())
 
-    def to_pandas(self) -> Any:
+    def to_pandas(self, batch_size: int | None = None, batched: bool = False) -> Any:
+        """Hand out all rows as a pandas frame or, `batched`, one frame after the other."""
+        if batched:
+            return (rows.to_pandas() for rows in self.arrow_batches(batch_size or 1000))
         return self.arrow_rows().to_pandas()
 
-    @drops_keywords
-    def to_parquet(self, path_or_buf: str | Path) -> None:
-        """Write one Parquet file, with the features in its metadata."""
-        with atomic_path(path_or_buf) as fresh, pq.ParquetWriter(fresh, self.features.arrow_schema) as writer:
-            for rows in self.arrow_batches(10_000):
-                writer.write_table(rows.cast(writer.schema))
+    to_csv, to_json, to_parquet = to_csv, to_json, to_parquet
 
     @drops_keywords
-    def to_json(
-        self, path_or_buf: str | Path, lines: bool = True, orient: str = "records", force_ascii: bool = True
-    ) -> int:
-        """Write an object a line or, without `lines`, one list of objects; returns the number of bytes.
+    def save_to_disk(
+        self, dataset_path: str | Path, max_shard_size: str | int | None = None, num_shards: int | None = None
+    ) -> None:
+        """Write a folder that `load_from_disk`, here and in `datasets`, reads.
 
-        Numbers, dates and text are spelled as `datasets` spells them: floats have at most 10 decimals.
+        The rows go to `num_shards` files, or to as many of at most `max_shard_size` bytes (500MB) as they need.
         """
-        if orient != "records":
-            raise ValueError(f"to_json: orient={orient!r} is not supported, only 'records'")
-        rows = (json_text(row, force_ascii) for row in self.with_format(None))
-        parts = (row + "\n" for row in rows) if lines else ["[" + ",".join(rows) + "]\n"]
-        return _write(path_or_buf, parts)
+        save(self, dataset_path, num_shards=num_shards, max_shard_size=max_shard_size)
 
+    @classmethod
     @drops_keywords
-    def to_csv(self, path_or_buf: str | Path, header: bool = True, sep: str = ",") -> int:
-        """Write a CSV file; returns the number of bytes. Columns of lists or structs are a ValueError."""
-        batches = enumerate(self.arrow_batches(10_000))
-        if not len(self):
-            return _write(path_or_buf, [csv_text(self.arrow_rows(), header, sep)])
-        return _write(path_or_buf, (csv_text(rows, header and number == 0, sep) for number, rows in batches))
+    def load_from_disk(cls, dataset_path: str | Path) -> Self:
+        """Read a folder that `save_to_disk` wrote; the rows are memory-mapped."""
+        folder = Path(dataset_path).expanduser()
+        if saved_splits(folder) is not None:
+            raise ValueError(f"{folder} holds several splits: use DatasetDict.load_from_disk")
+        return cls(**read_saved(folder))
 
-    @drops_keywords
-    def save_to_disk(self, dataset_path: str | Path) -> None:
-        """Write a folder that `load_from_disk`, here and in `datasets`, reads."""
-        save(self, dataset_path)
+    def to_iterable_dataset(self, num_shards: int = 1) -> IterableDataset:
+        """Make a stream of the rows, in `num_shards` shards: see `IterableDataset`."""
+        if not 1 <= num_shards <= max(1, len(self)):
+            raise ValueError(f"to_iterable_dataset: num_shards={num_shards} must be from 1 to the {len(self)} rows")
+        if self.formatter.kind == "custom" or self.formatter.columns is not None:
+            raise NotImplementedError("to_iterable_dataset: a transform or chosen columns; use with_format(None)")
+        shards = [self.shard(num_shards, index) for index in range(num_shards)]
+        options = {"features": self.features, "split": self.split, "info": self.about, "format": self.formatter}
+        return IterableDataset.from_tables(shards, lambda shard: shard.arrow_batches(1000), **options)
 
     def to_tf_dataset(self, *args: Any, **options: Any) -> Any:
         """Make a `tf.data.Dataset` of batches for Keras' `fit`: see `minift.tf.batches.to_tf_dataset`."""
@@ -204,139 +240,26 @@ class Dataset(TableView):
         return to_tf_dataset(self, *args, **options)
 
 
-def _write(path: str | Path, parts: Iterable[str]) -> int:
-    """Write a text file, whole or not at all; return its size in bytes."""
-    with atomic_path(path) as fresh:
-        with open(fresh, "w", encoding="utf-8", newline="") as file:
-            file.writelines(parts)
-        return fresh.stat().st_size
+def _declared(features: Features | None, info: DatasetInfo | None) -> Features | None:
+    """The features that the caller names, here or in the info; two that differ are a ValueError."""
+    told = info and info.features
+    if features is not None and told is not None and features != told:
+        raise ValueError(f"features= and info.features differ: {features} and {told}")
+    return features if told is None else told
 
 
-def on_each_split(method: Callable) -> Callable:
-    """Make a method of `DatasetDict` that does a method of `Dataset` to each split; name and arguments are the same."""
-
-    @wraps(method)
-    def call(self: "DatasetDict", *args: Any, **options: Any) -> Any:
-        results = {split: method(dataset, *args, **options) for split, dataset in self.items()}
-        if all(result is None for result in results.values()):  # it has changed the splits themselves
-            return None
-        return DatasetDict(results) if all(isinstance(result, TableView) for result in results.values()) else results
-
-    return call
-
-
-class DatasetDict(dict[str, TableView]):
+class DatasetDict(SplitsOfTables):
     """Split name -> `Dataset`. Re-implements `datasets.DatasetDict` (dataset_dict.py)."""
 
-    column_names = property(on_each_split(TableView.column_names.fget))
-    num_columns = property(on_each_split(TableView.num_columns.fget))
-    num_rows = property(on_each_split(TableView.num_rows.fget))
-    shape = property(on_each_split(TableView.shape.fget))
+    from_csv, from_json = splits_reader("csv"), splits_reader("json")
+    from_parquet, from_text = splits_reader("parquet"), splits_reader("text")
 
-    batch = on_each_split(TableView.batch)
-    cast = on_each_split(TableView.cast)
-    cast_column = on_each_split(TableView.cast_column)
-    class_encode_column = on_each_split(TableView.class_encode_column)
-    filter = on_each_split(TableView.filter)
-    flatten = on_each_split(TableView.flatten)
-    flatten_indices = on_each_split(TableView.flatten_indices)
-    remove_columns = on_each_split(TableView.remove_columns)
-    rename_column = on_each_split(TableView.rename_column)
-    rename_columns = on_each_split(TableView.rename_columns)
-    reset_format = on_each_split(TableView.reset_format)
-    select_columns = on_each_split(TableView.select_columns)
-    set_format = on_each_split(TableView.set_format)
-    set_transform = on_each_split(TableView.set_transform)
-    sort = on_each_split(TableView.sort)
-    unique = on_each_split(TableView.unique)
-    with_format = on_each_split(TableView.with_format)
-    with_transform = on_each_split(TableView.with_transform)
-
-    def __getitem__(self, split: str) -> TableView:
-        try:
-            return super().__getitem__(split)
-        except KeyError:
-            raise KeyError(f"no split {split!r}: there are {list(self)}") from None
-
-    def __repr__(self) -> str:
-        splits = "\n".join(f"{split}: {dataset!r}" for split, dataset in self.items())
-        return "DatasetDict({\n" + "".join(f"    {line}\n" for line in splits.splitlines()) + "})"
-
-    def map(
-        self,
-        function: Callable | None = None,
-        *args: Any,
-        with_split: bool = False,
-        cache_file_names: dict[str, str] | None = None,
-        **options: Any,
-    ) -> Self:
-        """Do `Dataset.map` to each split; `cache_file_names` is a file for each; `with_split` passes its name last."""
-        files = dict.fromkeys(self) | (cache_file_names or {})
-        mapped = {}
-        for split, rows in self.items():
-            call = (lambda *given, split=split, **kwargs: function(*given, split, **kwargs)) if with_split else function
-            mapped[split] = rows.map(call, *args, cache_file_name=files[split], **options)
-        return DatasetDict(mapped)
-
-    def shuffle(self, seeds: int | dict[str, int] | None = None, seed: int | None = None, **options: Any) -> Self:
-        """Shuffle each split with its own of `seeds`, or all with `seed`."""
-        if seed is not None and seeds is not None:
-            raise ValueError("pass seed or seeds, not both")
-        seeds = seeds if isinstance(seeds, dict) else dict.fromkeys(self, seed if seeds is None else seeds)
-        return DatasetDict({split: rows.shuffle(seeds.get(split), **options) for split, rows in self.items()})
-
-    def save_to_disk(self, dataset_dict_path: str | Path) -> None:
-        """Write a folder that `load_from_disk`, here and in `datasets`, reads."""
-        save(self, dataset_dict_path)
-
-
-@drops_keywords
-def concatenate_datasets(dsets: list[Dataset], split: str | None = None, axis: int = 0) -> Dataset:
-    """Put the rows of all datasets one after the other or, with ``axis=1``, their columns side by side.
-
-    A column that a dataset lacks is None in its rows. Columns of one name must be of one type, class labels with the
-    same names in the same order; a ValueError names the one that is not. Re-implements
-    `datasets.concatenate_datasets` (combine.py).
-    """
-    if not dsets:
-        raise ValueError("concatenate_datasets: expected at least one dataset")
-    if axis == 1:
-        return _side_by_side(dsets, split)
-    features = common_features([dataset.features for dataset in dsets])
-    parts = [dataset for dataset in dsets if len(dataset)] or dsets[:1]
-    flat = [_with_columns(dataset.flatten_indices(), features) for dataset in parts]
-    same_format = all(dataset.format == dsets[0].format for dataset in dsets)
-    rows = join_rows([dataset.rows for dataset in flat])
-    return Dataset(rows, features, split=split or dsets[0].split, format=dsets[0].format if same_format else Format())
-
-
-def _with_columns(dataset: TableView, features: Features) -> TableView:
-    """Bring a dataset to these columns, in their order; those that it lacks are None."""
-    for name in features.keys() - dataset.features.keys():
-        dataset = dataset.add_column(name, pa.nulls(len(dataset)), features[name])
-    return dataset.select_columns(list(features)).cast(features)
-
-
-def _side_by_side(dsets: list[Dataset], split: str | None) -> Dataset:
-    if len({len(dataset) for dataset in dsets}) > 1:
-        raise ValueError(f"concatenate_datasets(axis=1): the datasets have {[len(d) for d in dsets]} rows")
-    joined, *others = [dataset.flatten_indices() for dataset in dsets]
-    for other in others:
-        for name, feature in other.features.items():
-            joined = joined.add_column(name, other.data[name], feature)
-    joined.split = split or dsets[0].split
-    return joined
-
-
-@drops_keywords
-def interleave_datasets(
-    datasets: list[Dataset],
-    probabilities: list[float] | None = None,
-    seed: int | None = None,
-    split: str | None = None,
-    stopping_strategy: str = "first_exhausted",
-) -> Dataset:
-    """Take rows from several datasets in turns, or (`probabilities`) from one that is drawn: see `interleaved_rows`."""
-    joined = concatenate_datasets(datasets, split=split)
-    lengths = [len(dataset) for dataset in datasets]
-    return joined.select(interleaved_rows(lengths, probabilities, seed, stopping_strategy))
+    @classmethod
+    @drops_keywords
+    def load_from_disk(cls, dataset_dict_path: str | Path) -> Self:
+        """Read a folder of splits that `save_to_disk` wrote; the rows are memory-mapped."""
+        folder = Path(dataset_dict_path).expanduser()
+        splits = saved_splits(folder)
+        if splits is None:
+            raise ValueError(f"{folder} holds one dataset without splits: use Dataset.load_from_disk")
+        return cls({split: Dataset.load_from_disk(folder / split) for split in splits})

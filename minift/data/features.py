@@ -102,6 +102,11 @@ class List:
 Feature = Value | ClassLabel | List | dict
 
 
+def LargeList(feature: Any) -> List:
+    """Make a `List` with 64-bit offsets."""
+    return List(feature, large=True)
+
+
 def Sequence(feature: Feature, length: int = -1) -> Feature:
     """Make a `List`, by its older name; a sequence of a dict is a dict of lists."""
     if isinstance(feature, dict):
@@ -132,6 +137,11 @@ class Features(dict):
             fits = feature is not None and arrow_type(feature) == field.type
             features[field.name] = feature if fits else _from_arrow_type(field.type)
         return features
+
+    @property
+    def type(self) -> pa.DataType:
+        """The Arrow type of a row: a struct of all columns."""
+        return arrow_type(dict(self))
 
     def to_dict(self) -> dict:
         return {name: _to_dict(feature) for name, feature in self.items()}

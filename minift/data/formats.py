@@ -11,7 +11,17 @@ from minift.data.from_arrow import object_array, python_batch, to_numpy, to_pyth
 from minift.tensors import TENSOR_KINDS, as_tensor, import_tensorflow
 
 # every spelling -> ours; None is Python values
-KINDS = {None: None, "python": None, "arrow": "arrow", "pandas": "pandas", "custom": "custom", **TENSOR_KINDS}
+KINDS = {
+    None: None,
+    "python": None,
+    "arrow": "arrow",
+    "pyarrow": "arrow",
+    "pa": "arrow",
+    "pandas": "pandas",
+    "custom": "custom",
+    **TENSOR_KINDS,
+}
+NAMES = {"np": "numpy", "pt": "torch", "tf": "tensorflow"}  # ours -> that of `datasets`
 
 
 @dataclass(frozen=True)
@@ -29,6 +39,19 @@ class Format:
             names = sorted(str(kind) for kind in KINDS if kind != "custom")
             raise ValueError(f"unknown format {self.kind!r}: expected one of {names}")
         object.__setattr__(self, "kind", KINDS[self.kind])
+
+    def arguments(self, column_names: list[str]) -> dict[str, Any]:
+        """The arguments of `set_format` that make this format, with the names that `datasets` has for its kinds."""
+        kwargs = {} if self.dtype is None else {"dtype": self.dtype}
+        kwargs |= {} if self.transform is None else {"transform": self.transform}
+        columns = column_names if self.columns is None else list(self.columns)
+        kind = NAMES.get(self.kind, self.kind)
+        return {
+            "type": kind,
+            "format_kwargs": kwargs,
+            "columns": columns,
+            "output_all_columns": self.output_all_columns,
+        }
 
     def follow(self, before: list[str], after: list[str]) -> "Format":
         """Adapt to a change of the columns: columns that were left out still are, new columns are not."""

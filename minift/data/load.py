@@ -1,14 +1,18 @@
 """`load_dataset`: a Hub name, a folder or data files -> a `Dataset` for each split; and `load_from_disk`."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
+from minift.data.combine import concatenate_datasets
 from minift.data.data_files import FORMATS, GUESSED, OPTIONS, READERS, DataFiles, convert_to_arrow
-from minift.data.dataset import Dataset, DatasetDict, concatenate_datasets
+from minift.data.dataset import Dataset, DatasetDict
 from minift.data.features import Features
+from minift.data.info import DatasetInfo
 from minift.data.repository import (
     Config,
     choose_config,
@@ -18,7 +22,9 @@ from minift.data.repository import (
     patterns_by_split,
     read_configs,
 )
-from minift.data.saved_folder import read_saved, saved_splits
+from minift.data.saved_folder import saved_splits
+from minift.data.splits import IterableDatasetDict
+from minift.data.stream import IterableDataset
 from minift.hub import snapshot
 from minift.libraries.keywords import drops_keywords
 
@@ -36,8 +42,9 @@ def load_dataset(
     features: Features | None = None,
     revision: str | None = None,
     token: str | bool | None = None,
+    streaming: bool = False,
     **options: Any,
-) -> DatasetDict | Dataset | list[Dataset]:
+) -> Any:
     """Load the splits of a dataset; Arrow files are made once and memory-mapped: rows stay on the disk until used.
 
     Args:
@@ -49,6 +56,7 @@ def load_dataset(
         split: None gives all splits in a `DatasetDict`; else ``train``, ``train[:10%]``, ``train+test``, or a list.
         cache_dir: the folder for the Arrow files; by default ``$HF_HOME/minift`` or ``minift`` in the cache folder.
         features: the columns' types, in the place of those that the files and the README give.
+        streaming: read the rows from the files when they are asked for, an `IterableDataset` for each split.
         revision, token: branch, tag or commit of a Hub repository; for a private one, the token.
         options: of CSV files, those of `CsvOptions`, with their meaning in pandas; of JSON files, ``field``; of text
             files, ``sample_by``, ``keep_linebreaks``; of all three, ``encoding``; of Parquet, ``columns``.
@@ -67,6 +75,8 @@ def load_dataset(
         kind = format_of(splits)
         _check_options(kind, options)
     known = config.features if features is None else features
+    if streaming:
+        return _streams(path, splits, split, kind, known, options)
 
     @cache
     def load(part: str) -> Dataset:
@@ -77,11 +87,72 @@ def load_dataset(
             types = load(first).features  # the first split decides the columns and types of all
         data = DataFiles(splits[part], kind, types, options, of_another_split=types is not known)
         rows = Dataset(convert_to_arrow(data, cache_dir), split=part)
+        dataset_name = kind if str(path) in READERS else Path(path).name
+        rows.about = DatasetInfo(builder_name=kind, dataset_name=dataset_name, config_name=config.name)
+        rows.about.dataset_size = config.dataset_size or (rows.data.nbytes if len(splits) == 1 else None)
         return rows if features is None else rows.cast(features)  # they go before those in the files themselves
 
+    if split == "all":
+        return concatenate_datasets([load(part) for part in splits], split="+".join(splits))
     if split is None:
-        return DatasetDict({part: load(part) for part in splits})
+        loaded = DatasetDict({part: load(part) for part in splits})
+        for rows in loaded.values():
+            rows.about.dataset_size = config.dataset_size or sum(part.data.nbytes for part in loaded.values())
+        return loaded
     return [_rows_of(text, load) for text in split] if isinstance(split, list | tuple) else _rows_of(split, load)
+
+
+def _streams(
+    path: str | Path,
+    splits: dict[str, list[Path]],
+    wanted: str | None,
+    kind: str,
+    features: Features | None,
+    options: dict[str, Any],
+) -> IterableDatasetDict | IterableDataset:
+    """Make a stream of each split, whose shards are its files; or of the one that is wanted."""
+
+    def tables(file: Path) -> Iterator[pa.Table]:
+        schema, batches = READERS[kind](file, features, **options)
+        return (pa.Table.from_batches([batch], schema.remove_metadata()) for batch in batches)
+
+    def stream(part: str) -> IterableDataset:
+        if part not in splits:
+            raise ValueError(f"{path} has no split {part!r}: expected one of {list(splits)}; a stream has no slices")
+        rows = IterableDataset.from_tables(splits[part], tables, split=part)
+        if features is not None:
+            return rows.cast(features)
+        if kind in GUESSED or kind == "text":
+            return rows
+        schema, _ = READERS[kind](splits[part][0], None, **options)
+        return rows.described(Features.from_arrow_schema(schema))
+
+    return stream(wanted) if wanted is not None else IterableDatasetDict({part: stream(part) for part in splits})
+
+
+@drops_keywords
+def get_dataset_config_names(
+    path: str | Path, revision: str | None = None, token: str | bool | None = None
+) -> list[str]:
+    """List the configurations of a repository; ``default`` alone if its README names none."""
+    if str(path) in READERS:
+        return ["default"]
+    folder = snapshot(str(path), repo_type="dataset", revision=revision, allow_patterns=["README.md"], token=token)
+    return [config.name for config in read_configs(folder / "README.md")] or ["default"]
+
+
+@drops_keywords
+def get_dataset_split_names(
+    path: str | Path,
+    config_name: str | None = None,
+    data_files: Any = None,
+    revision: str | None = None,
+    token: str | bool | None = None,
+) -> list[str]:
+    """List the splits of a configuration."""
+    if str(path) in READERS:
+        return list(_named_files(str(path), None, None, data_files))
+    return list(_from_repository(str(path), config_name, None, data_files, revision, token)[1])
 
 
 def _check_options(kind: str, options: dict[str, Any]) -> None:
@@ -166,8 +237,5 @@ def load_from_disk(dataset_path: str | Path) -> Dataset | DatasetDict:
 
     A FileNotFoundError or ValueError names the file that is missing or damaged.
     """
-    folder = Path(dataset_path).expanduser()
-    splits = saved_splits(folder)
-    if splits is None:
-        return Dataset(**read_saved(folder))
-    return DatasetDict({split: Dataset(**read_saved(folder / split)) for split in splits})
+    has_splits = saved_splits(Path(dataset_path).expanduser()) is not None
+    return (DatasetDict if has_splits else Dataset).load_from_disk(dataset_path)

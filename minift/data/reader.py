@@ -1,8 +1,9 @@
 """Read rows, batches and columns from an Arrow table, through an order of its rows and in a format."""
 
 import operator
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -12,7 +13,13 @@ import pyarrow.compute as pc
 from minift.data.features import Features
 from minift.data.formats import Format
 from minift.data.from_arrow import is_list, object_array, one_array
+from minift.data.info import DatasetInfo, NamedSplit
 from minift.data.table import Rows
+
+
+def _told(name: str) -> property:
+    """Make the property of a dataset that reads a field of its `info`."""
+    return property(lambda self: getattr(self.about, name))
 
 
 class TableReader:
@@ -30,20 +37,26 @@ class TableReader:
         indices: np.ndarray | None = None,
         split: str | None = None,
         format: Format | None = None,
+        info: DatasetInfo | None = None,
     ):
         self.rows = table if isinstance(table, Rows) else Rows(table)
         self.features = Features.from_arrow_schema(self.data.schema) if features is None else features
-        self.indices, self.split, self.format = indices, split, format or Format()
+        self.indices, self.split, self.formatter = indices, split and NamedSplit(split), format or Format()
+        self.about = info or DatasetInfo()  # texts; `info` adds the features
 
-    def _with(self, table: pa.Table | None = None, **changes: Any) -> Self:
+    def changed(self, table: pa.Table | None = None, **changes: Any) -> Self:
         """Copy this view, with some attributes changed; the columns of `table` lie in the same files."""
         new = copy(self)
         if table is not None:
             new.rows = Rows(table, self.rows.files)
         if "features" in changes:
-            new.format = self.format.follow(self.column_names, list(changes["features"]))
+            new.formatter = self.formatter.follow(self.column_names, list(changes["features"]))
         vars(new).update(changes)
         return new
+
+    def as_python(self) -> Self:
+        """The same rows, handed out as Python values."""
+        return self.changed(formatter=Format())
 
     # -- what it holds
 
@@ -68,8 +81,27 @@ class TableReader:
     def shape(self) -> tuple[int, int]:
         return self.num_rows, self.num_columns
 
+    @property
+    def info(self) -> DatasetInfo:
+        return replace(self.about, features=self.features)
+
+    description, citation, homepage, license = map(_told, ("description", "citation", "homepage", "license"))
+    builder_name, config_name, version = map(_told, ("builder_name", "config_name", "version"))
+    download_size, dataset_size, size_in_bytes = map(_told, ("download_size", "dataset_size", "size_in_bytes"))
+
+    @property
+    def format(self) -> dict[str, Any]:
+        """The arguments of `set_format`: ``set_format(**dataset.format)`` changes nothing."""
+        return self.formatter.arguments(self.column_names)
+
     def __len__(self) -> int:
         return self.num_rows
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Nothing to close: a file is unmapped when its last reader is gone."""
 
     def __repr__(self) -> str:
         return f"Dataset({{\n    features: {self.column_names},\n    num_rows: {self.num_rows}\n}})"
@@ -89,23 +121,23 @@ class TableReader:
         if isinstance(key, bool | np.bool_):
             raise TypeError(f"{key!r} is not a row number; filter() chooses rows by a condition")
         if isinstance(key, slice | Iterable):
-            return self.format.batch(self.arrow_rows(key))
+            return self.formatter.batch(self.arrow_rows(key))
         try:
             row = operator.index(key)
         except TypeError:
             raise TypeError(f"{key!r} is not a key: expected a row number, a slice, row numbers or a column") from None
-        return self.format.row(self.arrow_rows([row]))
+        return self.formatter.row(self.arrow_rows([row]))
 
     def __getitems__(self, keys: list[int]) -> list[Any]:
         """Read the rows with these numbers together: a torch DataLoader asks for this."""
-        batch = self.format.batch(self.arrow_rows(keys))
+        batch = self[keys]
         if not isinstance(batch, dict):
-            return self.format.rows(self.arrow_rows(keys))
+            return self.formatter.rows(self.arrow_rows(keys))
         return [{name: values[i] for name, values in batch.items()} for i in range(len(keys))]
 
     def __iter__(self) -> Iterator[Any]:
         for rows in self.arrow_batches(1000):
-            yield from self.format.rows(rows)
+            yield from self.formatter.rows(rows)
 
     def iter(self, batch_size: int, drop_last_batch: bool = False) -> Iterator[Any]:
         """Read batches of rows, each as a slice gives it."""
@@ -113,7 +145,7 @@ class TableReader:
             raise ValueError(f"iter: batch_size={batch_size} must be at least 1")
         for rows in self.arrow_batches(batch_size):
             if rows.num_rows == batch_size or not drop_last_batch:
-                yield self.format.batch(rows)
+                yield self.formatter.batch(rows)
 
     def arrow_batches(self, batch_size: int) -> Iterator[pa.Table]:
         """Read batches of rows as Arrow tables; the last may be shorter."""
@@ -163,13 +195,13 @@ class TableReader:
 
     def _column(self, name: str) -> Any:
         self.check_columns([name], KeyError)
-        if self.format.kind in ("arrow", "pandas"):
-            return self.format.batch(self.arrow_rows())[name]
-        if self.format.kind == "custom":  # a transform may need all columns
+        if self.formatter.kind in ("arrow", "pandas"):
+            return self.formatter.batch(self.arrow_rows())[name]
+        if self.formatter.kind == "custom":  # a transform may need all columns
             return Column(self, name)
-        alone = self._with(self.data.select([name]), features=Features({name: self.features[name]}))
-        if self.format.columns is not None and name not in self.format.columns:
-            alone.format = Format()  # a column that the format leaves out is read as Python values
+        alone = self.changed(self.data.select([name]), features=Features({name: self.features[name]}))
+        if self.formatter.columns is not None and name not in self.formatter.columns:
+            alone.formatter = Format()  # a column that the format leaves out is read as Python values
         return Column(alone, name)
 
 
@@ -179,16 +211,23 @@ class Column(Sequence):
     It reads the rows of a dataset when they are asked for.
     """
 
-    def __init__(self, rows: TableReader, name: str):
+    def __init__(self, rows: "TableReader | Column", name: str):
         self._rows, self._name = rows, name
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def __getitem__(self, key: Any) -> Any:
-        return self._rows[key][self._name]
+        if isinstance(key, str):  # a field of a struct
+            return Column(self, key)
+        values = self._rows[key]
+        one = isinstance(values, Mapping)
+        return values[self._name] if one else [value and value[self._name] for value in values]
 
     def __iter__(self) -> Iterator[Any]:
+        if isinstance(self._rows, Column):
+            yield from (value and value[self._name] for value in self._rows)
+            return
         for batch in self._rows.iter(1000):
             yield from batch[self._name]
 

@@ -11,6 +11,7 @@ import yaml
 
 from minift.data.compressed import inner_suffix
 from minift.data.data_files import FORMATS
+from minift.data.download import downloaded, is_address
 from minift.data.features import Features
 
 KEYWORDS = {
@@ -21,7 +22,7 @@ KEYWORDS = {
 SHARD = re.compile(r"data/([\w.-]+?)-\d{5}-of-\d{5}.*")
 NO_DATA = ("README.md", "config.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json")
 WHOLE_SPLIT = "train"  # the only split of a repository that names none
-FROM_README = ("data_files", "data_dir", "default")  # the last fields of `Config`
+FROM_README = ("data_files", "data_dir", "default")  # fields of `Config`
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Config:
     data_files: Any = None  # as the README writes it: a pattern, a list, a dict, or a list of {split, path}
     data_dir: str | None = None
     default: bool | None = None
+    dataset_size: int | None = None  # bytes of all rows in Arrow, as the README counts them
 
     @property
     def features(self) -> Features | None:
@@ -52,9 +54,11 @@ def read_configs(readme: Path) -> list[Config]:
         infos = card.get("dataset_info") or []
         infos = [infos] if isinstance(infos, dict) else infos
         columns = {info.get("config_name", "default"): info.get("features") for info in infos}
+        sizes = {info.get("config_name", "default"): info.get("dataset_size") for info in infos}
         configs = [
-            Config(str(config["config_name"]), columns.get(config["config_name"]), *map(config.get, FROM_README))
+            Config(str(name), columns.get(name), *map(config.get, FROM_README), sizes.get(name))
             for config in card.get("configs") or []
+            for name in [config["config_name"]]
         ]
     except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{readme}: its YAML header does not describe a dataset: {error!r}") from error
@@ -95,11 +99,14 @@ def patterns_by_split(data_files: Any) -> dict[str, list[str]]:
 def find_files(folder: Path, patterns: dict[str, list[str]]) -> dict[str, list[Path]]:
     """Find the files of each split; patterns are relative to `folder`, and match in the order of the files' names.
 
-    A FileNotFoundError names a pattern that matches no file.
+    Addresses (``https://…``) are downloaded. A FileNotFoundError names a pattern that matches no file.
     """
     found: dict[str, list[Path]] = {}
     for split, split_patterns in patterns.items():
         for pattern in split_patterns:
+            if is_address(pattern):
+                found.setdefault(split, []).append(downloaded(pattern))
+                continue
             pattern = str(Path(pattern).expanduser())
             names = [pattern] if (folder / pattern).is_file() else glob(pattern, root_dir=folder, recursive=True)
             files = sorted(folder / name for name in names if (folder / name).is_file())

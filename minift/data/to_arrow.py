@@ -32,7 +32,7 @@ class ArrowWriter:
     def __init__(self, path: str | Path, features: Features | None = None, known: Features | None = None):
         self.features = features
         self._known = known or Features()
-        self._names: list[str] = []
+        self._names: list[str] | None = None
         self._sink = pa.OSFile(str(path), "wb")
         self._stream: pa.RecordBatchStreamWriter | None = None
 
@@ -63,7 +63,8 @@ class ArrowWriter:
         """Finish the file, which has columns even without rows; after an error, leave it as it is."""
         if error is None:
             if self._stream is None:
-                self._names = self._names or list(self._known if self.features is None else self.features)
+                if self._names is None:
+                    self._names = list(self._known if self.features is None else self.features)
                 self._open({name: arrow_type(self._known.get(name, Value("null"))) for name in self._names})
             self._stream.close()
         self._sink.close()

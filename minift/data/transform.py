@@ -1,6 +1,7 @@
 """`map` and `filter`: call a function on rows or batches, and stream what it returns to an Arrow file."""
 
 import inspect
+import os
 import shutil
 import tempfile
 from collections import UserDict
@@ -23,6 +24,7 @@ from minift.data.to_arrow import ArrowWriter
 from minift.files import atomic_path
 
 RELEASE_EVERY = 8  # batches after which the memory of the rows that have been read is given back
+NO_BARS = "HF_DATASETS_DISABLE_PROGRESS_BARS"  # the environment variable of `disable_progress_bars`
 UNTOUCHED = object()  # stands for a column that nobody has read or set
 Batch = tuple[range, pa.Table, Any, Any]  # row numbers, rows, what the function was given, and what it returned
 
@@ -112,7 +114,12 @@ class Call:
 
 
 def map_to_file(
-    reader: TableReader, call: Call, remove: Sequence[str], features: Features | None, path: str | Path | None
+    reader: TableReader,
+    call: Call,
+    remove: Sequence[str],
+    features: Features | None,
+    path: str | Path | None,
+    keep_types: bool = True,
 ) -> Rows | None:
     """Write what the function makes of the rows to an Arrow file and map it; None if the function returns None.
 
@@ -124,11 +131,12 @@ def map_to_file(
         path, writes = shared
         if not writes:
             return read_arrow(path) if path.is_file() else None  # no file: the function returned None
+    known = reader.features if keep_types else None
     with tempfile.TemporaryDirectory(prefix="minift-map-", ignore_cleanup_errors=True) as folder:
 
         def write(rows: range, rank: int | None) -> set[bool]:
             made = set()  # for each batch, whether the function returned values
-            with ArrowWriter(Path(folder, f"{rank or 0}.arrow"), features, known=reader.features) as writer:
+            with ArrowWriter(Path(folder, f"{rank or 0}.arrow"), features, known) as writer:
                 for batch in _batches(reader, call, rows, rank):
                     columns = _updated(*batch, remove)
                     made.add(columns is not None)
@@ -171,8 +179,13 @@ def _batches(reader: TableReader, call: Call, rows: range, rank: int | None) -> 
     """Call the function on one batch after the other, or on each row of it, with a progress bar."""
     size = call.batch_size if call.batch_size and call.batch_size > 0 else max(1, len(rows))
     count = len(rows) // size * size if call.batched and call.drop_last_batch else len(rows)
-    is_python, format_ = reader.format.kind is None, replace(reader.format, columns=None, output_all_columns=False)
-    with tqdm(total=count, desc=call.desc, unit=" examples", disable=True if rank else None) as bar:
+    is_python, format_ = (
+        reader.formatter.kind is None,
+        replace(reader.formatter, columns=None, output_all_columns=False),
+    )
+    with tqdm(
+        total=count, desc=call.desc, unit=" examples", disable=True if rank or NO_BARS in os.environ else None
+    ) as bar:
         for start in range(0, count, size):
             numbers = rows[start : min(start + size, count)]
             table = reader.arrow_rows(numbers)
@@ -200,16 +213,20 @@ def _updated(
     if isinstance(given, list):  # the function was called on rows
         if all(row is None for row in returned):
             return None
+        if _is_table(returned[0]):
+            rows = pa.concat_tables([_as_table(row) for row in returned])
+            if len(rows) != len(given):
+                raise ValueError(f"map: the function returned {len(rows)} rows for {len(given)}; use batched=True")
+            return {name: rows[name] for name in rows.column_names}
         changed = _columns_of_rows(given, numbers) if isinstance(given[0], LazyRow) else {}
         columns = _columns_of_rows(returned, numbers, given)
         given, returned = given[0], returned[0]
     else:
         if returned is None:
             return None
-        if hasattr(returned, "to_dict") and hasattr(returned, "columns"):  # a pandas frame
-            returned = pa.Table.from_pandas(returned, preserve_index=False)
-        if isinstance(returned, pa.Table):
-            return {name: returned[name] for name in returned.column_names}
+        if _is_table(returned):
+            table = _as_table(returned)
+            return {name: table[name] for name in table.column_names}
         changed = _touched(given) if isinstance(given, LazyBatch) else {}
         columns = _checked(returned)
     names = list(given) if isinstance(given, LazyBatch) else table.column_names
@@ -217,6 +234,15 @@ def _updated(
     if isinstance(returned, LazyBatch):
         columns = {name: values for name, values in columns.items() if name not in remove}
     return kept | columns
+
+
+def _is_table(returned: Any) -> bool:
+    """Tell whether a function returned an Arrow table or a pandas frame: it then replaces all columns."""
+    return isinstance(returned, pa.Table) or (hasattr(returned, "to_dict") and hasattr(returned, "columns"))
+
+
+def _as_table(returned: Any) -> pa.Table:
+    return returned if isinstance(returned, pa.Table) else pa.Table.from_pandas(returned, preserve_index=False)
 
 
 def _touched(values: Mapping) -> dict[str, Any]:

@@ -32,7 +32,7 @@ class TableView(TableReader):
     @drops_keywords
     def select(self, indices: Iterable[int]) -> Self:
         """Take the rows with these numbers, in this order."""
-        return self._with(indices=self._numbers_in_table(indices))
+        return self.changed(indices=self._numbers_in_table(indices))
 
     @drops_keywords
     def shuffle(self, seed: int | None = None, generator: np.random.Generator | None = None) -> Self:
@@ -54,6 +54,7 @@ class TableView(TableReader):
         order = pc.sort_indices(self.select_columns(names).arrow_rows(), sort_keys=keys, **options)
         return self.select(order.to_numpy().astype(np.int64))
 
+    @drops_keywords
     def shard(self, num_shards: int, index: int, contiguous: bool = True) -> Self:
         """Take part `index` of `num_shards`: rows in a run, or (not `contiguous`) every `num_shards`-th row."""
         if not 0 <= index < num_shards:
@@ -71,42 +72,52 @@ class TableView(TableReader):
 
     def repeat(self, num_times: int) -> Self:
         """Take all rows `num_times` times, one pass after the other."""
-        return self.select(np.tile(np.arange(len(self)), _not_negative("repeat", num_times)))
+        if num_times is None:
+            raise ValueError("repeat: num_times=None has no end; only an IterableDataset repeats for ever")
+        return self.select(np.tile(np.arange(len(self)), max(0, num_times)))
 
+    @drops_keywords
     def flatten_indices(self) -> Self:
         """Copy the rows, in their order, to a file of their own."""
         if self.indices is None:
             return self
         if len(self) == 0:
-            return self._with(self.data.slice(0, 0), indices=None)
-        return self._with(rows=self.with_format(None).map(batched=True, desc="Flatten").rows, indices=None)
+            return self.changed(self.data.slice(0, 0), indices=None)
+        return self.changed(rows=self.as_python().map(batched=True, desc="Flatten").rows, indices=None)
 
     # -- other columns of the same rows
 
+    @drops_keywords
     def select_columns(self, column_names: str | Sequence[str]) -> Self:
         """Keep only these columns, in this order."""
         names = self._names(column_names)
-        return self._with(self.data.select(names), features=Features({name: self.features[name] for name in names}))
+        return self.changed(self.data.select(names), features=Features({name: self.features[name] for name in names}))
 
+    @drops_keywords
     def remove_columns(self, column_names: str | Sequence[str]) -> Self:
         """Leave out these columns."""
         names = self._names(column_names)
         return self.select_columns([name for name in self.column_names if name not in names])
 
+    @drops_keywords
     def rename_column(self, original_column_name: str, new_column_name: str) -> Self:
         return self.rename_columns({original_column_name: new_column_name})
 
+    @drops_keywords
     def rename_columns(self, column_mapping: dict[str, str]) -> Self:
         """Rename columns: old name -> new name."""
         self.check_columns(column_mapping)
         names = [column_mapping.get(name, name) for name in self.column_names]
+        if "" in names:
+            raise ValueError(f"rename_columns: {column_mapping} would give a column an empty name")
         if len(set(names)) < len(names):
             raise ValueError(f"rename_columns: {column_mapping} would give two columns one name: {names}")
-        columns = self.format.columns and tuple(column_mapping.get(name, name) for name in self.format.columns)
-        new_format = replace(self.format, columns=columns)
+        columns = self.formatter.columns and tuple(column_mapping.get(name, name) for name in self.formatter.columns)
+        new_format = replace(self.formatter, columns=columns)
         features = Features(zip(names, self.features.values(), strict=True))
-        return self._with(self.data.rename_columns(names), features=features, format=new_format)
+        return self.changed(self.data.rename_columns(names), features=features, formatter=new_format)
 
+    @drops_keywords
     def add_column(self, name: str, column: Sequence, feature: Feature | None = None) -> Self:
         """Add a column; its values are in the order of the rows."""
         if name in self.features:
@@ -117,8 +128,9 @@ class TableView(TableReader):
             return self.flatten_indices().add_column(name, column, feature)
         array = to_arrow(column, name, feature)
         added = Features({name: feature}) if feature else Features.from_arrow_schema(pa.schema({name: array.type}))
-        return self._with(self.data.append_column(name, array), features=Features(self.features | added))
+        return self.changed(self.data.append_column(name, array), features=Features(self.features | added))
 
+    @drops_keywords
     def flatten(self) -> Self:
         """Make a column of each field of a struct, at every depth: ``answers`` -> ``answers.text``, …"""
         table, features = self.data, self.features
@@ -128,8 +140,9 @@ class TableView(TableReader):
                 parts = feature.items() if isinstance(feature, dict) else ()
                 fields |= {f"{name}.{key}": part for key, part in parts} or {name: feature}
             table, features = table.flatten(), Features(fields)
-        return self._with(table, features=features)
+        return self.changed(table, features=features)
 
+    @drops_keywords
     def cast(self, features: Features) -> Self:
         """Convert all columns to the types of `features`; columns whose type does not change are not copied.
 
@@ -138,12 +151,13 @@ class TableView(TableReader):
         if set(features) != set(self.features):
             raise ValueError(f"cast: the features name {sorted(features)}; the dataset has {self.column_names}")
         try:
-            return self._with(cast_table(self.data, features), features=Features(features))
+            return self.changed(cast_table(self.data, features), features=Features(features))
         except ValueError:
             if self.indices is None:
                 raise
             return self.flatten_indices().cast(features)  # the value may be in a row that is not selected
 
+    @drops_keywords
     def cast_column(self, column: str, feature: Feature) -> Self:
         """Convert one column: ``cast_column("label", ClassLabel(names=["no", "yes"]))``."""
         self.check_columns([column])
@@ -161,7 +175,26 @@ class TableView(TableReader):
         number = {value: None if name is None else label.str2int(name) for value, name in names.items()}
         labels = pa.array([number[value] for value in to_python(self.data[column])], pa.int64())
         table = self.data.set_column(self.column_names.index(column), column, labels)
-        return self._with(table, features=Features(self.features | {column: label}))
+        return self.changed(table, features=Features(self.features | {column: label}))
+
+    def align_labels_with_mapping(self, label2id: dict[str, int], label_column: str) -> Self:
+        """Number a column of class labels as `label2id` does: class name (in any case) -> its new number."""
+        self.check_columns([label_column])
+        old = self.features[label_column]
+        if not isinstance(old, ClassLabel):
+            raise ValueError(f"align_labels_with_mapping: {label_column!r} holds {old!r}; expected a ClassLabel")
+        ordered = sorted(label2id, key=label2id.get)
+        number = {name.lower(): label2id[name] for name in ordered}
+        missing = [name for name in old.names if name.lower() not in number]
+        if missing:
+            raise ValueError(f"align_labels_with_mapping: label2id has no number for the class {missing[0]!r}")
+        new = ClassLabel(names=ordered)
+
+        def renumber(labels: list[int | None]) -> dict[str, list[int | None]]:
+            return {label_column: [None if i is None else number[old.int2str(i).lower()] for i in labels]}
+
+        features = Features(self.features | {label_column: new})
+        return self.as_python().map(renumber, batched=True, input_columns=[label_column], features=features)
 
     def unique(self, column: str) -> list:
         """List the column's different values, in the order in which they first occur."""
@@ -185,6 +218,7 @@ class TableView(TableReader):
         cache_file_name: str | None = None,
         writer_batch_size: int | None = 1000,
         features: Features | None = None,
+        try_original_type: bool | None = True,
         fn_kwargs: dict[str, Any] | None = None,
         num_proc: int | None = None,
         desc: str | None = None,
@@ -200,6 +234,7 @@ class TableView(TableReader):
             cache_file_name: the Arrow file to write, complete or not at all; by default a temporary file.
             writer_batch_size: the rows that are written together, if not `batched`.
             features: the result's columns and types; by default kept where the values fit, else inferred.
+            try_original_type: whether types are kept where the values fit.
             num_proc: the number of processes that share the rows, a contiguous part each.
 
         Raises a ValueError for missing columns, and for returned columns that differ in length from those that are kept
@@ -213,10 +248,11 @@ class TableView(TableReader):
         call = Call(
             function, batched, size, with_indices, with_rank, columns, fn_kwargs, num_proc, desc, drop_last_batch
         )
-        made = map_to_file(self, call, removed, features, cache_file_name)
+        keep = try_original_type is not False
+        made = map_to_file(self, call, removed, features, cache_file_name, keep)
         if made is None:
             return self
-        return self._with(rows=made, features=Features.from_arrow_schema(made.table.schema), indices=None)
+        return self.changed(rows=made, features=Features.from_arrow_schema(made.table.schema), indices=None)
 
     @drops_keywords
     def filter(
@@ -244,10 +280,9 @@ class TableView(TableReader):
         """Make a row of every `batch_size` rows: each column holds their values as a list."""
         features = Features({name: List(feature) for name, feature in self.features.items()})
         together = {"batched": True, "batch_size": batch_size, "drop_last_batch": drop_last_batch}
-        rows = self.with_format(None)
-        return rows.map(
-            lambda batch: {name: [batch[name]] for name in batch}, **together, features=features, num_proc=num_proc
-        )
+        together |= {"features": features, "num_proc": num_proc}
+        rows = self.as_python().map(lambda batch: {name: [batch[name]] for name in batch}, **together)
+        return rows.changed(formatter=self.formatter)
 
     # -- another format
 
@@ -257,13 +292,20 @@ class TableView(TableReader):
         columns: str | list[str] | None = None,
         output_all_columns: bool = False,
         dtype: Any = None,
+        transform: Callable[[dict], dict] | None = None,
+        format_kwargs: dict[str, Any] | None = None,
     ) -> None:
-        """From now on, hand out `columns` (None: all) as ``numpy``, ``torch``, ``tf``, ``arrow`` or ``pandas``."""
-        self.format = Format(type, self._names(columns), output_all_columns, dtype)
+        """From now on, hand out `columns` (None: all) as ``numpy``, ``torch``, ``tf``, ``arrow`` or ``pandas``.
+
+        `format_kwargs` are the last arguments as `format` hands them out: ``set_format(**dataset.format)``.
+        """
+        if format_kwargs is not None:
+            return self.set_format(type, columns, output_all_columns, **format_kwargs)
+        self.formatter = Format(type, self._names(columns), output_all_columns, dtype, transform)
 
     def with_format(self, *args: Any, **options: Any) -> Self:
         """A view of the same rows with ``set_format(*args, **options)`` applied."""
-        new = self._with()
+        new = self.changed()
         new.set_format(*args, **options)
         return new
 
@@ -274,22 +316,22 @@ class TableView(TableReader):
     @contextmanager
     def formatted_as(self, *args: Any, **options: Any) -> Iterator[None]:
         """Apply ``set_format(*args, **options)`` for the length of a `with` block."""
-        before = self.format
+        before = self.formatter
         self.set_format(*args, **options)
         try:
             yield
         finally:
-            self.format = before
+            self.formatter = before
 
     def set_transform(
         self, transform: Callable[[dict], dict], columns: list[str] | None = None, output_all_columns: bool = False
     ) -> None:
         """From now on, rows are what `transform` makes of a batch (a dict of lists) when they are read."""
-        self.format = Format("custom", self._names(columns), output_all_columns, transform=transform)
+        self.formatter = Format("custom", self._names(columns), output_all_columns, transform=transform)
 
     def with_transform(self, *args: Any, **options: Any) -> Self:
         """A view of the same rows with ``set_transform(*args, **options)`` applied."""
-        new = self._with()
+        new = self.changed()
         new.set_transform(*args, **options)
         return new
 

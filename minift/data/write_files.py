@@ -1,20 +1,111 @@
-"""Rows to JSON and CSV text, spelled as `datasets` spells them, which is as pandas does."""
+"""Rows to JSON, CSV and Parquet files, spelled as `datasets` spells them, which is as pandas does."""
 
 import csv
 import io
 import json
 import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from minift.data.from_arrow import to_python
+from minift.data.reader import TableReader
+from minift.files import atomic_path
+from minift.libraries.keywords import drops_keywords
 
+BATCH_ROWS = 10_000
+Destination = str | Path | BinaryIO
 DIGITS = 10  # decimals of a number in pandas' JSON
 LARGE, SMALL = 1e16, 1e-15  # beyond these, pandas writes numbers with exponents
+
+# of `to_json`: how a list of rows becomes one value
+ORIENTS: dict[str, Callable[[list[dict], list[str]], Any]] = {
+    "records": lambda rows, names: rows,
+    "list": lambda rows, names: {name: [row[name] for row in rows] for name in names},
+    "columns": lambda rows, names: {name: {i: row[name] for i, row in enumerate(rows)} for name in names},
+    "index": lambda rows, names: dict(enumerate(rows)),
+    "values": lambda rows, names: [list(row.values()) for row in rows],
+    "split": lambda rows, names: {"columns": names, "data": [list(row.values()) for row in rows]},
+}
+
+
+@drops_keywords
+def to_parquet(dataset: TableReader, path_or_buf: Destination) -> int:
+    """Write one Parquet file, with the features in its metadata; returns the number of bytes of the rows."""
+    schema, size = dataset.features.arrow_schema, 0
+    with _open(path_or_buf) as file, pq.ParquetWriter(file, schema) as writer:
+        for rows in dataset.arrow_batches(BATCH_ROWS):
+            writer.write_table(rows.cast(schema))
+            size += rows.nbytes
+    return size
+
+
+@drops_keywords
+def to_json(
+    dataset: TableReader,
+    path_or_buf: Destination,
+    lines: bool = True,
+    orient: str = "records",
+    force_ascii: bool = True,
+) -> int:
+    """Write an object a line or, without `lines`, all rows as one value; returns the number of bytes.
+
+    `orient`, for the latter: a list of objects (``records``), an object of columns (``list``, ``columns``), of rows
+    (``index``), a list of lists (``values``), or columns and values (``split``). Numbers, dates and text
+    are spelled as `datasets` spells them: floats have at most 10 decimals.
+    """
+    if orient not in ORIENTS:
+        raise ValueError(f"to_json: orient={orient!r} is not supported, only {', '.join(ORIENTS)}")
+    if lines and orient != "records":
+        raise ValueError(f"to_json: lines=True writes records, not orient={orient!r}")
+    rows = dataset.as_python()
+    if orient != "records":
+        parts = iter([json_text(ORIENTS[orient](list(rows), dataset.column_names), force_ascii) + "\n"])
+    else:
+        texts = (json_text(row, force_ascii) for row in rows)
+        parts = (row + "\n" for row in texts) if lines else iter(["[" + ",".join(texts) + "]\n"])
+    return _write(path_or_buf, parts)
+
+
+@drops_keywords
+def to_csv(
+    dataset: TableReader, path_or_buf: Destination, header: bool = True, sep: str = ",", index: bool = False
+) -> int:
+    """Write a CSV file; returns the number of bytes. Columns of lists or structs are a ValueError.
+
+    `index` puts the number of each row first.
+    """
+
+    def parts() -> Iterator[str]:
+        start = 0
+        for rows in dataset.arrow_batches(BATCH_ROWS) if len(dataset) else [dataset.arrow_rows()]:
+            yield csv_text(rows, header and start == 0, sep, start if index else None)
+            start += len(rows)
+
+    return _write(path_or_buf, parts())
+
+
+@contextmanager
+def _open(destination: Destination) -> Iterator[BinaryIO]:
+    """Open a file that appears when it is complete, or hand out the open binary file that was given."""
+    if hasattr(destination, "write"):
+        yield destination
+        return
+    with atomic_path(destination) as fresh, open(fresh, "wb") as file:
+        yield file
+
+
+def _write(destination: Destination, parts: Iterator[str]) -> int:
+    """Write text; return its size in bytes."""
+    with _open(destination) as file:
+        return sum(file.write(part.encode()) for part in parts)
 
 
 def json_text(value: Any, force_ascii: bool = True) -> str:
@@ -56,16 +147,20 @@ def _float_text(value: float) -> str:
     return f"{'-' if value < 0 else ''}{whole}.{decimals}"
 
 
-def csv_text(table: pa.Table, header: bool, separator: str) -> str:
-    """Write rows as CSV; None is an empty cell. A ValueError names a column of lists or structs."""
+def csv_text(table: pa.Table, header: bool, separator: str, first_row: int | None = None) -> str:
+    """Write rows as CSV; None is an empty cell; rows are numbered from `first_row`, if it is given.
+
+    A ValueError names a column of lists or structs.
+    """
     nested = [field.name for field in table.schema if pa.types.is_nested(field.type)]
     if nested:
         raise ValueError(f"column {nested[0]!r} holds lists or structs, which CSV cannot: write JSON or Parquet")
     text = io.StringIO()
     writer = csv.writer(text, delimiter=separator, lineterminator="\n")
     if header:
-        writer.writerow(table.column_names)
-    columns = [_cells(table[name]) for name in table.column_names]
+        writer.writerow([*([] if first_row is None else [""]), *table.column_names])
+    columns = [] if first_row is None else [range(first_row, first_row + table.num_rows)]
+    columns += [_cells(table[name]) for name in table.column_names]
     writer.writerows(zip(*columns, strict=True))
     return text.getvalue()
 

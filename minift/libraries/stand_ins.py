@@ -11,12 +11,17 @@ from typing import Any
 from minift import PUBLIC
 from minift.libraries import verbosity
 
-DATASETS = [*(name for module, names in PUBLIC.items() if module.startswith("data.") for name in names), "load_metric"]
+OF_DATASETS = ("data.", "libraries.switches")
+DATASETS = [
+    *(name for module, names in PUBLIC.items() if module.startswith(OF_DATASETS) for name in names),
+    "load_metric",
+]
 ACCELERATE = ["Accelerator", "DataLoaderConfiguration", "notebook_launcher"]
 OWN = ["Chunker", "Tokenizer", "chunk_dataset", "freeze_masks", "use_fast_path"]  # names that no library has
 ELSEWHERE = ["ModelOutput", "PolynomialDecay", "PredictionOutput"]  # in submodules of transformers, or in Keras
 OTHERS = [*DATASETS, *ACCELERATE, *OWN, *ELSEWHERE]
 TRANSFORMERS = [name for names in PUBLIC.values() for name in names if name not in OTHERS]
+FEATURES = [*PUBLIC["data.features"]]
 COLLATORS = [name for name in TRANSFORMERS if "ollator" in name]
 LOGGING = [name for name in vars(verbosity) if name == "get_logger" or "verbosity" in name]
 
@@ -30,7 +35,18 @@ MODULES: dict[str, tuple[str, list[str]]] = {
     "transformers.utils": ("minift", []),
     "transformers.utils.logging": ("minift.libraries.verbosity", LOGGING),
     "datasets": ("minift", DATASETS),
-    "datasets.utils": ("minift", []),
+    "datasets.arrow_dataset": ("minift", ["Dataset", "concatenate_datasets", "interleave_datasets"]),
+    "datasets.combine": ("minift", ["concatenate_datasets", "interleave_datasets"]),
+    "datasets.dataset_dict": ("minift", ["DatasetDict", "IterableDatasetDict"]),
+    "datasets.distributed": ("minift", ["split_dataset_by_node"]),
+    "datasets.features": ("minift", FEATURES),
+    "datasets.features.features": ("minift", FEATURES),
+    "datasets.info": ("minift", ["DatasetInfo"]),
+    "datasets.inspect": ("minift", ["get_dataset_config_names", "get_dataset_split_names"]),
+    "datasets.iterable_dataset": ("minift", ["IterableDataset"]),
+    "datasets.load": ("minift", ["load_dataset", "load_from_disk"]),
+    "datasets.splits": ("minift", ["NamedSplit", "Split"]),
+    "datasets.utils": ("minift", [name for name in PUBLIC["libraries.switches"] if "bar" in name]),
     "datasets.utils.logging": ("minift.libraries.verbosity", LOGGING),
     "evaluate": ("minift.metrics.metric", ["load"]),
     "evaluate.utils": ("minift", []),
@@ -38,7 +54,9 @@ MODULES: dict[str, tuple[str, list[str]]] = {
     "accelerate": ("minift", [*ACCELERATE, "set_seed"]),
     "accelerate.utils": ("minift", ["DataLoaderConfiguration", "set_seed"]),
 }
-LIBRARIES = ("transformers", "datasets", "evaluate", "accelerate")
+# library -> the version that is re-implemented: its `__version__`, which scripts compare
+VERSIONS = {"transformers": "5.23.0", "datasets": "5.2.0", "evaluate": "0.4.6", "accelerate": "1.15.0"}
+LIBRARIES = tuple(VERSIONS)
 ALIASES = {f"{library}.logging": f"{library}.utils.logging" for library in LIBRARIES[:3]}  # second names
 
 
@@ -52,6 +70,8 @@ class StandIn(ModuleType):
     def __init__(self, name: str):
         super().__init__(name, f"minift, standing in for {name}")
         self.__spec__ = ModuleSpec(name, None, is_package=True)
+        if name in VERSIONS:
+            self.__version__ = VERSIONS[name]
         self.__path__: list[str] = []  # a package, so that Python asks `RefuseTheRest` for missing submodules
 
     def __getattr__(self, name: str) -> Any:

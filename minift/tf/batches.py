@@ -114,7 +114,7 @@ def prepare_tf_dataset(
     if collate_fn is None:
         collate_fn = DefaultDataCollator("np") if tokenizer is None else DataCollatorWithPadding(tokenizer)
     inputs = inspect.signature(model.call).parameters
-    if dataset.format.kind != "custom":
+    if dataset.formatter.kind != "custom":
         used = {*inputs, *LABEL_COLUMNS, *FOR_THE_COLLATOR}
         dataset = dataset.select_columns([name for name in dataset.column_names if name in used])
     collated = {"collate_fn": collate_fn, "collate_fn_args": collate_fn_args}
@@ -153,7 +153,7 @@ def _names(argument: str, names: str | list[str] | None) -> list[str]:
 
 def _columns_to_read(dataset: Dataset, wanted: list[str], collate_fn: Callable | None) -> list[str]:
     """The columns of `dataset` that a batch may need: the wanted ones and, always, the labels. None holds a null."""
-    visible = dataset.format.columns
+    visible = dataset.formatter.columns
     names = [name for name in dataset.column_names if visible is None or name in visible]
     if wanted:
         wanted = {*wanted, *LABEL_COLUMNS, "labels"}
@@ -256,7 +256,7 @@ def _collated(
     batch_size: int,
 ) -> Callable[[tf.Tensor], Batch]:
     """Any collator, called from TensorFlow: row numbers (B,) -> a batch of what it returns."""
-    is_custom = dataset.format.kind == "custom"
+    is_custom = dataset.formatter.kind == "custom"
     formatted = dataset if is_custom else dataset.select_columns(names).with_format("numpy")
     read = formatted.__getitem__  # row numbers -> columns
     if type(collate_fn) in TAKE_COLUMNS and not is_custom:

@@ -95,7 +95,7 @@ def test_columns_that_hold_no_lists_are_left_out_and_own_labels_kept(tmp_path):
     blocks = chunk_dataset(dataset, 2, cache_file_name=str(tmp_path / "blocks.arrow"))
     assert blocks[:] == {"input_ids": [[1, 2], [3, 4]], "labels": [[5, 6], [7, 8]]}
     assert Dataset.from_file(tmp_path / "blocks.arrow")[:] == blocks[:]
-    assert blocks.format.kind is None
+    assert blocks.formatter.kind is None
 
 
 def test_bad_input():

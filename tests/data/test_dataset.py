@@ -226,8 +226,8 @@ def test_the_methods_of_a_dict_are_those_of_its_splits():
 def test_keywords_of_datasets_that_change_nothing_are_taken_and_dropped(tmp_path):
     same = tiny().map(lambda row: row, keep_in_memory=True, load_from_cache_file=False, new_fingerprint="x")
     assert same.filter(lambda row: True, writer_batch_size=3).shuffle(seed=0, keep_in_memory=True).num_rows == 3
-    with pytest.raises(ValueError, match="filter does not support cache_file_name='x', only None"):
-        tiny().filter(lambda row: True, cache_file_name="x")
+    with pytest.raises(ValueError, match="map does not support disable_nullable=True, only False"):
+        tiny().map(lambda row: row, disable_nullable=True)
     assert not {"keep_in_memory", "load_from_cache_file"} & inspect.signature(Dataset.map).parameters.keys()
 
 

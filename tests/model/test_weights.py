@@ -6,10 +6,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from minift.files import parse_size
 from minift.model.auto import AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification
 from minift.model.bert import BertModel
 from minift.model.config import BertConfig, DistilBertConfig
-from minift.model.files.folder import parse_size
 from minift.model.files.names import TIED
 from tests.model.small import CLASSES, NAMES, batch, build
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from safetensors import SafetensorError
 
-from minift.files import atomic_path, read_json, write_json
+from minift.files import atomic_path, parse_size, read_json, write_json
 from minift.model.files.names import LoadingReport, match_names
 
 logger = logging.getLogger("minift.model")
@@ -18,7 +18,6 @@ SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 OURS = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?")  # every name that a save may write
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
-UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
 class Stored(NamedTuple):
@@ -157,16 +156,3 @@ def _shards(tensors: dict[str, Any], limit: int) -> list[dict[str, Any]]:
         shards[-1][name] = tensor
         size += tensor.nbytes
     return shards
-
-
-def parse_size(size: int | str) -> int:
-    """Bytes of 5000, "500MB" or "2GiB"."""
-    text = str(size).strip().upper()
-    unit = next((unit for unit in UNITS if text.endswith(unit)), "")
-    try:
-        value = int(float(text.removesuffix(unit)) * UNITS.get(unit, 1))
-    except (ValueError, OverflowError):
-        value = 0
-    if value < 1:
-        raise ValueError(f"max_shard_size={size!r}: expected bytes, or a number with one of {', '.join(UNITS)}")
-    return value
