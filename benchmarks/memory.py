@@ -14,7 +14,7 @@ from benchmarks import DISTILBERT_BASE, IMDB, require
 from minift.batches.chunk import chunk_dataset
 from minift.data.load import load_dataset
 from minift.tasks.blocks import MAP_ROWS, tokenize
-from minift.tokenizer.tokenizer import AutoTokenizer
+from minift.tokenizer.classes import AutoTokenizer
 
 LIMIT_MB = 300
 SAMPLE_SECONDS = 0.005

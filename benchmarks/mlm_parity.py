@@ -50,7 +50,7 @@ def prepare(folder: Path, train_size: int, test_size: int) -> Path:
     from minift.batches.chunk import chunk_dataset
     from minift.data.load import load_dataset
     from minift.tasks.blocks import MAP_ROWS, tokenize
-    from minift.tokenizer.tokenizer import AutoTokenizer
+    from minift.tokenizer.classes import AutoTokenizer
 
     if not folder.is_dir():
         start = time.perf_counter()
@@ -68,7 +68,7 @@ def train(blocks: Path, options: argparse.Namespace) -> tuple[float, list[dict[s
         from minift.batches.mask import DataCollatorForLanguageModeling
         from minift.data.load import load_from_disk
         from minift.model.auto import AutoModelForMaskedLM
-        from minift.tokenizer.tokenizer import AutoTokenizer
+        from minift.tokenizer.classes import AutoTokenizer
         from minift.train.arguments import TrainingArguments
         from minift.train.trainer import Trainer
     else:

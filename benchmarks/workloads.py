@@ -16,7 +16,8 @@ from minift.data.dataset import Dataset
 from minift.data.features import ClassLabel, Features, Value
 from minift.data.load import load_dataset
 from minift.model.config import BertConfig, DistilBertConfig
-from minift.tokenizer.tokenizer import AutoTokenizer, Tokenizer
+from minift.tokenizer.classes import AutoTokenizer
+from minift.tokenizer.tokenizer import Tokenizer
 
 WANTED = {"IMDb": IMDB, "MRPC": MRPC, "MiniLM": MINILM, "BERT's and DistilBERT's vocabularies": BERT_BASE}
 FOUND, MISSING = ([name for name, path in WANTED.items() if path.is_dir() == there] for there in (True, False))

@@ -16,7 +16,7 @@ from minift.metrics.metric import load_metric
 from minift.model.auto import AutoModelForSequenceClassification
 from minift.optim.adamw import AdamW, parameter_groups
 from minift.optim.schedule import get_linear_schedule_with_warmup
-from minift.tokenizer.tokenizer import AutoTokenizer
+from minift.tokenizer.classes import AutoTokenizer
 
 EPOCHS, BATCH_SIZE, LEARNING_RATE, SEED = 3, 8, 5e-5, 42
 

@@ -14,7 +14,7 @@ from minift.data.features import ClassLabel, Features, Value
 from minift.demo.grammar import paraphrase, review
 from minift.files import atomic_path
 from minift.model.config import BertConfig
-from minift.tokenizer.tokenizer import AutoTokenizer
+from minift.tokenizer.classes import AutoTokenizer
 
 SPLITS = {"train": 3600, "validation": 450, "test": 450}
 UNLABELLED = {"unsupervised": 6000}  # more reviews, with the label -1, as IMDb has them

@@ -11,7 +11,7 @@ from minift.data.load import load_dataset
 from minift.demo.corpus import train_vocabulary, write_corpus, write_model
 from minift.files import read_json
 from minift.tensors import import_tensorflow
-from minift.tokenizer.tokenizer import AutoTokenizer
+from minift.tokenizer.classes import AutoTokenizer
 from minift.train.arguments import TrainingArguments
 
 SENTENCES = [

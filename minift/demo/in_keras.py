@@ -13,7 +13,7 @@ from minift.tf.bert import TFBertModel
 from minift.tf.classify import finetune
 from minift.tf.heads import TFBertForMaskedLM
 from minift.tf.mlm import mlm
-from minift.tokenizer.tokenizer import AutoTokenizer
+from minift.tokenizer.classes import AutoTokenizer
 
 ENCODER, pretrain, train = TFBertModel, mlm, finetune
 

@@ -102,13 +102,11 @@ WITHOUT_EFFECT: dict[str, dict[str, tuple[Any, ...] | str]] = {
         "from_slow": (False,),
         "proxies": (None,),
         "resume_download": ANY,
-        "subfolder": (None, ""),
         "trust_remote_code": (None, False),
         "use_auth_token": (None,),
         "use_fast": (True,),
     },
     "Tokenizer.save_pretrained": {
-        "filename_prefix": (None,),
         "legacy_format": (None, False),
         "push_to_hub": (False,),
         "save_format": (None,),

@@ -13,7 +13,8 @@ from minift.pipelines.base import Pipeline
 from minift.pipelines.feature_extraction import FeatureExtractionPipeline
 from minift.pipelines.fill_mask import FillMaskPipeline
 from minift.pipelines.text_classification import TextClassificationPipeline
-from minift.tokenizer.tokenizer import AutoTokenizer, Tokenizer
+from minift.tokenizer.classes import AutoTokenizer
+from minift.tokenizer.tokenizer import Tokenizer
 
 logger = logging.getLogger(__name__)
 

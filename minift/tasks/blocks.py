@@ -14,7 +14,8 @@ from minift.data.load import load_dataset
 from minift.model.checks import check_vocabulary
 from minift.model.config import AutoConfig
 from minift.tasks.task import is_text
-from minift.tokenizer.tokenizer import AutoTokenizer, Tokenizer
+from minift.tokenizer.classes import AutoTokenizer
+from minift.tokenizer.tokenizer import Tokenizer
 from minift.train.arguments import TrainingArguments
 from minift.train.report import say
 

@@ -10,7 +10,8 @@ from minift.data.load import load_dataset
 from minift.model.checks import check_vocabulary
 from minift.model.config import AutoConfig
 from minift.tasks.task import Task, find_task
-from minift.tokenizer.tokenizer import AutoTokenizer, Tokenizer
+from minift.tokenizer.classes import AutoTokenizer
+from minift.tokenizer.tokenizer import Tokenizer
 from minift.train.arguments import TrainingArguments
 
 logger = logging.getLogger(__name__)

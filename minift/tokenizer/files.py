@@ -41,6 +41,7 @@ def load_tokenizer(
     token: str | bool | None = None,
     cache_dir: str | Path | None = None,
     local_files_only: bool = False,
+    subfolder: str = "",
     class_name: str | None = None,
     **overrides: Any,
 ) -> dict[str, Any]:
@@ -61,19 +62,20 @@ def load_tokenizer(
         names = ", ".join(sorted(known))
         raise TypeError(f"AutoTokenizer.from_pretrained has no option {unknown[0]!r}; its options: {names}")
     hub = {"revision": revision, "token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
-    folder = snapshot(name_or_path, allow_patterns=FILES, **hub)
+    inside = f"{subfolder.strip('/')}/" if subfolder else ""
+    folder = snapshot(name_or_path, allow_patterns=[inside + file for file in FILES], **hub) / inside
     config = _read_optional(folder / "tokenizer_config.json")
     class_name = class_name or _class_name(config, folder)
     config = {**config, **_read_optional(folder / "special_tokens_map.json"), **overrides}
 
-    backend = _read_backend(folder)
-    _set_normalizer(backend, config, asked_for=overrides)
+    backend = read_backend(folder / "tokenizer.json", folder / "vocab.txt")
+    set_normalizer(backend, config, asked_for=overrides)
     _add_missing_tokens(backend, config.get("added_tokens_decoder", {}))
     defaults = {name: text for name, text in BERT_SPECIAL_TOKENS.items() if backend.token_to_id(text) is not None}
     special = defaults | {name: _added_token(config[name]) for name in SPECIAL_NAMES if config.get(name) is not None}
     extra = next((config[name] for name in EXTRA_TOKENS if config.get(name)), [])
     if backend.post_processor is None:
-        _frame_with_special_tokens(backend, special)
+        frame_with_special_tokens(backend, special)
     return {
         "backend": backend,
         "special_tokens": special,
@@ -85,7 +87,9 @@ def load_tokenizer(
     }
 
 
-def save_tokenizer(backend: tokenizers.Tokenizer, config: dict[str, Any], folder: Path) -> tuple[str, ...]:
+def save_tokenizer(
+    backend: tokenizers.Tokenizer, config: dict[str, Any], folder: Path, prefix: str = ""
+) -> tuple[str, ...]:
     """Write ``tokenizer.json``, without truncation and padding (calls decide those), and ``tokenizer_config.json``.
 
     The second holds `config` and the options of a BERT normaliser.
@@ -94,7 +98,7 @@ def save_tokenizer(backend: tokenizers.Tokenizer, config: dict[str, Any], folder
     backend.no_padding()
     if isinstance(backend.normalizer, normalizers.BertNormalizer):
         config |= {name: getattr(backend.normalizer, theirs) for name, theirs in NORMALIZER_OPTIONS.items()}
-    paths = folder / "tokenizer.json", folder / "tokenizer_config.json"
+    paths = folder / f"{prefix}tokenizer.json", folder / f"{prefix}tokenizer_config.json"
     with atomic_path(paths[0]) as fresh:
         fresh.write_text(backend.to_str(pretty=True), encoding="utf-8")
     write_json(paths[1], config)
@@ -122,16 +126,15 @@ def _class_name(config: dict[str, Any], folder: Path) -> str:
     raise ValueError(f"{folder}: no tokenizer for model_type {model_type!r}; minift has {there_are}")
 
 
-def _read_backend(folder: Path) -> tokenizers.Tokenizer:
-    """Read ``tokenizer.json``, or build BERT's pipeline around the words of ``vocab.txt``."""
-    whole, words = folder / "tokenizer.json", folder / "vocab.txt"
+def read_backend(whole: Path, words: Path) -> tokenizers.Tokenizer:
+    """Read a ``tokenizer.json`` or, where there is none, build BERT's pipeline around the words of a ``vocab.txt``."""
     if whole.is_file():
         try:
             return tokenizers.Tokenizer.from_file(str(whole))
         except Exception as error:  # the Rust library raises bare Exceptions
             raise ValueError(f"{whole} is not a tokenizer of the `tokenizers` library: {error}") from error
     if not words.is_file():
-        raise FileNotFoundError(f"{folder} has neither tokenizer.json nor vocab.txt")
+        raise FileNotFoundError(f"{words.parent} has neither {whole.name} nor {words.name}")
     try:
         text = words.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -140,14 +143,19 @@ def _read_backend(folder: Path) -> tokenizers.Tokenizer:
     vocabulary = {word: i for i, word in enumerate(text.removesuffix("\n").split("\n"))}
     if "[UNK]" not in vocabulary:
         raise ValueError(f"{words} has no [UNK] token (one token a line is expected)")
-    backend = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    return bert_backend(vocabulary, "[UNK]")
+
+
+def bert_backend(vocabulary: dict[str, int], unk_token: str) -> tokenizers.Tokenizer:
+    """Build BERT's pipeline, normalise, split, look up pieces, around a vocabulary: token -> id."""
+    backend = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token=unk_token))
     backend.normalizer = normalizers.BertNormalizer()
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     backend.decoder = decoders.WordPiece()
     return backend
 
 
-def _set_normalizer(backend: tokenizers.Tokenizer, config: dict[str, Any], asked_for: dict[str, Any]) -> None:
+def set_normalizer(backend: tokenizers.Tokenizer, config: dict[str, Any], asked_for: dict[str, Any]) -> None:
     is_bert = isinstance(backend.normalizer, normalizers.BertNormalizer)
     for option, attribute in NORMALIZER_OPTIONS.items():
         if option in config and is_bert:
@@ -174,7 +182,7 @@ def _added_token(token: str | dict[str, Any] | AddedToken) -> str | AddedToken:
     return AddedToken(token["content"], **{name: token[name] for name in options if name in token})
 
 
-def _frame_with_special_tokens(backend: tokenizers.Tokenizer, special: dict[str, Any]) -> None:
+def frame_with_special_tokens(backend: tokenizers.Tokenizer, special: dict[str, Any]) -> None:
     """Frame texts as [CLS] A [SEP], pairs as [CLS] A [SEP] B [SEP] with token type 1 from B on."""
     try:
         cls, sep = str(special["cls_token"]), str(special["sep_token"])

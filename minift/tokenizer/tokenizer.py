@@ -1,4 +1,4 @@
-"""Tokenizer and AutoTokenizer: texts to token ids and back, over the Rust library `tokenizers`."""
+"""Tokenizer: texts to token ids and back, over the Rust library `tokenizers`."""
 
 import warnings
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ from minift.libraries.keywords import drops_keywords
 from minift.tokenizer.arguments import UNLIMITED, Lengths, as_batch, check_choice, lengths_of_call
 from minift.tokenizer.batch_encoding import BatchEncoding
 from minift.tokenizer.encode import LateEncodings, encode_batch, words_follow_from_ids
-from minift.tokenizer.files import SETTINGS, load_tokenizer, save_tokenizer
+from minift.tokenizer.files import SETTINGS, save_tokenizer
 from minift.tokenizer.padding import as_columns, pad_columns
 from minift.tokenizer.vocabulary import Vocabulary
 
@@ -129,7 +129,7 @@ class Tokenizer(Vocabulary):
             columns["overflow_to_sample_mapping"] = samples
         if lengths.max_length is None and verbose and max(counts, default=0) > self.model_max_length:
             what = f"a text has more tokens than the {self.model_max_length} that the model takes"
-            warnings.warn(f"{what}: use truncation=True, or cut the ids into blocks for the model", stacklevel=2)
+            warnings.warn(f"{what}: use truncation=True, or cut the ids into blocks for the model", stacklevel=3)
         if not is_batch and return_tensors is None and not return_overflowing_tokens:
             columns = {name: column if name == "length" else column[0] for name, column in columns.items()}
         return BatchEncoding(columns, encodings, tensor_type=return_tensors)
@@ -193,13 +193,17 @@ class Tokenizer(Vocabulary):
         return BatchEncoding(columns, tensor_type=return_tensors)
 
     @drops_keywords
-    def save_pretrained(self, save_directory: str | Path) -> tuple[str, ...]:
-        """Write ``tokenizer.json`` and ``tokenizer_config.json`` for minift and transformers; return their paths."""
+    def save_pretrained(self, save_directory: str | Path, filename_prefix: str | None = None) -> tuple[str, ...]:
+        """Write ``tokenizer.json`` and ``tokenizer_config.json`` for minift and transformers; return their paths.
+
+        With `filename_prefix`, their names begin with it and a dash.
+        """
         config: dict[str, Any] = {"tokenizer_class": self.class_name, **self.special_tokens_map}
         config.update({name: getattr(self, name) for name in SETTINGS})
         if self.extra_special_tokens:
             config["extra_special_tokens"] = self.extra_special_tokens
-        return save_tokenizer(self.backend_tokenizer, config, Path(save_directory))
+        prefix = f"{filename_prefix}-" if filename_prefix else ""
+        return save_tokenizer(self.backend_tokenizer, config, Path(save_directory), prefix)
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:
         """Upload what `save_pretrained` writes; see `minift.hub.push_to_hub`."""
@@ -232,35 +236,3 @@ class Tokenizer(Vocabulary):
                 length=lengths.max_length if lengths.padding == "max_length" else None,
                 pad_to_multiple_of=lengths.multiple,
             )
-
-
-class AutoTokenizer:
-    """Makes the tokenizer of a checkpoint."""
-
-    class_name: str | None = None  # the tokenizer class; None: the checkpoint's files decide
-
-    @classmethod
-    @drops_keywords
-    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> Tokenizer:
-        """Load ``tokenizer.json``, or build WordPiece from ``vocab.txt``, with what ``tokenizer_config.json`` says.
-
-        From a folder or a repository of the Hub. `options` are ``revision``, ``token``, ``cache_dir``,
-        ``local_files_only`` for the Hub, and settings that go before the files' own: see
-        `minift.tokenizer.files.load_tokenizer`.
-        """
-        return Tokenizer(**load_tokenizer(pretrained_model_name_or_path, class_name=cls.class_name, **options))
-
-
-class BertTokenizer(AutoTokenizer):
-    """Makes a tokenizer with BERT's inputs, whatever the files say."""
-
-    class_name = "BertTokenizer"
-
-
-class DistilBertTokenizer(AutoTokenizer):
-    """Makes a tokenizer with DistilBERT's inputs (no token types), whatever the files say."""
-
-    class_name = "DistilBertTokenizer"
-
-
-BertTokenizerFast, DistilBertTokenizerFast = BertTokenizer, DistilBertTokenizer

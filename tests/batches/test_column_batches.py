@@ -11,8 +11,8 @@ from minift.batches.collate import DataCollatorWithPadding, DefaultDataCollator,
 from minift.batches.column_batches import ColumnBatches, column_batches
 from minift.batches.mask import DataCollatorForLanguageModeling, DataCollatorForWholeWordMask
 from minift.data.dataset import Dataset
+from minift.tokenizer.classes import AutoTokenizer
 from minift.tokenizer.padding import Ragged, row_lengths
-from minift.tokenizer.tokenizer import AutoTokenizer
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefgh", "##a", "##b", "##c"]
 

@@ -9,7 +9,7 @@ import torch
 import transformers
 
 from minift.batches.collate import DataCollatorWithPadding, default_data_collator
-from minift.tokenizer.tokenizer import AutoTokenizer
+from minift.tokenizer.classes import AutoTokenizer
 from tests.hub import MINILM, MRPC, needs_hub
 
 pytestmark = needs_hub

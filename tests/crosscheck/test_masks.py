@@ -12,7 +12,7 @@ import transformers
 from minift.batches.chunk import Chunker, chunk_dataset
 from minift.batches.mask import DataCollatorForLanguageModeling, DataCollatorForWholeWordMask, freeze_masks
 from minift.data.dataset import Dataset
-from minift.tokenizer.tokenizer import AutoTokenizer
+from minift.tokenizer.classes import AutoTokenizer
 from tests.hub import DISTILBERT_BASE, IMDB, needs_hub
 
 pytestmark = [needs_hub, pytest.mark.filterwarnings("ignore")]

@@ -11,7 +11,7 @@ from minift.batches.mask import DataCollatorForLanguageModeling
 from minift.model.auto import AutoModelForMaskedLM
 from minift.model.config import BertConfig, DistilBertConfig
 from minift.tasks.mlm import MaskedLMTrainer
-from minift.tokenizer.tokenizer import AutoTokenizer
+from minift.tokenizer.classes import AutoTokenizer
 from minift.train.arguments import TrainingArguments
 from tests.hub import MINILM, needs_hub
 from tests.tiny import CONFIG

@@ -9,7 +9,7 @@ import transformers
 from minift.batches.collate import DataCollatorWithPadding, DefaultDataCollator
 from minift.data.dataset import Dataset
 from minift.demo.corpus import write_corpus, write_model
-from minift.tokenizer.tokenizer import AutoTokenizer
+from minift.tokenizer.classes import AutoTokenizer
 
 COLUMNS = ["input_ids", "token_type_ids", "attention_mask"]
 

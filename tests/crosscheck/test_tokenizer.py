@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import transformers
 
-from minift.tokenizer.tokenizer import AutoTokenizer
+from minift.tokenizer.classes import AutoTokenizer
 from tests.hub import BERT_BASE, DISTILBERT_BASE, IMDB, MINILM, MRPC, needs_hub
 
 pytestmark = [needs_hub, pytest.mark.filterwarnings("ignore")]

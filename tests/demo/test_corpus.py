@@ -14,7 +14,7 @@ from minift.demo import grammar
 from minift.demo.corpus import CONFIGS, SPLITS, UNLABELLED, train_vocabulary, write_corpus, write_model
 from minift.demo.grammar import Event, paraphrase, review
 from minift.model.config import AutoConfig
-from minift.tokenizer.tokenizer import AutoTokenizer
+from minift.tokenizer.classes import AutoTokenizer
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import torch
 from minift.model.auto import AutoModelForMaskedLM, AutoModelForSequenceClassification
 from minift.model.config import BertConfig
 from minift.pipelines.pipeline import pipeline
-from minift.tokenizer.tokenizer import AutoTokenizer
+from minift.tokenizer.classes import AutoTokenizer
 
 WORDS = ["the", "a", "film", "plot", "was", "and", "good", "bad", "long", "##er"]
 TEXTS = ["the film was good", "the plot was longer and the film was bad", "a"]

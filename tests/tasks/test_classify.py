@@ -16,7 +16,7 @@ from minift.model.bert import BertModel
 from minift.model.config import BertConfig
 from minift.tasks.classify import finetune
 from minift.tasks.task import find_task
-from minift.tokenizer.tokenizer import AutoTokenizer
+from minift.tokenizer.classes import AutoTokenizer
 from minift.train.arguments import TrainingArguments
 
 ROWS = 24

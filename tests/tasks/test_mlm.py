@@ -18,7 +18,7 @@ from minift.model.auto import AutoModelForMaskedLM
 from minift.model.config import BertConfig
 from minift.tasks.blocks import find_text_column, tokenize
 from minift.tasks.mlm import MaskedLMTrainer, mlm
-from minift.tokenizer.tokenizer import AutoTokenizer
+from minift.tokenizer.classes import AutoTokenizer
 from minift.train.arguments import TrainingArguments
 from tests.hub import DISTILBERT_BASE, IMDB, needs_hub
 from tests.tiny import CONFIG

@@ -13,7 +13,7 @@ from minift.batches.sampler import RandomOrder, randperm
 from minift.data.dataset import Dataset
 from minift.demo.corpus import write_corpus, write_model
 from minift.tf.batches import prepare_tf_dataset
-from minift.tokenizer.tokenizer import AutoTokenizer
+from minift.tokenizer.classes import AutoTokenizer
 
 COLUMNS = ["input_ids", "token_type_ids", "attention_mask"]
 

@@ -18,7 +18,7 @@ from minift.model.bert import BertModel
 from minift.model.config import BertConfig
 from minift.model.heads.classification import BertForSequenceClassification
 from minift.model.heads.masked_lm import BertForMaskedLM
-from minift.tokenizer.tokenizer import AutoTokenizer
+from minift.tokenizer.classes import AutoTokenizer
 from tests.libraries.test_run import SCRIPTS
 from tests.loopback_hub import LoopbackHub
 

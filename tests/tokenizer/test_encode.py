@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import AddedToken
 
+from minift.tokenizer.classes import AutoTokenizer
 from minift.tokenizer.encode import _normalized, encode_batch
-from minift.tokenizer.tokenizer import AutoTokenizer
 
 VOCABULARY = "abcdefghijklmnopqrstuvwxyzABC123.,!?[]-'"
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *VOCABULARY, "the", "##s", "##e"]

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from minift.tokenizer.tokenizer import AutoTokenizer, BertTokenizer, DistilBertTokenizer
+from minift.tokenizer.classes import AutoTokenizer, BertTokenizer, DistilBertTokenizer
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "hello", "world", "##s", "é", "e", "!", "中", "H"]
 

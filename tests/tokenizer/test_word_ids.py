@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, models, pre_tokenizers
 
+from minift.tokenizer.classes import AutoTokenizer
 from minift.tokenizer.encode import LateEncodings, words_follow_from_ids
-from minift.tokenizer.tokenizer import AutoTokenizer
 from tests.hub import BERT_BASE, IMDB, MINILM, MRPC, needs_hub
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcxyz#'!", "##a", "##b", "##c", "ab", "##bc", "中", "é"]
