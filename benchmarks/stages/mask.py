@@ -14,7 +14,8 @@ from benchmarks.harness import Case, Side
 from benchmarks.settings import Settings
 from minift.batches.chunk import chunk_dataset
 from minift.batches.column_batches import column_batches
-from minift.batches.mask import DataCollatorForLanguageModeling, DataCollatorForWholeWordMask
+from minift.batches.mask import DataCollatorForLanguageModeling
+from minift.batches.word_mask import DataCollatorForWholeWordMask
 
 SHAPE = 64, 128
 

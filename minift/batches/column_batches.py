@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 
 from minift.batches.collate import DataCollatorWithPadding, DefaultDataCollator, default_data_collator
-from minift.batches.mask import DataCollatorForLanguageModeling, DataCollatorForWholeWordMask
+from minift.batches.mask import DataCollatorForLanguageModeling
+from minift.batches.word_mask import DataCollatorForWholeWordMask
 from minift.data.from_arrow import is_list_of
 from minift.data.reader import TableReader
 from minift.tokenizer.padding import Ragged

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from minift.batches.draws import RandomCollator
+from minift.batches.whole_words import check_whole_words, choose_words_at_offsets
 from minift.data.dataset import Dataset
 from minift.tensors import as_tensor, tensor_kind
 from minift.tokenizer.batch_encoding import BatchEncoding
-from minift.tokenizer.padding import Ragged, as_columns, check_lengths, inside_rows, row_lengths
+from minift.tokenizer.padding import as_columns, inside_rows, row_lengths
 
 IGNORED = -100  # the label of a token that the loss does not count
 
@@ -40,14 +41,15 @@ class DataCollatorForLanguageModeling(RandomCollator):
     """Pad a batch and hide tokens in it: ``labels`` (B, T) hold the hidden ids, and -100 everywhere else.
 
     Each token is chosen with `mlm_probability`, and then replaced as `hide` says. Special tokens are never chosen:
-    those that a ``special_tokens_mask`` column marks, or else every special id. The draws are those of
+    those that a ``special_tokens_mask`` column marks, or else every special id. With `whole_word_mask`, words are
+    chosen, which the column ``offset_mapping`` tells, and all their tokens become [MASK]. The draws are those of
     transformers/data/data_collator.py (``torch_mask_tokens``, ``numpy_mask_tokens``), so that one seed gives the same
     masks here and there; ``tf`` draws as ``np`` does.
     """
 
     tokenizer: Any  # pads, and gives the ids of [MASK] and of the special tokens
     mlm: bool = True  # False for causal modelling: labels are the ids, -100 on padding
-    whole_word_mask: bool = False  # must be False: see `DataCollatorForWholeWordMask`
+    whole_word_mask: bool = False  # choose whole words; `mask_replace_prob` is then 1
     mlm_probability: float = 0.15
     mask_replace_prob: float = 0.8
     random_replace_prob: float = 0.1
@@ -56,10 +58,10 @@ class DataCollatorForLanguageModeling(RandomCollator):
     seed: int | None = None  # of a generator of its own; None draws from the global one
 
     def __post_init__(self) -> None:
-        if self.whole_word_mask:
-            raise ValueError("whole_word_mask=True is not supported: use DataCollatorForWholeWordMask, on word_ids")
         if self.mlm:
-            _check_masking(self)
+            check_masking(self)
+        if self.whole_word_mask:
+            check_whole_words(self)
         tensor_kind(self.return_tensors)
         super().__init__(self.seed)
 
@@ -68,6 +70,7 @@ class DataCollatorForLanguageModeling(RandomCollator):
         only_ids = not isinstance(features, Mapping) and len(features) > 0 and not isinstance(features[0], Mapping)
         columns = {"input_ids": list(features)} if only_ids else as_columns(features)
         columns.pop("labels", None)  # chunking has made a copy of input_ids; the labels are made here
+        offsets = columns.pop("offset_mapping", None)
         batch = self.tokenizer.pad(
             columns,
             pad_to_multiple_of=self.pad_to_multiple_of,
@@ -79,86 +82,16 @@ class DataCollatorForLanguageModeling(RandomCollator):
         if not self.mlm:
             batch["labels"] = ids + 0
             batch["labels"][ids == self.tokenizer.pad_token_id] = IGNORED
-            return _as_tensors(batch, kind)
+            return as_tensors(batch, kind)
         coins, tokens = self.draws(kind)
         if special is None:
             special = reduce(or_, (ids == special_id for special_id in self.tokenizer.all_special_ids))
-        chosen = coins(self.mlm_probability * (special == 0), ids.shape)
-        batch["input_ids"], batch["labels"] = hide(ids, chosen, self, coins, tokens)
-        return _as_tensors(batch, kind)
-
-
-@dataclass
-class DataCollatorForWholeWordMask(RandomCollator):
-    """Hide whole words: the tokens that share a number in the column ``word_ids`` (None on special tokens).
-
-    A word ends where the number changes and at a special token, so that the last word of one document and the first
-    word of the next stay two words. Each word is chosen with `mlm_probability`; its tokens are then replaced one by
-    one, as `hide` says and as in google-research/bert's create_pretraining_data.py. The draws are always numpy's.
-
-    ``mlm_probability=0.2, mask_replace_prob=1.0, random_replace_prob=0.0`` is the collator of the Hugging Face course;
-    it draws one ``np.random.binomial`` for each word, and so gives the same masks for the same numpy seed.
-    """
-
-    tokenizer: Any
-    mlm_probability: float = 0.15
-    mask_replace_prob: float = 0.8
-    random_replace_prob: float = 0.1
-    pad_to_multiple_of: int | None = None
-    return_tensors: str = "pt"
-    seed: int | None = None  # of a generator of its own; None draws from ``np.random``
-
-    def __post_init__(self) -> None:
-        _check_masking(self)
-        tensor_kind(self.return_tensors)
-        super().__init__(self.seed)
-
-    def __call__(self, features: Any, return_tensors: str | None = None) -> BatchEncoding:
-        kind = tensor_kind(return_tensors or self.return_tensors)
-        columns = as_columns(features)
-        if "word_ids" not in columns:
-            raise ValueError(
-                f"whole-word masking needs the column 'word_ids' (there are {sorted(columns)}): store "
-                "encoding.word_ids(i) when tokenising, and keep the column with remove_unused_columns=False"
-            )
-        word_ids = columns.pop("word_ids")
-        columns.pop("labels", None)
-        lengths = row_lengths(columns["input_ids"])
-        check_lengths("word_ids", word_ids, lengths)
-        batch = self.tokenizer.pad(columns, pad_to_multiple_of=self.pad_to_multiple_of, return_tensors="np")
-        ids = batch["input_ids"]  # (B, T)
-        words = np.full(ids.shape, np.nan)  # None becomes NaN too
-        words[inside_rows(lengths, ids.shape[1], self.tokenizer.padding_side)] = _with_nan(word_ids)
-
-        coins, tokens = self.draws("np")
-        chosen = choose_words(words, self.mlm_probability, coins)
-        if self.mask_replace_prob == 1:  # without a draw, as in the course
-            batch["labels"] = np.where(chosen, ids, IGNORED)
-            batch["input_ids"] = np.where(chosen, self.tokenizer.mask_token_id, ids)
+        if self.whole_word_mask:
+            chosen = choose_words_at_offsets(self, offsets, columns["input_ids"], special, coins)
         else:
-            batch["input_ids"], batch["labels"] = hide(ids, chosen, self, coins, tokens)
-        return _as_tensors(batch, kind)
-
-
-def _with_nan(rows: Any) -> np.ndarray:
-    """Rows of integers and None end to end as float64, NaN for None."""
-    if isinstance(rows, Ragged):
-        return rows.values.astype(np.float64) if rows.valid is None else np.where(rows.valid, rows.values, np.nan)
-    return np.concatenate([np.array(row, dtype=np.float64) for row in rows])
-
-
-def choose_words(words: np.ndarray, probability: float, coins: Callable) -> np.ndarray:
-    """Choose whole words, with one draw for each word, in reading order.
-
-    Takes the number of each token's word, float (B, T), NaN for a token that is in no word. Returns bool (B, T): True
-    on all tokens of the chosen words.
-    """
-    is_word = ~np.isnan(words)
-    starts = is_word.copy()
-    starts[:, 1:] &= words[:, 1:] != words[:, :-1]  # NaN equals nothing: after a special token a word starts
-    number = np.cumsum(starts, dtype=np.int32)  # (B·T,), counts the words of the whole batch from 1
-    chosen = coins(probability, int(number[-1]))
-    return is_word & np.append(False, chosen)[number].reshape(words.shape)
+            chosen = coins(self.mlm_probability * (special == 0), ids.shape)
+        batch["input_ids"], batch["labels"] = hide(ids, chosen, self, coins, tokens)
+        return as_tensors(batch, kind)
 
 
 def freeze_masks(dataset: Dataset, collator: Any, batch_size: int = 1000) -> Dataset:
@@ -179,12 +112,12 @@ def freeze_masks(dataset: Dataset, collator: Any, batch_size: int = 1000) -> Dat
     return dataset.map(mask, batched=True, batch_size=batch_size, remove_columns=dataset.column_names, desc="Mask")
 
 
-def _as_tensors(batch: BatchEncoding, kind: str) -> BatchEncoding:
+def as_tensors(batch: BatchEncoding, kind: str) -> BatchEncoding:
     batch.update({name: as_tensor(rows, kind) for name, rows in batch.items() if isinstance(rows, np.ndarray)})
     return batch
 
 
-def _check_masking(collator: Any) -> None:
+def check_masking(collator: Any) -> None:
     if collator.tokenizer.mask_token is None:
         raise ValueError("masked language modelling needs a mask token, and this tokenizer's vocabulary has none")
     for name in ("mlm_probability", "mask_replace_prob", "random_replace_prob"):

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from minift.batches.chunk import chunk_dataset
-from minift.batches.mask import DataCollatorForLanguageModeling, DataCollatorForWholeWordMask, freeze_masks
+from minift.batches.mask import DataCollatorForLanguageModeling, freeze_masks
+from minift.batches.word_mask import DataCollatorForWholeWordMask
 from minift.data.dataset import Dataset
 from minift.data.features import Features
 from minift.data.load import load_dataset

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from minift.batches.chunk import chunk_dataset
 from minift.batches.collate import DataCollatorWithPadding, DefaultDataCollator, default_data_collator
 from minift.batches.column_batches import ColumnBatches, column_batches
-from minift.batches.mask import DataCollatorForLanguageModeling, DataCollatorForWholeWordMask
+from minift.batches.mask import DataCollatorForLanguageModeling
+from minift.batches.word_mask import DataCollatorForWholeWordMask
 from minift.data.dataset import Dataset
 from minift.tokenizer.classes import AutoTokenizer
 from minift.tokenizer.padding import Ragged, row_lengths

@@ -9,10 +9,10 @@ from tokenizers import models
 from minift.batches.draws import numpy_draws
 from minift.batches.mask import (
     DataCollatorForLanguageModeling,
-    DataCollatorForWholeWordMask,
-    choose_words,
     freeze_masks,
 )
+from minift.batches.whole_words import choose_words
+from minift.batches.word_mask import DataCollatorForWholeWordMask
 from minift.data.dataset import Dataset
 from minift.tokenizer.tokenizer import Tokenizer
 

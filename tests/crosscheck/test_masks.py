@@ -10,7 +10,8 @@ import torch
 import transformers
 
 from minift.batches.chunk import Chunker, chunk_dataset
-from minift.batches.mask import DataCollatorForLanguageModeling, DataCollatorForWholeWordMask, freeze_masks
+from minift.batches.mask import DataCollatorForLanguageModeling, freeze_masks
+from minift.batches.word_mask import DataCollatorForWholeWordMask
 from minift.data.dataset import Dataset
 from minift.tokenizer.classes import AutoTokenizer
 from tests.hub import DISTILBERT_BASE, IMDB, needs_hub

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from minift.batches.chunk import Chunker, chunk_dataset
-from minift.batches.mask import DataCollatorForWholeWordMask, freeze_masks
+from minift.batches.mask import freeze_masks
+from minift.batches.word_mask import DataCollatorForWholeWordMask
 from minift.data.dataset import Dataset
 from minift.data.load import load_dataset
 from minift.model.auto import AutoModelForMaskedLM

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minift.batches.collate import DataCollatorWithPadding, DefaultDataCollator
-from minift.batches.mask import IGNORED, DataCollatorForLanguageModeling, DataCollatorForWholeWordMask
+from minift.batches.mask import IGNORED, DataCollatorForLanguageModeling
 from minift.batches.sampler import RandomOrder, randperm
+from minift.batches.word_mask import DataCollatorForWholeWordMask
 from minift.data.dataset import Dataset
 from minift.demo.corpus import write_corpus, write_model
 from minift.tf.batches import prepare_tf_dataset
