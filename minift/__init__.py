@@ -76,6 +76,7 @@ PUBLIC = {
     "distributed.process": ["notebook_launcher"],
     "train.evaluate": ["EvalPrediction", "PredictionOutput"],
     "metrics.metric": ["load_metric"],
+    "metrics.combined": ["combine"],
     "pipelines.pipeline": ["pipeline"],
     "tf.pretrained": ["TFPreTrainedModel"],
     "tf.bert": ["TFBertModel"],

@@ -138,6 +138,16 @@ WITHOUT_EFFECT: dict[str, dict[str, tuple[Any, ...] | str]] = {
         "maximize": (False,),
         "no_deprecation_warning": ANY,
     },
+    # metrics
+    "load": {
+        "cache_dir": ANY,
+        "experiment_id": ANY,
+        "keep_in_memory": ANY,
+        "module_type": (None, "metric"),
+        "num_process": (1,),
+        "process_id": (0,),
+        "trust_remote_code": (None, False),
+    },
     # pipelines
     "pipeline": {
         "device_map": (None, "auto"),  # "auto" is what device=None does; another device is given as device=

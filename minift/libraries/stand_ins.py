@@ -18,7 +18,8 @@ DATASETS = [
 ]
 ACCELERATE = ["Accelerator", "DataLoaderConfiguration", "notebook_launcher"]
 OWN = ["Chunker", "Tokenizer", "chunk_dataset", "freeze_masks", "use_fast_path"]  # names that no library has
-ELSEWHERE = ["ModelOutput", "PolynomialDecay", "PredictionOutput"]  # in submodules of transformers, or in Keras
+# in submodules of transformers, in Keras or in evaluate
+ELSEWHERE = ["ModelOutput", "PolynomialDecay", "PredictionOutput", "combine"]
 OTHERS = [*DATASETS, *ACCELERATE, *OWN, *ELSEWHERE]
 TRANSFORMERS = [name for names in PUBLIC.values() for name in names if name not in OTHERS]
 FEATURES = [*PUBLIC["data.features"]]
@@ -48,7 +49,7 @@ MODULES: dict[str, tuple[str, list[str]]] = {
     "datasets.splits": ("minift", ["NamedSplit", "Split"]),
     "datasets.utils": ("minift", [name for name in PUBLIC["libraries.switches"] if "bar" in name]),
     "datasets.utils.logging": ("minift.libraries.verbosity", LOGGING),
-    "evaluate": ("minift.metrics.metric", ["load"]),
+    "evaluate": ("minift.metrics.combined", ["combine", "load"]),
     "evaluate.utils": ("minift", []),
     "evaluate.utils.logging": ("minift.libraries.verbosity", LOGGING),
     "accelerate": ("minift", [*ACCELERATE, "set_seed"]),

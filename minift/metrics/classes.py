@@ -1,4 +1,4 @@
-"""Scores of classes: accuracy, F1 and Matthews' correlation, all from one table of counts."""
+"""Scores of classes: accuracy, precision, recall, F1 and Matthews' correlation, all from one table of counts."""
 
 import math
 from collections import Counter
@@ -7,7 +7,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minift.metrics.inputs import check_not_empty, label_rows
+from minift.metrics.averages import averaged
+from minift.metrics.inputs import check_not_empty, label_rows, weight_rows
 
 
 class Confusion:
@@ -20,8 +21,8 @@ class Confusion:
         self.num_labels = num_labels
         self.counts: Counter[tuple[int, int]] = Counter()
 
-    def update(self, predictions: ArrayLike, references: ArrayLike) -> Self:
-        """Add a batch: labels (B,) on both sides. Returns itself."""
+    def update(self, predictions: ArrayLike, references: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Add a batch: labels (B,) on both sides; with `sample_weight` (B,), a row counts as much as its weight."""
         rows = label_rows(predictions, references)  # (2, B)
         if self.num_labels and (outside := (rows < 0) | (rows >= self.num_labels)).any():
             side, row = np.argwhere(outside)[0]
@@ -29,9 +30,11 @@ class Confusion:
             raise ValueError(f"{name}[{row}] is {rows[side, row]}, expected a label from 0 to {self.num_labels - 1}")
         labels, which = np.unique(rows, return_inverse=True)
         predicted, actual = which.reshape(rows.shape)  # the labels' places in `labels`
-        pairs = actual * len(labels) + predicted  # a number for each pair of labels
-        for pair, count in zip(*np.unique(pairs, return_counts=True), strict=True):
-            self.counts[int(labels[pair // len(labels)]), int(labels[pair % len(labels)])] += int(count)
+        pairs, place = np.unique(actual * len(labels) + predicted, return_inverse=True)  # a number for each pair
+        weights = None if sample_weight is None else weight_rows(sample_weight, rows.shape[1])
+        counts = np.bincount(place, weights, len(pairs))  # whole numbers without weights
+        for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True):
+            self.counts[int(labels[pair // len(labels)]), int(labels[pair % len(labels)])] += count
         return self
 
     def accuracy(self, normalize: bool = True) -> float:
@@ -39,17 +42,39 @@ class Confusion:
         right, _, _ = self._by_label()
         return right.total() / self.counts.total() if normalize else float(right.total())
 
-    def f1(self, average: str | None = "binary", pos_label: int = 1, labels: list[int] | None = None) -> Any:
-        """Return the harmonic mean of precision and recall, as sklearn.metrics.f1_score: 0 where it is undefined.
+    def f1(self, **options: Any) -> Any:
+        """Return the harmonic mean of precision and recall, as sklearn.metrics.f1_score; options of `score`."""
+        return self.score("f1", **options, zero_division=0)
+
+    def precision(self, zero_division: Any = "warn", **options: Any) -> Any:
+        """Return the share of the predictions of a label that are right, as sklearn.metrics.precision_score."""
+        return self.score("precision", **options, zero_division=zero_division)
+
+    def recall(self, zero_division: Any = "warn", **options: Any) -> Any:
+        """Return the share of the references of a label that are predicted, as sklearn.metrics.recall_score."""
+        return self.score("recall", **options, zero_division=zero_division)
+
+    def score(
+        self,
+        name: str,
+        average: str | None = "binary",
+        pos_label: int = 1,
+        labels: list[int] | None = None,
+        zero_division: Any = "warn",
+    ) -> Any:
+        """Return precision, recall or F1.
 
         Args:
             average: "binary" (of `pos_label`), "macro" (mean over labels), "micro" (of the summed counts), "weighted"
                 (mean weighted by the references' counts), or None for an array with one score for each label.
             pos_label: the label that "binary" scores.
             labels: the labels to average over, in the order of the array; None takes all that occur.
+            zero_division: the score where it is undefined: "warn" (0, with a warning), 0, 1 or NaN.
         """
         counters = self._by_label()
         seen = sorted(set().union(*counters))
+        if average == "samples":
+            raise ValueError("average='samples' is for rows of several labels: load the metric with 'multilabel'")
         if average == "binary":
             if len(seen) > 2:
                 raise ValueError(f"average='binary' with labels {seen}: choose 'macro', 'micro', 'weighted' or None")
@@ -57,24 +82,14 @@ class Confusion:
                 raise ValueError(f"pos_label={pos_label!r} is not among the labels {seen}")
             labels = [pos_label]
         labels = seen if labels is None else list(labels)
-        right, actual, predicted = (np.array([counter[label] for label in labels]) for counter in counters)
-        if average == "micro":
-            right, actual, predicted = (count.sum(keepdims=True) for count in (right, actual, predicted))
-        # F1 = 2·P·R / (P + R) with P = right / predicted and R = right / actual; 0 for a label that never occurs
-        scores = 2 * right / np.maximum(actual + predicted, 1)
-        if average is None:
-            return scores
-        if average == "weighted":
-            return float((scores * actual).sum() / max(1, actual.sum()))
-        if average in ("binary", "micro", "macro"):
-            return float(scores.mean())
-        raise ValueError(f"unknown average {average!r}; there are: binary, macro, micro, weighted and None")
+        right, actual, predicted = (np.array([float(counter[label]) for label in labels]) for counter in counters)
+        return averaged(name, right, predicted, actual, average, zero_division)
 
     def matthews(self) -> float:
         """Return Matthews' correlation for any number of classes (Gorodkin, 2004); 0 if one side is constant."""
         right, actual, predicted = self._by_label()
         total = self.counts.total()
-        # Python's whole numbers, of any size: nothing overflows or rounds before the one division
+        # whole numbers, of any size: nothing overflows or rounds before the one division
         covariance = right.total() * total - sum(actual[label] * predicted[label] for label in actual)
         variances = math.prod(total**2 - sum(count**2 for count in side.values()) for side in (actual, predicted))
         return covariance / math.sqrt(variances) if variances else 0.0

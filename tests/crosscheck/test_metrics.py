@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from minift.metrics.metric import load
 from tests.metrics import at_once
 
 
@@ -105,3 +106,105 @@ def test_ranks_with_ties_equal_scipy(rows):
     predictions, references = rows
     if predictions:  # of nothing, scipy says NaN where minift says that there is nothing
         assert same(at_once.spearman(predictions, references), spearmanr(predictions, references))
+
+
+# -- through `load`, with their options
+
+AVERAGES = ["binary", "micro", "macro", "weighted", None]
+
+
+def seeded(function):
+    """Run a test on 30 small random inputs: predictions, references and, in every other, weights."""
+    return pytest.mark.parametrize("seed", range(30))(function)
+
+
+def drawn(seed, *shape, classes):
+    generator = np.random.default_rng(seed)
+    rows = int(generator.integers(1, 12))
+    sides = generator.integers(0, classes, (2, rows, *shape))
+    weights = {"sample_weight": generator.random(rows).round(2)} if seed % 2 else {}
+    return generator, rows, sides, weights
+
+
+def scored(name, config=None, **values):
+    return load(name, config).compute(**values)[name]
+
+
+@seeded
+def test_options_of_class_scores(seed):
+    _, _, (predictions, references), weights = drawn(seed, classes=1 + seed % 4)
+    both = {"predictions": predictions, "references": references, **weights}
+    for average in AVERAGES:
+        for labels in (None, [0, 2]):
+            options = {"average": average, "labels": labels}
+            theirs = outcome(sklearn.f1_score, references, predictions, **options, **weights)
+            assert same(outcome(scored, "f1", **both, **options), theirs)
+            for zero in (0, 1, np.nan, "warn"):
+                for name, score in (("precision", sklearn.precision_score), ("recall", sklearn.recall_score)):
+                    theirs = outcome(score, references, predictions, zero_division=zero, **options, **weights)
+                    assert same(outcome(scored, name, **both, zero_division=zero, **options), theirs)
+    for normalize in (True, False):
+        theirs = sklearn.accuracy_score(references, predictions, normalize=normalize, **weights)
+        assert same(scored("accuracy", **both, normalize=normalize), theirs)
+    assert same(scored("matthews_correlation", **both), sklearn.matthews_corrcoef(references, predictions, **weights))
+
+
+@seeded
+def test_rows_of_several_labels(seed):
+    _, _, (predictions, references), weights = drawn(seed, 3, classes=2)
+    both = {"predictions": predictions, "references": references, **weights}
+    for average in [*AVERAGES, "samples"]:
+        for name in ("precision", "recall", "f1"):
+            theirs = outcome(getattr(sklearn, f"{name}_score"), references, predictions, average=average, **weights)
+            assert same(outcome(scored, name, "multilabel", **both, average=average), theirs)
+    assert same(scored("accuracy", "multilabel", **both), sklearn.accuracy_score(references, predictions, **weights))
+    columns = zip(predictions.T, references.T, strict=True)
+    theirs = [sklearn.matthews_corrcoef(*column, **weights) for column in columns]
+    assert same(scored("matthews_correlation", "multilabel", **both), theirs)
+
+
+@seeded
+def test_errors_of_numbers(seed):
+    generator, rows, _, weights = drawn(seed, classes=2)
+    one, many = generator.random((2, rows)), generator.random((2, rows, 3))
+    for name, score in (("mse", sklearn.mean_squared_error), ("mae", sklearn.mean_absolute_error)):
+        assert same(scored(name, predictions=one[0], references=one[1], **weights), score(*one, **weights))
+        for outputs in ("uniform_average", "raw_values", [0.2, 0.3, 0.5]):
+            options = {"multioutput": outputs, **weights}
+            ours = scored(name, "multilist", predictions=many[0], references=many[1], **options)
+            assert same(ours, score(*many, **options))
+    roots = scored("mse", predictions=one[0], references=one[1], squared=False, **weights)
+    assert same(roots, sklearn.root_mean_squared_error(*one, **weights))
+
+
+@seeded
+def test_p_values(seed):
+    rows = np.random.default_rng(seed).random((2, 3 + seed))
+    for name, theirs, key in (
+        ("pearsonr", stats.pearsonr, "p-value"),
+        ("spearmanr", stats.spearmanr, "spearmanr_pvalue"),
+    ):
+        ours = load(name).compute(predictions=rows[0], references=rows[1], return_pvalue=True)
+        assert same([ours[name], ours[key]], list(theirs(*rows)))
+
+
+@seeded
+def test_area_under_the_curve(seed):
+    generator, rows, (references, _), weights = drawn(seed, classes=2)
+    scores = generator.random(rows).round(1)
+    for max_fpr in (None, 0.3, 0.7, 1):
+        options = {"max_fpr": max_fpr, **weights}
+        theirs = outcome(sklearn.roc_auc_score, references, scores, **options)
+        assert same(outcome(scored, "roc_auc", prediction_scores=scores, references=references, **options), theirs)
+    scores = generator.random((rows, 3))
+    scores /= scores.sum(axis=1, keepdims=True)
+    classes, labels = generator.integers(0, 3, rows), generator.integers(0, 2, (rows, 3))
+    for average in ("macro", "weighted", "micro", "samples", None):
+        for config, actual in (("multiclass", classes), ("multilabel", labels)):
+            for how in ("ovr", "ovo", "raise") if config == "multiclass" else ("raise",):
+                options = {"average": average, "multi_class": how, **({} if how == "ovo" else weights)}
+                if (config, average) == ("multiclass", "samples") or (how, average) == ("ovo", None):
+                    continue
+                theirs = outcome(sklearn.roc_auc_score, actual, scores, **options)
+                ours = outcome(scored, "roc_auc", config, prediction_scores=scores, references=actual, **options)
+                assert same(ours, theirs)

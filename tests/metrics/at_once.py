@@ -1,7 +1,7 @@
 """The scores of whole arrays, for tests: each statistic made, updated once, and asked."""
 
 from minift.metrics.classes import Confusion
-from minift.metrics.numbers import SquaredErrors, Values
+from minift.metrics.numbers import Errors, Values
 
 
 def accuracy(predictions, references, **options):
@@ -25,4 +25,4 @@ def spearman(predictions, references):
 
 
 def mse(predictions, references):
-    return SquaredErrors().update(predictions, references).mse()
+    return Errors().update(predictions, references).mse()

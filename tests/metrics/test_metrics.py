@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from minift.metrics.combined import combine
 from minift.metrics.glue import GLUE
 from minift.metrics.losses import perplexity, weighted_mean
 from minift.metrics.metric import load
@@ -148,18 +149,18 @@ def test_every_glue_configuration(config):
         (lambda: at_once.mse([], []), "nothing to score"),
         (lambda: at_once.spearman([], []), "nothing to score"),
         (lambda: at_once.pearson([1], [1]), "at least 2 examples, not 1"),
-        (lambda: at_once.accuracy([0.5, 1.0], [0, 1]), "predictions has dtype float64, expected integer labels"),
-        (lambda: at_once.accuracy([0, 1], ["a", "b"]), "references has dtype <U1, expected integer labels"),
+        (lambda: at_once.accuracy([0.5, 1.0], [0, 1]), r"predictions\[0\] is 0.5, expected integer labels"),
+        (lambda: at_once.accuracy([0, 1], ["a", "b"]), r"references\[0\] is 'a', expected integer labels"),
         (lambda: at_once.accuracy([[0.1, 0.9]], [1]), r"predictions has shape \(1, 2\), .*argmax"),
         (lambda: at_once.mse([[0.1], [0.2]], [1, 2]), r"predictions has shape \(2, 1\), .*\[:, 0\]"),
         (lambda: at_once.mse(["a"], [1]), "predictions has dtype <U1, expected real numbers"),
         (lambda: at_once.f1([0, 1, 2], [0, 1, 2]), r"average='binary' with labels \[0, 1, 2\]"),
         (lambda: at_once.f1([0, 2], [0, 2]), r"pos_label=1 is not among the labels \[0, 2\]"),
-        (lambda: load("bleu"), "unknown metric 'bleu'; there are: accuracy, f1, .*glue"),
+        (lambda: load("bleu"), "unknown metric 'bleu'; there are: accuracy, .*glue"),
         (lambda: load("pearson"), "unknown metric 'pearson'"),
         (lambda: load("glue"), "unknown GLUE configuration None; there are: cola, sst2"),
         (lambda: load("glue", "sst-2"), "unknown GLUE configuration 'sst-2'"),
-        (lambda: load("f1", "macro"), "'f1' has no configurations, but config_name='macro'"),
+        (lambda: load("f1", "macro"), "'f1' has no configuration 'macro'; there are: multilabel"),
         (lambda: load("f1").compute(predictions=[1]), "predictions and references together"),
         (
             lambda: load("glue", "mrpc").compute(predictions=[0, 1], references=[1, -1]),
@@ -177,10 +178,44 @@ def test_errors(call, message):
 
 
 def test_an_unknown_option_is_named():
-    with pytest.raises(TypeError, match="sample_weight"):
-        load("f1").compute(predictions=[1], references=[1], sample_weight=[1.0])
+    with pytest.raises(TypeError, match="'f1' has no option 'beta'; its options are average, pos_label, labels"):
+        load("f1").compute(predictions=[1], references=[1], beta=2)
+    with pytest.raises(TypeError, match="the metric 'glue' has no option 'average'; it has none"):
+        load("glue", "mrpc").compute(predictions=[1], references=[1], average="macro")
+    with pytest.raises(ValueError, match="sample_weight weighs the examples of one call"):
+        load("f1").compute(sample_weight=[1.0])
 
 
 def test_importing_metrics_imports_no_framework():
     code = "import sys, minift.metrics.metric; sys.exit(any(name in sys.modules for name in ('torch', 'tensorflow')))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_labels_as_floats_and_text():
+    """evaluate makes integers of them, too; there 1.7 becomes 1 without a word."""
+    assert load("accuracy").compute(predictions=[1.0, 0.0], references=["1", "1"]) == {"accuracy": 0.5}
+    with pytest.raises(ValueError, match=r"predictions\[0\] is 1.7, expected integer labels"):
+        load("accuracy").compute(predictions=[1.7], references=[1])
+
+
+def test_exact_match():
+    refs, preds = ["the cat", "theater", "YELLING", "agent007"], ["cat?", "theater", "yelling", "agent"]
+    values = {"predictions": preds, "references": refs}
+    assert load("exact_match").compute(**values) == {"exact_match": 0.25}
+    assert load("exact_match").compute(**values, ignore_case=True, ignore_punctuation=True, ignore_numbers=True) == {
+        "exact_match": 0.75
+    }
+    assert load("exact_match").compute(**values, regexes_to_ignore=["the ", "\\?"]) == {"exact_match": 0.5}
+    with pytest.raises(ValueError, match=r"references\[1\] is 2, expected a string"):
+        load("exact_match").compute(predictions=["a", "b"], references=["a", 2])
+
+
+def test_combined_metrics():
+    both = combine(["accuracy", "f1"])
+    for reference, prediction in zip(REFERENCES, PREDICTIONS, strict=True):
+        both.add(references=reference, predictions=prediction)
+    assert both.compute() == {"accuracy": pytest.approx(4 / 6), "f1": pytest.approx(6 / 8)}
+    values = {"predictions": [0, 1], "references": [1, 1]}
+    assert combine(["f1", "f1"]).compute(**values).keys() == {"f1_0_f1", "f1_1_f1"}
+    assert combine({"one": "f1", "two": "f1"}).compute(**values).keys() == {"one_f1", "two_f1"}
+    assert combine(["accuracy", "f1"], force_prefix=True).compute(**values).keys() == {"accuracy_accuracy", "f1_f1"}
