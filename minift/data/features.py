@@ -1,9 +1,11 @@
 """The types of a dataset's columns; read from Arrow schemas, from the JSON files of `datasets` and from READMEs."""
 
+import copy
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import InitVar, dataclass
+from dataclasses import InitVar, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -19,6 +21,7 @@ class Value:
     """A column of one Arrow type, by name: ``int64``, ``float32``, ``string``, ``bool``, ``timestamp[ns]``, …"""
 
     dtype: str
+    id: str | None = None  # a note, which changes nothing
 
     def __post_init__(self) -> None:
         self.dtype = DTYPE_NAMES.get(self.dtype, self.dtype)
@@ -34,6 +37,13 @@ class Value:
         except ValueError:
             raise ValueError(f"Value({self.dtype!r}): unknown column type") from None
 
+    def encode_example(self, value: Any) -> Any:
+        """Turn a value into Python's kind of this type: ``Value("int64").encode_example("3")`` is 3."""
+        if value is None:
+            return None
+        kinds = {"bool": bool, "int": int, "uint": int, "float": float, "string": str, "large_string": str}
+        return kinds.get(self.dtype.rstrip("0123456789"), lambda same: same)(value)
+
     def __repr__(self) -> str:
         return f"Value({self.dtype!r})"
 
@@ -44,11 +54,17 @@ class ClassLabel:
 
     num_classes: InitVar[int | None] = None
     names: list[str] | None = None
+    names_file: InitVar[str | None] = None  # a name a line
 
     dtype = "int64"
     arrow_type = pa.int64()
 
-    def __post_init__(self, num_classes: int | None) -> None:
+    def __post_init__(self, num_classes: int | None, names_file: str | None) -> None:
+        if names_file is not None:
+            if self.names is not None:
+                raise ValueError("ClassLabel: pass names or names_file, not both")
+            lines = Path(names_file).read_text(encoding="utf-8").split("\n")
+            self.names = [line.strip() for line in lines if line.strip()]
         if self.names is None:
             if num_classes is None:
                 raise ValueError("ClassLabel needs num_classes or names")
@@ -70,6 +86,14 @@ class ClassLabel:
         if not 0 <= values < self.num_classes:
             raise ValueError(f"label {int(values)} is not a class: expected 0 to {self.num_classes - 1}")
         return self.names[int(values)]
+
+    def encode_example(self, example_data: str | int | None) -> int | None:
+        """Turn a name, or a number that is checked, into the number of its class."""
+        if isinstance(example_data, str):
+            return self.str2int(example_data)
+        if example_data is not None and not -1 <= example_data < self.num_classes:
+            raise ValueError(f"label {example_data} is not a class: expected -1 to {self.num_classes - 1}")
+        return example_data
 
     def _to_int(self, name: str) -> int:
         name = str(name)
@@ -156,7 +180,48 @@ class Features(dict):
         return cls({feature["name"]: _from_yaml(feature) for feature in features})
 
     def copy(self) -> "Features":
-        return Features(self)
+        return Features(copy.deepcopy(dict(self)))
+
+    def encode_example(self, example: dict[str, Any]) -> dict[str, Any]:
+        """Turn the values of a row into what is stored: names of classes into numbers, text into numbers, …"""
+        return {name: _encoded(self[name], example.get(name)) for name in self}
+
+    def flatten(self, max_depth: int = 16) -> "Features":
+        """Make a feature of each field of a struct, at the end: ``answers`` -> ``answers.text``, …
+
+        `max_depth` counts the levels with the uppermost one, as in `datasets`.
+        """
+        flat = Features(self)
+        for _ in range(1, max_depth):
+            for name in [name for name, feature in flat.items() if isinstance(feature, dict)]:
+                flat |= {f"{name}.{key}": part for key, part in flat.pop(name).items()}
+        return flat
+
+    def reorder_fields_as(self, other: "Features") -> "Features":
+        """Put columns, and the fields of structs, into the order of `other`, which has the same."""
+        return Features(_reordered(dict(self), dict(other)))
+
+
+def _encoded(feature: Feature, value: Any) -> Any:
+    if value is None or (isinstance(value, float) and isinstance(feature, ClassLabel) and value != value):
+        return None
+    if isinstance(feature, dict):
+        return {name: _encoded(inner, value.get(name)) for name, inner in feature.items()}
+    if isinstance(feature, List):
+        return [_encoded(feature.feature, item) for item in value]
+    return feature.encode_example(value)
+
+
+def _reordered(feature: Any, other: Any) -> Any:
+    if isinstance(feature, dict) and isinstance(other, dict):
+        if feature.keys() != other.keys():
+            raise ValueError(f"reorder_fields_as: the fields {sorted(feature)} and {sorted(other)} are not the same")
+        return {name: _reordered(feature[name], other[name]) for name in other}
+    if isinstance(feature, List) and isinstance(other, List):
+        return replace(feature, feature=_reordered(feature.feature, other.feature))
+    if type(feature) is not type(other):
+        raise ValueError(f"reorder_fields_as: {feature!r} and {other!r} are of different kinds")
+    return feature
 
 
 def arrow_type(feature: Feature) -> pa.DataType:

@@ -106,8 +106,9 @@ class Format:
         if isinstance(value, np.ndarray) and value.dtype == object:
             return self._stack([self._convert(item) for item in value])
         if value is None or isinstance(value, str | bytes) or np.asarray(value).dtype.kind in "USMm":
-            return self._keep(value)
-        if self.kind == "np" and isinstance(value, np.generic):
+            is_date = self.kind == "np" and isinstance(value, np.datetime64 | np.timedelta64)
+            return np.asarray(value) if is_date else self._keep(value)
+        if self.kind == "np" and isinstance(value, np.number):
             return value if self.dtype is None else np.asarray(value, self.dtype)
         array = np.asarray(value)
         wanted = {"i": np.int64, "u": np.int64, "f": np.float32}.get(array.dtype.kind)
@@ -122,7 +123,7 @@ class Format:
         """Text, dates and missing values: TensorFlow has string tensors, torch has none."""
         if self.kind == "tf" and value is not None and np.asarray(value).dtype.kind in "US":
             return as_tensor(np.asarray(value, dtype=object), "tf")
-        return value.tolist() if self.kind == "pt" and isinstance(value, np.ndarray | np.str_) else value
+        return value.tolist() if self.kind == "pt" and isinstance(value, np.ndarray | np.str_ | np.bytes_) else value
 
     def _stack(self, items: list[Any]) -> Any:
         """Make one tensor of rows of one shape and dtype; rows of different lengths stay apart."""

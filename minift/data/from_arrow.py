@@ -46,20 +46,23 @@ def to_python(column: pa.Array | pa.ChunkedArray) -> list:
     return column.to_pylist()
 
 
-def to_numpy(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
+def to_numpy(column: pa.Array | pa.ChunkedArray, in_lists: bool = False) -> np.ndarray:
     """Convert to one array where the rows have one shape, else to an object array that holds a row each.
 
-    Integers with missing values become floats with NaN, as in `datasets` (formatting.NumpyArrowExtractor).
+    Text and bytes are arrays of numpy's own kinds (U, S), but objects where they stand `in_lists`. Integers with missing
+    values become floats with NaN, as in `datasets` (formatting.NumpyArrowExtractor).
     """
     column = one_array(column)
     if not is_list(column.type):
         values = column.to_numpy(zero_copy_only=False)
-        all_text = values.dtype == object and len(values) > 0 and all(isinstance(value, str) for value in values)
-        return np.array(values.tolist()) if all_text else values
+        if in_lists or values.dtype != object or len(values) == 0:
+            return values
+        alike = any(all(isinstance(value, kind) for value in values) for kind in (str, bytes))
+        return np.array(values.tolist()) if alike else values
     if column.null_count:
         return object_array([None if row is None else np.asarray(row) for row in column.to_pylist()])
     lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)
-    flat = to_numpy(column.flatten())
+    flat = to_numpy(column.flatten(), in_lists=True)
     if len(set(lengths.tolist())) == 1:
         return flat.reshape(len(lengths), lengths[0], *flat.shape[1:])
     return object_array(np.split(flat, np.cumsum(lengths)[:-1]) if len(lengths) else [])

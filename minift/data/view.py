@@ -135,11 +135,8 @@ class TableView(TableReader):
         """Make a column of each field of a struct, at every depth: ``answers`` -> ``answers.text``, …"""
         table, features = self.data, self.features
         while any(isinstance(feature, dict) for feature in features.values()):
-            fields = {}
-            for name, feature in features.items():
-                parts = feature.items() if isinstance(feature, dict) else ()
-                fields |= {f"{name}.{key}": part for key, part in parts} or {name: feature}
-            table, features = table.flatten(), Features(fields)
+            table, features = table.flatten(), features.flatten(max_depth=2)
+        features = Features({name: features[name] for name in table.column_names})
         return self.changed(table, features=features)
 
     @drops_keywords

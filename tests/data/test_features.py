@@ -129,3 +129,18 @@ def test_cast_array():
     assert cast_array(pa.array([[1], []]), List(Value("float32"))).type == pa.list_(pa.float32())
     same = pa.array([1])
     assert cast_array(same, Value("int64")) is same
+
+
+def test_rows_are_encoded_features_flattened_and_reordered(tmp_path):
+    features = Features({"s": {"x": Value("string"), "y": ClassLabel(names=["n", "p"])}, "a": Value("int64")})
+    assert features.encode_example({"a": "3", "s": {"x": 1, "y": "p"}}) == {"s": {"x": "1", "y": 1}, "a": 3}
+    assert list(features.flatten()) == ["a", "s.x", "s.y"]
+    swapped = Features({"a": Value("int64"), "s": {"y": ClassLabel(names=["n", "p"]), "x": Value("string")}})
+    assert list(features.reorder_fields_as(swapped)) == ["a", "s"]
+    assert list(features.reorder_fields_as(swapped)["s"]) == ["y", "x"]
+    with pytest.raises(ValueError, match=r"the fields \['a', 's'\] and \['a'\] are not the same"):
+        features.reorder_fields_as(Features({"a": Value("int64")}))
+    with pytest.raises(ValueError, match="label 2 is not a class: expected -1 to 1"):
+        features["s"]["y"].encode_example(2)
+    (tmp_path / "names.txt").write_text("no\nyes\n", encoding="utf-8")
+    assert ClassLabel(names_file=str(tmp_path / "names.txt")).names == ["no", "yes"]
