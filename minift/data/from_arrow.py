@@ -49,8 +49,8 @@ def to_python(column: pa.Array | pa.ChunkedArray) -> list:
 def to_numpy(column: pa.Array | pa.ChunkedArray, in_lists: bool = False) -> np.ndarray:
     """Convert to one array where the rows have one shape, else to an object array that holds a row each.
 
-    Text and bytes are arrays of numpy's own kinds (U, S), but objects where they stand `in_lists`. Integers with missing
-    values become floats with NaN, as in `datasets` (formatting.NumpyArrowExtractor).
+    Text and bytes are arrays of numpy's own kinds (U, S), but objects where they stand `in_lists`. Integers with
+    missing values become floats with NaN, as in `datasets` (formatting.NumpyArrowExtractor).
     """
     column = one_array(column)
     if not is_list(column.type):

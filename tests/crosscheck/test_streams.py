@@ -3,6 +3,8 @@
 import datasets
 import datasets.distributed
 import pytest
+import torch
+import transformers
 from torch.utils.data import DataLoader
 
 import minift
@@ -175,3 +177,36 @@ def test_real_pairs():
         return list(splits), list(splits["train"].take(3)), str(splits["train"].features), order
 
     assert read(minift) == read(datasets)
+
+
+@needs_hub
+def test_trainer_trains_on_a_stream_and_resumes_to_the_bit(tmp_path):
+    def losses(library, resume=None):
+        folder = str(HUB / "models/sentence-transformers/all-MiniLM-L6-v2")
+        tokenizer = library.AutoTokenizer.from_pretrained(folder)
+        rows = minift if library is minift else datasets
+        stream_of_pairs = rows.load_dataset(str(HUB / "datasets/nyu-mll/glue"), "mrpc", streaming=True, split="train")
+        encoded = stream_of_pairs.shuffle(seed=1, buffer_size=50).map(
+            lambda batch: tokenizer(batch["sentence1"], batch["sentence2"], truncation=True, max_length=64),
+            batched=True,
+            batch_size=16,
+        )
+        library.set_seed(0)
+        sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+        model = library.BertForSequenceClassification(library.BertConfig(**sizes))
+        options = {"max_steps": 4, "save_steps": 2, "logging_steps": 1, "report_to": "none", "disable_tqdm": True}
+        args = library.TrainingArguments(
+            str(tmp_path / library.__name__), **options, optim="adamw_torch", use_cpu=True, logging_nan_inf_filter=False
+        )
+        trainer = library.Trainer(model, args, train_dataset=encoded, processing_class=tokenizer)
+        trainer.train(resume_from_checkpoint=resume)
+        weights = torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+        return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry], weights
+
+    ours, theirs = losses(minift), losses(transformers)
+    assert ours[0] == theirs[0]
+    assert len(ours[0]) == 4
+    torch.testing.assert_close(ours[1], theirs[1], rtol=0, atol=1e-7)
+    resumed = losses(minift, resume=str(tmp_path / "minift" / "checkpoint-2"))
+    assert resumed[0] == ours[0]
+    assert torch.equal(resumed[1], ours[1])
