@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from minift import PUBLIC
-from minift.libraries import verbosity
+from minift.libraries import checks, verbosity
 
 OF_DATASETS = ("data.", "libraries.switches")
 DATASETS = [
@@ -24,17 +24,50 @@ OTHERS = [*DATASETS, *ACCELERATE, *OWN, *ELSEWHERE]
 TRANSFORMERS = [name for names in PUBLIC.values() for name in names if name not in OTHERS]
 FEATURES = [*PUBLIC["data.features"]]
 COLLATORS = [name for name in TRANSFORMERS if "ollator" in name]
-LOGGING = [name for name in vars(verbosity) if name == "get_logger" or "verbosity" in name]
+OUTPUTS = ["MaskedLMOutput", "ModelOutput", "SequenceClassifierOutput"]
+MODELS = [name for module, names in PUBLIC.items() if module.startswith("model.") for name in names]
+AUTO = [name for name in TRANSFORMERS if name.startswith("Auto")]
+CALLBACKS = [*PUBLIC["train.callbacks"], *PUBLIC["train.progress"], *PUBLIC["train.state"]]
+CHECKS = [name for name, value in vars(checks).items() if callable(value) and value.__module__ == checks.__name__]
+CHECKS = [name for name in CHECKS if not name.startswith("_")]
+TRAINING_ARGS = ["IntervalStrategy", "OptimizerNames", "TrainingArguments"]
+TRAINER_UTILS = [
+    *("EvalPrediction", "EvaluationStrategy", "HubStrategy", "IntervalStrategy", "PredictionOutput", "SaveStrategy"),
+    *("SchedulerType", "enable_full_determinism", "get_last_checkpoint", "set_seed"),
+]
+LOGGING = [name for name in vars(verbosity) if not name.startswith("_") and name not in ("logging", "partial")]
 
 # module of the libraries -> where its names are defined, and the names
 MODULES: dict[str, tuple[str, list[str]]] = {
     "transformers": ("minift", TRANSFORMERS),
     "transformers.data": ("minift", []),
     "transformers.data.data_collator": ("minift", COLLATORS),
+    "transformers.configuration_utils": ("minift", ["PreTrainedConfig", "PretrainedConfig"]),
+    "transformers.debug_utils": ("minift", []),
+    "transformers.hf_argparser": ("minift", ["HfArgumentParser"]),
+    "transformers.integrations": ("minift", []),
     "transformers.keras_callbacks": ("minift", ["PushToHubCallback"]),
-    "transformers.trainer_utils": ("minift", ["EvalPrediction", "PredictionOutput", "SchedulerType", "set_seed"]),
-    "transformers.utils": ("minift", []),
+    "transformers.modeling_outputs": ("minift.model.outputs", OUTPUTS),
+    "transformers.modeling_utils": ("minift", ["PreTrainedModel"]),
+    "transformers.models": ("minift", []),
+    "transformers.models.auto": ("minift", AUTO),
+    "transformers.models.bert": ("minift", [name for name in TRANSFORMERS if name.startswith("Bert")]),
+    "transformers.models.bert.configuration_bert": ("minift", ["BertConfig"]),
+    "transformers.models.bert.modeling_bert": ("minift", [name for name in MODELS if name.startswith("Bert")]),
+    "transformers.models.bert.tokenization_bert": ("minift", ["BertTokenizer"]),
+    "transformers.models.distilbert": ("minift", [name for name in TRANSFORMERS if name.startswith("DistilBert")]),
+    "transformers.models.distilbert.modeling_distilbert": ("minift", [n for n in MODELS if n.startswith("DistilBert")]),
+    "transformers.optimization": ("minift", ["AdamW", *PUBLIC["optim.schedule"]]),
+    "transformers.pipelines": ("minift", ["pipeline"]),
+    "transformers.tokenization_utils_base": ("minift", ["BatchEncoding", "PreTrainedTokenizerBase"]),
+    "transformers.tokenization_utils_fast": ("minift", ["PreTrainedTokenizerFast"]),
+    "transformers.trainer": ("minift", ["Trainer", "TrainerCallback", "TrainerState", "TrainingArguments"]),
+    "transformers.trainer_callback": ("minift", CALLBACKS),
+    "transformers.trainer_utils": ("minift.libraries.trainer_utils", TRAINER_UTILS),
+    "transformers.training_args": ("minift.libraries.trainer_utils", TRAINING_ARGS),
+    "transformers.utils": ("minift.libraries.checks", CHECKS),
     "transformers.utils.logging": ("minift.libraries.verbosity", LOGGING),
+    "transformers.utils.versions": ("minift.libraries.checks", ["require_version"]),
     "datasets": ("minift", DATASETS),
     "datasets.arrow_dataset": ("minift", ["Dataset", "concatenate_datasets", "interleave_datasets"]),
     "datasets.combine": ("minift", ["concatenate_datasets", "interleave_datasets"]),

@@ -16,6 +16,51 @@ def set_verbosity(verbosity: int) -> None:
     get_logger().setLevel(verbosity)
 
 
+def enable_default_handler() -> None:
+    """Write minift's messages to standard error."""
+    if not get_logger().handlers:
+        get_logger().addHandler(logging.StreamHandler())
+
+
+def disable_default_handler() -> None:
+    get_logger().handlers.clear()
+
+
+def add_handler(handler: logging.Handler) -> None:
+    get_logger().addHandler(handler)
+
+
+def remove_handler(handler: logging.Handler) -> None:
+    get_logger().removeHandler(handler)
+
+
+def enable_propagation() -> None:
+    """Hand the messages on to the root logger."""
+    get_logger().propagate = True
+
+
+def disable_propagation() -> None:
+    get_logger().propagate = False
+
+
+def enable_explicit_format() -> None:
+    """Put level, file, line and time before each message."""
+    for handler in get_logger().handlers:
+        handler.setFormatter(logging.Formatter("[%(levelname)s|%(filename)s:%(lineno)s] %(asctime)s >> %(message)s"))
+
+
+def reset_format() -> None:
+    for handler in get_logger().handlers:
+        handler.setFormatter(None)
+
+
+CRITICAL, ERROR, WARNING, INFO, DEBUG = (
+    logging.CRITICAL,
+    logging.ERROR,
+    logging.WARNING,
+    logging.INFO,
+    logging.DEBUG,
+)
 set_verbosity_debug = partial(set_verbosity, logging.DEBUG)
 set_verbosity_info = partial(set_verbosity, logging.INFO)
 set_verbosity_warning = partial(set_verbosity, logging.WARNING)

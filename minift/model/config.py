@@ -275,3 +275,6 @@ def _class_for(model_type: str | None, where: str | Path) -> type[PretrainedConf
     if model_type not in CONFIGS:
         raise ValueError(f"{where}: unknown model_type {model_type!r}; minift has {', '.join(CONFIGS)}")
     return CONFIGS[model_type]
+
+
+PreTrainedConfig = PretrainedConfig  # its name since transformers 5

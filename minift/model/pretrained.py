@@ -10,9 +10,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from minift.model.checkpointing import checkpoint_layers, keep_activations
 from minift.model.config import PretrainedConfig
 from minift.model.files.folder import Stored
-from minift.model.files.names import VOCABULARY_SIZED, LoadingReport
+from minift.model.files.names import TIED, VOCABULARY_SIZED, LoadingReport
 from minift.model.files.parameters import choose_dtype, load_weights, map_file, set_parameter
 from minift.model.files.stored_model import StoredModel
 from minift.ranges import POSITIVE_INTEGER
@@ -114,11 +115,52 @@ class PreTrainedModel(nn.Module, StoredModel):
         """Count the operations of a training step: 6 · tokens · non-embedding parameters (arXiv 2001.08361, 2.1)."""
         return 6 * inputs[self.main_input_name].numel() * self.num_parameters(exclude_embeddings=True)
 
+    def get_memory_footprint(self, return_buffers: bool = True) -> int:
+        """Count the bytes of the parameters, and of the buffers."""
+        held = [*self.parameters(), *(self.buffers() if return_buffers else ())]
+        return sum(tensor.nbytes for tensor in held)
+
+    # -- memory -------------------------------------------------------------------------------------------------
+
+    is_gradient_checkpointing = False
+
+    def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict[str, Any] | None = None) -> None:
+        """Keep the inputs of layers only, and compute the rest again in the backward pass: see `checkpoint_layers`."""
+        checkpoint_layers(self.base_model.layers, gradient_checkpointing_kwargs)
+        self.is_gradient_checkpointing = True
+
+    def gradient_checkpointing_disable(self) -> None:
+        keep_activations(self.base_model.layers)
+        self.is_gradient_checkpointing = False
+
+    def enable_input_require_grads(self) -> None:
+        """Let the embeddings require gradients, also where their table is frozen."""
+        self.get_input_embeddings().register_forward_hook(lambda module, inputs, output: output.requires_grad_(True))
+
     # -- embeddings ---------------------------------------------------------------------------------------------
 
     def get_input_embeddings(self) -> nn.Embedding:
         """The table of word embeddings (V, E)."""
         return self.base_model.embeddings.word_embeddings
+
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
+        self.base_model.embeddings.word_embeddings = value
+
+    @property
+    def scoring_layer(self) -> str | None:
+        """The name of the layer that scores the vocabulary, whose weight may be tied; None of a model without one."""
+        layers = [name.removesuffix(".weight") for name in TIED[self.config.model_type] if name.endswith(".weight")]
+        return next((name for name in layers if f"{name}.weight" in self.parameter_names()), None)
+
+    def get_output_embeddings(self) -> nn.Module | None:
+        """The layer that scores the vocabulary, of a masked language model; else None."""
+        return None if self.scoring_layer is None else self.get_submodule(self.scoring_layer)
+
+    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
+        if self.scoring_layer is None:
+            raise ValueError(f"{type(self).__name__} has no layer that scores the vocabulary")
+        module, _, last = self.scoring_layer.rpartition(".")
+        setattr(self.get_submodule(module), last, new_embeddings)
 
     @torch.no_grad()
     def resize_token_embeddings(self, new_num_tokens: int) -> nn.Embedding:

@@ -35,6 +35,7 @@ RANGES = {
     "include_for_metrics": FOR_METRICS,
     "label_smoothing_factor": PROBABILITY,
     "learning_rate": AT_LEAST_0,
+    "log_level": one_of("passive", "debug", "info", "warning", "error", "critical"),
     "logging_steps": STEPS,
     "logging_strategy": one_of("no", "steps", "epoch"),
     "lr_scheduler_type": one_of(*SchedulerType),
@@ -49,6 +50,7 @@ RANGES = {
     "save_strategy": one_of("no", "steps", "epoch", "best"),
     "save_total_limit": ABOVE_0,
     "seed": AT_LEAST_0,
+    "train_sampling_strategy": one_of("random", "group_by_length"),
     "warmup_ratio": SHARE,
     "warmup_steps": AT_LEAST_0,
     "weight_decay": AT_LEAST_0,
@@ -85,6 +87,8 @@ def check_combinations(args: Any) -> None:
         raise ValueError("fp16 and bf16 exclude each other")
     if args.clip_in_update and (args.fp16 or args.shard_optimizer):
         raise ValueError("clip_in_update excludes fp16 and shard_optimizer")
+    if args.gradient_checkpointing and args.padding_free:
+        raise ValueError("gradient_checkpointing excludes padding_free, which does not call whole layers")
     if args.save_strategy == "best" and args.eval_strategy == "no":
         raise ValueError("save_strategy='best' needs an eval_strategy other than 'no'")
     if not args.load_best_model_at_end or args.save_strategy == "best":

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 import math
 import os
 from collections.abc import Iterator
@@ -10,12 +11,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from minift.libraries.keywords import drops_keywords
 from minift.train.argument_checks import check_combinations, check_ranges, check_types
 
 if TYPE_CHECKING:
     import torch
 
     from minift.distributed.world import World
+
+
+FORMER_NAMES = {
+    "evaluation_strategy": "eval_strategy",
+    "no_cuda": "use_cpu",
+    "per_gpu_train_batch_size": "per_device_train_batch_size",
+    "per_gpu_eval_batch_size": "per_device_eval_batch_size",
+}
 
 
 @dataclass
@@ -78,6 +88,10 @@ class TrainingArguments:
     """Run the model under float16 autocast with loss scaling; without a GPU: a warning, then float32."""
     torch_compile: bool = False
     """Compile the model with torch.compile."""
+    gradient_checkpointing: bool = False
+    """Keep no activations inside a layer: the backward pass computes them again. Less memory, more time."""
+    gradient_checkpointing_kwargs: dict | None = None
+    """Options of it: `{"use_reentrant": True}` for torch's older way."""
     padding_free: bool = False
     """Compute on real tokens only, and of a classifier's last layer only the first tokens; equal but for rounding."""
     sparse_mlm_head: bool = False
@@ -106,6 +120,8 @@ class TrainingArguments:
     """Leave NaN and infinite losses out of the log and go on, as transformers does; False stops with an error."""
     disable_tqdm: bool = False
     """Print the log without progress bars."""
+    log_level: str = "passive"
+    """Of minift's own messages: debug, info, warning, error, critical; passive leaves it as it is."""
     report_to: str | list[str] | None = "none"
     """Only "none": minift sends nothing to anyone."""
     eval_strategy: str = "no"
@@ -167,14 +183,16 @@ class TrainingArguments:
     """The model's label arguments; None finds them in its forward."""
     group_by_length: bool = False
     """Batch rows of similar length, which needs less padding and changes the order."""
+    train_sampling_strategy: str = "random"
+    """random, or group_by_length, today's way to write `group_by_length=True`."""
     length_column_name: str = "length"
     """Column of lengths for `group_by_length`; without it the lengths of `input_ids` are taken."""
 
     # Several processes
     ddp_averaging: str = "overlapped"
     """How gradients are averaged over ranks (`minift.distributed.gradients`): overlapped, bucketed or naive."""
-    ddp_bucket_cap_mb: float = 25.0
-    """MiB of gradients that travel together; naive sends each on its own."""
+    ddp_bucket_cap_mb: float | None = None
+    """MiB of gradients that travel together, by default 25; naive sends each on its own."""
     average_tokens_across_devices: bool = True
     """Weight a rank's loss by its share of all labels, so that N ranks give the gradients of one; False counts every
     rank's mean the same, as plain DistributedDataParallel does."""
@@ -200,14 +218,22 @@ class TrainingArguments:
     """The former way to write `warmup_steps` as a share of all steps."""
     no_cuda: bool | None = None
     """The former name of `use_cpu`."""
+    per_gpu_train_batch_size: int | None = None
+    """The former name of `per_device_train_batch_size`."""
+    per_gpu_eval_batch_size: int | None = None
+    """The former name of `per_device_eval_batch_size`."""
+    include_inputs_for_metrics: bool | None = None
+    """The former way to write `include_for_metrics=["inputs"]`."""
     overwrite_output_dir: bool = False
     """Kept for scripts that set it: files of the same name in `output_dir` are replaced either way."""
 
     def __post_init__(self) -> None:
         check_types(self)
-        for former, name in (("evaluation_strategy", "eval_strategy"), ("no_cuda", "use_cpu")):
+        for former, name in FORMER_NAMES.items():
             if getattr(self, former) is not None:
                 setattr(self, name, getattr(self, former))
+        if self.include_inputs_for_metrics:
+            self.include_for_metrics = [*self.include_for_metrics, "inputs"]
         self.output_dir = os.path.expanduser(self.output_dir)
         check_ranges(self)
         if self.eval_strategy != "no":
@@ -218,6 +244,9 @@ class TrainingArguments:
         if self.greater_is_better is None and self.metric_for_best_model is not None:
             self.greater_is_better = not self.metric_for_best_model.endswith("loss")
         check_combinations(self)
+        self.group_by_length |= self.train_sampling_strategy == "group_by_length"
+        if self.log_level != "passive":
+            logging.getLogger("minift").setLevel(self.log_level.upper())
 
     @cached_property
     def device(self) -> "torch.device":
@@ -256,6 +285,31 @@ class TrainingArguments:
         with main_process_first(local):
             yield
 
+    @property
+    def train_batch_size(self) -> int:
+        """Rows in a training batch of this process."""
+        return self.per_device_train_batch_size
+
+    @property
+    def eval_batch_size(self) -> int:
+        return self.per_device_eval_batch_size
+
+    @property
+    def n_gpu(self) -> int:
+        """The GPUs of this process: 0 or 1."""
+        return int(self.device.type == "cuda")
+
+    @property
+    def should_save(self) -> bool:
+        """Whether this process writes files and logs: the first of all."""
+        return self.process_index == 0
+
+    should_log = should_save
+
+    def get_process_log_level(self) -> int:
+        """The level of `log_level` as a number of `logging`; of "passive", the one that is set."""
+        return logging.getLogger("minift").getEffectiveLevel()
+
     def get_warmup_steps(self, num_training_steps: int) -> int:
         """The number of warm-up steps: `warmup_steps` is a count or, below 1, a share; `warmup_ratio` is a share."""
         if self.warmup_ratio and not self.warmup_steps:
@@ -270,3 +324,13 @@ class TrainingArguments:
 
     def to_json_string(self) -> str:
         return json.dumps(self.to_dict(), indent=2)
+
+    def to_sanitized_dict(self) -> dict[str, Any]:
+        """All fields as booleans, numbers and text, for services that take nothing else."""
+        fields = self.to_dict() | {"train_batch_size": self.train_batch_size, "eval_batch_size": self.eval_batch_size}
+        return {
+            name: value if isinstance(value, bool | int | float | str) else str(value) for name, value in fields.items()
+        }
+
+
+TrainingArguments.__init__ = drops_keywords(TrainingArguments.__init__)

@@ -22,6 +22,12 @@ def set_seed(seed: int, deterministic: bool = False) -> None:
         torch.use_deterministic_algorithms(True)
 
 
+def enable_full_determinism(seed: int, warn_only: bool = False) -> None:
+    """Seed everything, and make torch refuse kernels whose result may vary; or (`warn_only`) warn of them."""
+    set_seed(seed, deterministic=True)
+    torch.use_deterministic_algorithms(True, warn_only=warn_only)
+
+
 def rng_state(collator: Any = None) -> dict[str, Any]:
     """Return the state of every global generator, and of the one that a collator may have (`state_dict`).
 

@@ -43,6 +43,8 @@ def place_model(model: nn.Module, args: TrainingArguments) -> tuple[nn.Module, n
     if args.keep_memory and args.device.type == "cpu":
         keep_freed_memory()
     model = use_fast_path(model, args.padding_free, args.sparse_mlm_head, args.fast_dropout).to(args.device)
+    if args.gradient_checkpointing:
+        model.gradient_checkpointing_enable(args.gradient_checkpointing_kwargs)
     return model, torch.compile(model) if args.torch_compile else model
 
 

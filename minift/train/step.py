@@ -1,10 +1,11 @@
 """One optimizer step: forward and backward for each batch; average, clip, optimizer, schedule, zero."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
+from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from minift.distributed.exchange import sum_over_ranks
 from minift.fast.casts import keep_casts
@@ -13,20 +14,29 @@ from minift.train.columns import count_labels
 from minift.train.run import Run
 
 Batch = Mapping[str, Tensor]
-TrainingStep = Callable[[torch.nn.Module, Batch, int], Tensor]
 
 
-def update(run: Run, batches: list[Batch], training_step: TrainingStep, callbacks: CallbackHandler) -> None:
+class Hooks(Protocol):
+    """What a step asks of the Trainer, whose subclasses may do it in another way."""
+
+    def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: int) -> Tensor:
+        """Do the forward and the backward pass of a batch; return its share of the step's loss."""
+
+    def floating_point_ops(self, inputs: Batch) -> float:
+        """Count the operations of a batch."""
+
+
+def update(run: Run, batches: list[Batch], hooks: Hooks, callbacks: CallbackHandler) -> None:
     """Take one optimizer step on one batch, or on several whose gradients add up to those of their union.
 
-    `training_step`, a method of `Trainer`, is the forward and the backward pass of a batch.
+    `hooks` is the `Trainer`, which does the forward and the backward pass of a batch.
     """
     run.model_in_use.train()
-    num_items = count_work(run, batches)
+    num_items = count_work(run, batches, hooks)
     with keep_casts():
         for batch in batches:
             is_last = batch is batches[-1]
-            forward_and_backward(run, batch, num_items, training_step, is_last)
+            forward_and_backward(run, batch, num_items, hooks, is_last)
             if not is_last:
                 callbacks.on_substep_end(run)
     average(run)
@@ -38,18 +48,16 @@ def update(run: Run, batches: list[Batch], training_step: TrainingStep, callback
     zero(run)
 
 
-def count_work(run: Run, batches: list[Batch]) -> int:
+def count_work(run: Run, batches: list[Batch], hooks: Hooks) -> int:
     """Add the step's operations to the run's, and return the number of labels that its loss is a mean over."""
     num_items = sum(count_labels(batch, run.label_names) for batch in batches)
-    flops = 0.0
-    if hasattr(run.model, "floating_point_ops"):
-        flops = float(sum(run.model.floating_point_ops(batch) for batch in batches))
+    flops = float(sum(hooks.floating_point_ops(batch) for batch in batches))
     all_items, all_flops = sum_over_ranks(num_items, flops)
     run.state.total_flos += all_flops
     return int(all_items) if run.args.average_tokens_across_devices else num_items
 
 
-def forward_and_backward(run: Run, batch: Batch, num_items: int, training_step: TrainingStep, is_last: bool) -> None:
+def forward_and_backward(run: Run, batch: Batch, num_items: int, hooks: Hooks, is_last: bool) -> None:
     """Add a batch's gradients to those of the step, and its loss to the running loss.
 
     Raises:
@@ -57,7 +65,7 @@ def forward_and_backward(run: Run, batch: Batch, num_items: int, training_step: 
     """
     # Only the last batch's backward pass sends gradients to the other ranks: what the others add waits for it.
     with nullcontext() if is_last else run.averaging.no_sync():
-        loss = training_step(run.model_in_use, batch, num_items)
+        loss = hooks.training_step(run.model_in_use, batch, num_items)
     if torch.isfinite(loss):
         run.running_loss += loss
     elif run.args.logging_nan_inf_filter:  # the mean of the losses so far stands in for it, as in transformers

@@ -19,6 +19,7 @@ from minift.hub import upload_folder
 from minift.model.checks import check_vocabulary
 from minift.optim.adamw import decay_parameter_names
 from minift.train import checkpoint, report
+from minift.train.accelerate import TrainerAccelerator
 from minift.train.arguments import TrainingArguments
 from minift.train.callbacks import CallbackHandler, DefaultFlowCallback, TrainerCallback
 from minift.train.columns import count_labels, find_label_names
@@ -122,6 +123,7 @@ class Trainer(Evaluator):
         self.train_dataset, self.model_init = train_dataset, model_init
         self.optimizer, self.lr_scheduler = self.given_optimizers = optimizers
         self.optimizer_cls_and_kwargs, self.ignore_keys_for_eval = optimizer_cls_and_kwargs, None
+        self.accelerator, self.is_in_train = TrainerAccelerator(run), False
         handler.on_init_end(run)
 
     # -- training -----------------------------------------------------------------------------------------------
@@ -150,6 +152,7 @@ class Trainer(Evaluator):
         if resume_from_checkpoint is True:
             resume_from_checkpoint = checkpoint.find_checkpoint(args.output_dir)
         self.start()
+        self.is_in_train = True
         epoch, position = 0, None
         if resume_from_checkpoint:
             epoch, position = checkpoint.resume(resume_from_checkpoint, run, callbacks)
@@ -167,7 +170,7 @@ class Trainer(Evaluator):
                 if self.state.global_step >= self.state.max_steps:  # resumed at its end
                     break
                 callbacks.on_step_begin(run)
-                update(run, group, self.training_step, callbacks)
+                update(run, group, self, callbacks)
                 self.state.global_step += 1
                 self.state.epoch = epoch + run.loader.position["batches"] / len(run.loader)
                 callbacks.on_step_end(run)
@@ -189,7 +192,7 @@ class Trainer(Evaluator):
             raise ValueError("Trainer.train needs a train_dataset")
         if self.model_init is not None:
             set_seed(args.seed, args.full_determinism)
-            run.model, run.model_in_use = place_model(call_model_init(self.model_init), args)
+            run.model, run.model_in_use = place_model(self.call_model_init(), args)
         run.loader = self.get_train_dataloader()
         if not isinstance(run.loader, Loader):
             run.loader = PlainLoader(run.loader, args.max_steps * args.gradient_accumulation_steps, args.device)
@@ -198,7 +201,7 @@ class Trainer(Evaluator):
             raise ValueError("dataloader_drop_last leaves no training batch: the set is smaller than a batch")
         max_steps = args.max_steps if args.max_steps > 0 else math.ceil(args.num_train_epochs * steps_per_epoch)
         broadcast_module(run.model)
-        run.averaging = make_averaging(run.model, args.ddp_averaging, args.ddp_bucket_cap_mb)
+        run.averaging = make_averaging(run.model, args.ddp_averaging, args.ddp_bucket_cap_mb or 25.0)
         self.optimizer, self.lr_scheduler = self.given_optimizers
         self.create_optimizer_and_scheduler(max_steps)
         run.clip = make_clip(run.optimizer, args)
@@ -231,6 +234,14 @@ class Trainer(Evaluator):
         self.run.scaler.scale(loss).backward()
         return loss.detach()
 
+    def floating_point_ops(self, inputs: dict[str, Any]) -> float:
+        """Count the operations of a training step on a batch: the model's own count, or 0."""
+        return float(self.model.floating_point_ops(inputs)) if hasattr(self.model, "floating_point_ops") else 0.0
+
+    def call_model_init(self, trial: None = None) -> nn.Module:
+        """Make the model anew: the first thing that `train` does with a `model_init`."""
+        return call_model_init(self.model_init)
+
     def create_optimizer_and_scheduler(self, num_training_steps: int) -> None:
         """Make the optimizer and the schedule, unless the user gave them."""
         if self.optimizer is not None and self.args.shard_optimizer:
@@ -243,8 +254,13 @@ class Trainer(Evaluator):
         if self.optimizer is None:
             model = model if model is not None else self.model
             decaying = self.get_decay_parameter_names(model)
-            self.optimizer = make_optimizer(model, self.args, self.optimizer_cls_and_kwargs, decaying)
+            given = self.optimizer_cls_and_kwargs or self.get_optimizer_cls_and_kwargs(self.args, model)
+            self.optimizer = make_optimizer(model, self.args, given, decaying)
         return self.optimizer
+
+    @staticmethod
+    def get_optimizer_cls_and_kwargs(args: TrainingArguments, model: nn.Module | None = None) -> tuple | None:
+        """Choose the class of the optimizer and its arguments; None is what `args.optim` names."""
 
     def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> Any:
         """Make the schedule that the arguments name, unless there is one."""
@@ -271,7 +287,7 @@ class Trainer(Evaluator):
             if self.args.save_strategy == "best":
                 self.control.should_save = is_best
         if self.control.should_save:
-            folder = checkpoint.write_checkpoint(run, self.callback_handler, self.save_model)
+            folder = self._save_checkpoint(self.model)
             if self.args.push_to_hub and self.args.hub_strategy == "every_save":
                 try:
                     self.push_to_hub(f"Training in progress, step {state.global_step}", folder)
@@ -288,9 +304,10 @@ class Trainer(Evaluator):
         rows = state.max_steps * step_rows if args.max_steps > 0 else len(self.train_dataset) * args.num_train_epochs
         metrics = speed_metrics("train", start, rows * steps / state.max_steps, steps)
         metrics |= {"total_flos": state.total_flos, "train_loss": train_loss}
+        self.is_in_train = False
         self.log(metrics)
         if args.load_best_model_at_end and state.best_model_checkpoint is not None:
-            checkpoint.load_weights(state.best_model_checkpoint, self.model)
+            self._load_best_model()
         self.callback_handler.on_train_end(run)
         if args.push_to_hub:
             self.push_to_hub()
@@ -316,6 +333,14 @@ class Trainer(Evaluator):
         if state_dict is not None:
             raise ValueError("Trainer._save does not support state_dict=: it writes the model's own weights")
         checkpoint.save_model(output_dir or self.args.output_dir, self.model, self.processing_class, self.args)
+
+    def _save_checkpoint(self, model: nn.Module, trial: None = None) -> Path:
+        """Write a checkpoint of the run at this step; returns its folder."""
+        return checkpoint.write_checkpoint(self.run, self.callback_handler, self.save_model)
+
+    def _load_best_model(self) -> None:
+        """Go back to the weights of the best checkpoint."""
+        checkpoint.load_weights(self.state.best_model_checkpoint, self.model)
 
     def save_state(self) -> None:
         """Write ``trainer_state.json``."""

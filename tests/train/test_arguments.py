@@ -1,9 +1,12 @@
 """TrainingArguments: the course's names, derived values, and everything that is refused."""
 
+import dataclasses
 import enum
 import json
+import logging
 
 import pytest
+import transformers
 
 from minift import TrainingArguments
 
@@ -96,7 +99,9 @@ def test_values_of_another_type_are_refused_by_name(options, message):
 
 
 def test_unknown_arguments_are_refused_by_name():
-    with pytest.raises(TypeError, match="fsdp"):
+    with pytest.raises(TypeError, match="learning_speed"):
+        TrainingArguments("out", learning_speed=1)
+    with pytest.raises(ValueError, match="does not support fsdp='full_shard', only None"):
         TrainingArguments("out", fsdp="full_shard")
 
 
@@ -104,3 +109,22 @@ def test_json_masks_the_token():
     stored = json.loads(TrainingArguments("out", hub_token="secret").to_json_string())
     assert stored["hub_token"] == "<HUB_TOKEN>"
     assert stored["output_dir"] == "out"
+
+
+def test_every_field_of_transformers_is_taken_at_its_default():
+    theirs = transformers.TrainingArguments("out")
+    fields = {field.name: getattr(theirs, field.name) for field in dataclasses.fields(theirs)}
+    refused = {"report_to": "none", "accelerator_config": None}
+    TrainingArguments(**fields | refused)
+
+
+def test_attributes_that_scripts_read():
+    args = TrainingArguments("out", per_gpu_train_batch_size=3, include_inputs_for_metrics=True, log_level="error")
+    assert (args.train_batch_size, args.eval_batch_size, args.should_save, args.should_log) == (3, 8, True, True)
+    assert args.include_for_metrics == ["inputs"]
+    assert args.get_process_log_level() == logging.ERROR
+    logging.getLogger("minift").setLevel(logging.NOTSET)
+    assert TrainingArguments("out", train_sampling_strategy="group_by_length").group_by_length
+    assert args.to_sanitized_dict()["include_for_metrics"] == "['inputs']"
+    with pytest.raises(ValueError, match="train_sampling_strategy must be one of random, group_by_length"):
+        TrainingArguments("out", train_sampling_strategy="sequential")

@@ -77,6 +77,16 @@ class StoredModel(ABC):
         """The encoder: the model itself, or the part that a head is put on."""
         return getattr(self, self.config.model_type, self)
 
+    @property
+    def base_model_prefix(self) -> str:
+        """The name of that part, with which its parameters' names begin."""
+        return self.config.model_type
+
+    @property
+    def name_or_path(self) -> str:
+        """Where the model was loaded from."""
+        return self.config.name_or_path
+
     @classmethod
     def from_config(cls, config: PretrainedConfig) -> Self:
         """Make a new model with random weights."""

@@ -1,0 +1,23 @@
+"""The names that scripts import from ``transformers.trainer_utils`` and ``transformers.training_args``."""
+
+from minift.optim.schedule import SchedulerType
+from minift.train.arguments import TrainingArguments
+from minift.train.checkpoint import get_last_checkpoint
+from minift.train.evaluate import EvalPrediction, PredictionOutput
+from minift.train.seed import enable_full_determinism, set_seed
+from minift.train.strategies import EvaluationStrategy, HubStrategy, IntervalStrategy, OptimizerNames, SaveStrategy
+
+__all__ = [
+    "EvalPrediction",
+    "EvaluationStrategy",
+    "HubStrategy",
+    "IntervalStrategy",
+    "OptimizerNames",
+    "PredictionOutput",
+    "SaveStrategy",
+    "SchedulerType",
+    "TrainingArguments",
+    "enable_full_determinism",
+    "get_last_checkpoint",
+    "set_seed",
+]

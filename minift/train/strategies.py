@@ -1,0 +1,30 @@
+"""The settings that transformers has as enums; each equals its text: ``IntervalStrategy.EPOCH == "epoch"``."""
+
+from enum import StrEnum
+
+
+class IntervalStrategy(StrEnum):
+    NO = "no"
+    STEPS = "steps"
+    EPOCH = "epoch"
+
+
+class SaveStrategy(StrEnum):
+    NO = "no"
+    STEPS = "steps"
+    EPOCH = "epoch"
+    BEST = "best"
+
+
+class HubStrategy(StrEnum):
+    END = "end"
+    EVERY_SAVE = "every_save"
+
+
+class OptimizerNames(StrEnum):
+    ADAMW_TORCH = "adamw_torch"
+    ADAMW_TORCH_FUSED = "adamw_torch_fused"
+    SGD = "sgd"
+
+
+EvaluationStrategy = IntervalStrategy  # its name until 2024
