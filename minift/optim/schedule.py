@@ -73,6 +73,41 @@ def inverse_sqrt(step: int, warmup: int, timescale: int) -> float:
     return 1.0 / math.sqrt((step + timescale - warmup) / timescale)
 
 
+def cosine_with_minimum(step: int, warmup: int, total: int, lowest: float, num_cycles: float = 0.5) -> float:
+    """`cosine`, which falls to the share `lowest` instead of 0."""
+    if step < warmup:
+        return rise(step, warmup)
+    wave = 0.5 * (1.0 + math.cos(math.pi * num_cycles * 2.0 * progress(step, warmup, total)))
+    return max(0.0, wave * (1 - lowest) + lowest)
+
+
+def shape(kind: str, share: float, num_cycles: float = 0.5) -> float:
+    """How far a fall from 1 to 0 has come when this `share` of its steps is over."""
+    if kind == "cosine":
+        return 0.5 * (1.0 + math.cos(math.pi * num_cycles * 2.0 * share))
+    return 1.0 - share if kind == "linear" else 1.0 - math.sqrt(share)
+
+
+def warmup_stable_decay(
+    step: int, warmup: int, stable: int, decay: int, kinds: tuple[str, str], lowest: float, num_cycles: float
+) -> float:
+    """A rise, a plain of 1, and a fall to the share `lowest` (WSD, https://arxiv.org/abs/2404.06395).
+
+    `kinds` are the forms of rise and fall, of `SHAPES`; a rise of the form "cosine" has half a wave.
+    """
+    if step < warmup:
+        share = step / max(1, warmup)
+        forms = {"linear": share, "cosine": 0.5 * (1.0 - math.cos(math.pi * share))}
+        factor = forms.get(kinds[0], 1.0 - math.sqrt(1.0 - share))
+    elif step < warmup + stable:
+        return 1.0
+    elif step < warmup + stable + decay:
+        factor = shape(kinds[1], (step - warmup - stable) / max(1, decay), num_cycles)
+    else:
+        return lowest
+    return max(0.0, factor * (1.0 - lowest) + lowest)
+
+
 # -- the schedulers; `last_epoch` is the last step taken when training is resumed
 
 
@@ -141,6 +176,55 @@ def get_inverse_sqrt_schedule(
     return _scheduler(optimizer, factor, last_epoch)
 
 
+def get_cosine_with_min_lr_schedule_with_warmup(
+    optimizer: Optimizer,
+    num_warmup_steps: int,
+    num_training_steps: int,
+    num_cycles: float = 0.5,
+    last_epoch: int = -1,
+    min_lr: float | None = None,
+    min_lr_rate: float | None = None,
+) -> LambdaLR:
+    """Warm-up, then `cosine` down to the learning rate `min_lr`, or to the share `min_lr_rate` of the optimizer's."""
+    if (min_lr is None) == (min_lr_rate is None):
+        raise ValueError("cosine_with_min_lr needs either min_lr or min_lr_rate, in lr_scheduler_kwargs")
+    lowest = min_lr / optimizer.defaults["lr"] if min_lr_rate is None else min_lr_rate
+    settings = dict(warmup=num_warmup_steps, total=num_training_steps, lowest=lowest, num_cycles=num_cycles)
+    return _scheduler(optimizer, partial(cosine_with_minimum, **settings), last_epoch)
+
+
+def get_wsd_schedule(
+    optimizer: Optimizer,
+    num_warmup_steps: int,
+    num_decay_steps: int,
+    num_training_steps: int | None = None,
+    num_stable_steps: int | None = None,
+    warmup_type: str = "linear",
+    decay_type: str = "cosine",
+    min_lr_ratio: float = 0,
+    num_cycles: float = 0.5,
+    last_epoch: int = -1,
+) -> LambdaLR:
+    """`warmup_stable_decay`; without `num_stable_steps` they are what the other two leave of `num_training_steps`."""
+    if num_training_steps is None and num_stable_steps is None:
+        raise ValueError("warmup_stable_decay needs num_training_steps or num_stable_steps")
+    for name, kind in (("warmup_type", warmup_type), ("decay_type", decay_type)):
+        if kind not in SHAPES:
+            raise ValueError(f"unknown {name}={kind!r}; there are: {', '.join(SHAPES)}")
+    if num_stable_steps is None:
+        num_stable_steps = num_training_steps - num_warmup_steps - num_decay_steps
+    settings = dict(warmup=num_warmup_steps, stable=num_stable_steps, decay=num_decay_steps)
+    settings |= dict(kinds=(warmup_type, decay_type), lowest=min_lr_ratio, num_cycles=num_cycles)
+    return _scheduler(optimizer, partial(warmup_stable_decay, **settings), last_epoch)
+
+
+def get_reduce_on_plateau_schedule(optimizer: Optimizer, **options: Any) -> Any:
+    """torch's ReduceLROnPlateau: the rate falls when the evaluations' metric, given to `step`, gets no better."""
+    from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+    return ReduceLROnPlateau(optimizer, **options)
+
+
 class SchedulerType(StrEnum):
     """The names that `get_scheduler` and `TrainingArguments.lr_scheduler_type` know; each equals its string."""
 
@@ -151,6 +235,9 @@ class SchedulerType(StrEnum):
     CONSTANT = "constant"
     CONSTANT_WITH_WARMUP = "constant_with_warmup"
     INVERSE_SQRT = "inverse_sqrt"
+    REDUCE_ON_PLATEAU = "reduce_lr_on_plateau"
+    COSINE_WITH_MIN_LR = "cosine_with_min_lr"
+    WARMUP_STABLE_DECAY = "warmup_stable_decay"
 
 
 SCHEDULES = {
@@ -161,7 +248,11 @@ SCHEDULES = {
     "constant": get_constant_schedule,
     "constant_with_warmup": get_constant_schedule_with_warmup,
     "inverse_sqrt": get_inverse_sqrt_schedule,
+    "reduce_lr_on_plateau": get_reduce_on_plateau_schedule,
+    "cosine_with_min_lr": get_cosine_with_min_lr_schedule_with_warmup,
+    "warmup_stable_decay": get_wsd_schedule,
 }
+SHAPES = ("linear", "cosine", "1-sqrt")
 
 
 def get_scheduler(

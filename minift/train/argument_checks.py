@@ -87,6 +87,8 @@ def check_combinations(args: Any) -> None:
         raise ValueError("fp16 and bf16 exclude each other")
     if args.clip_in_update and (args.fp16 or args.shard_optimizer):
         raise ValueError("clip_in_update excludes fp16 and shard_optimizer")
+    if args.lr_scheduler_type == "reduce_lr_on_plateau" and args.eval_strategy == "no":
+        raise ValueError("lr_scheduler_type='reduce_lr_on_plateau' needs an eval_strategy other than 'no'")
     if args.gradient_checkpointing and args.padding_free:
         raise ValueError("gradient_checkpointing excludes padding_free, which does not call whole layers")
     if args.save_strategy == "best" and args.eval_strategy == "no":

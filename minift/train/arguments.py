@@ -239,7 +239,8 @@ class TrainingArguments:
         if self.eval_strategy != "no":
             self.do_eval = True
             self.eval_steps = self.eval_steps or self.logging_steps
-        if (self.load_best_model_at_end or self.save_strategy == "best") and self.metric_for_best_model is None:
+        watches = self.save_strategy == "best" or self.lr_scheduler_type == "reduce_lr_on_plateau"
+        if (self.load_best_model_at_end or watches) and self.metric_for_best_model is None:
             self.metric_for_best_model = "loss"
         if self.greater_is_better is None and self.metric_for_best_model is not None:
             self.greater_is_better = not self.metric_for_best_model.endswith("loss")

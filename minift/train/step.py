@@ -6,6 +6,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from minift.distributed.exchange import sum_over_ranks
 from minift.fast.casts import keep_casts
@@ -97,7 +98,7 @@ def step_optimizer(run: Run) -> bool:
 def step_schedule(run: Run, is_taken: bool) -> None:
     """Note the learning rate of this step and, if it was taken, set that of the next one."""
     run.learning_rate = run.lr_scheduler.get_last_lr()[0]
-    if is_taken:
+    if is_taken and not isinstance(run.lr_scheduler, ReduceLROnPlateau):  # which steps after evaluations
         run.lr_scheduler.step()
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from minift.batches.collate import DataCollatorWithPadding, default_data_collator
 from minift.distributed.exchange import broadcast_module, mean_over_ranks
@@ -39,6 +40,7 @@ from minift.train.setup import (
     make_schedule,
     place_model,
 )
+from minift.train.state import watched_metric
 from minift.train.step import update
 
 logger = logging.getLogger(__name__)
@@ -283,7 +285,11 @@ class Trainer(Evaluator):
             run.logged_step = state.global_step
             self.log({"loss": loss / steps, "grad_norm": run.grad_norm.item(), "learning_rate": run.learning_rate})
         if self.control.should_evaluate:
-            is_best = state.note_best(self.args, self.evaluate(ignore_keys=self.ignore_keys_for_eval))
+            metrics = self.evaluate(ignore_keys=self.ignore_keys_for_eval)
+            is_best = state.note_best(self.args, metrics)
+            if isinstance(run.lr_scheduler, ReduceLROnPlateau):
+                watches = self.args.metric_for_best_model is not None
+                run.lr_scheduler.step(watched_metric(self.args, metrics) if watches else metrics["eval_loss"])
             if self.args.save_strategy == "best":
                 self.control.should_save = is_best
         if self.control.should_save:

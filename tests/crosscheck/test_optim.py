@@ -142,6 +142,12 @@ def test_parameter_groups_equal_trainers(kind, tmp_path):
         ("constant_with_warmup", None),
         ("inverse_sqrt", {}),
         ("inverse_sqrt", {"timescale": 13}),
+        ("cosine_with_min_lr", {"min_lr": 1e-5}),
+        ("cosine_with_min_lr", {"min_lr_rate": 0.3, "num_cycles": 1.2}),
+        ("warmup_stable_decay", {"num_decay_steps": 10}),
+        ("warmup_stable_decay", {"num_decay_steps": 12, "min_lr_ratio": 0.1, "decay_type": "linear"}),
+        ("warmup_stable_decay", {"num_decay_steps": 9, "warmup_type": "cosine", "decay_type": "1-sqrt"}),
+        ("warmup_stable_decay", {"num_decay_steps": 9, "warmup_type": "1-sqrt", "num_cycles": 0.8}),
     ],
     ids=str,
 )

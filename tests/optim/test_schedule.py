@@ -70,7 +70,7 @@ def test_names_are_strings():
     ("name", "steps", "kwargs", "error", "message"),
     [
         ("liner", (0, 4), None, ValueError, "unknown schedule 'liner'; there are: linear, cosine, .*inverse_sqrt"),
-        ("reduce_lr_on_plateau", (0, 4), None, ValueError, "unknown schedule 'reduce_lr_on_plateau'"),
+        ("greedy", (0, 4), None, ValueError, "unknown schedule 'greedy'"),
         ("linear", (None, 4), None, ValueError, "linear requires `num_warmup_steps`"),
         ("cosine", (0, None), None, ValueError, "cosine requires `num_training_steps`"),
         ("linear", (-1, 4), None, ValueError, "`num_warmup_steps` must be ≥ 0, not -1"),
