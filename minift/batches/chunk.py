@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from minift.data.dataset import Dataset
 from minift.data.from_arrow import is_list, one_array
-from minift.data.transform import LazyBatch
+from minift.data.lazy import LazyBatch
 
 # what fills a padded block; other columns (word_ids) are filled with None
 PADDING = {"attention_mask": 0, "token_type_ids": 0, "special_tokens_mask": 1, "labels": -100}

@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 
 from minift.data.combine import concatenate_datasets
-from minift.data.data_files import DataFiles, convert_to_arrow
 from minift.data.features import ClassLabel, Features, Value
 from minift.data.formats import Format
 from minift.data.from_arrow import python_batch
+from minift.data.from_files import files_reader
 from minift.data.info import DatasetInfo
 from minift.data.order import random_generator, split_sizes, stratified_rows
 from minift.data.saved_folder import read_saved, save, saved_splits
@@ -24,27 +24,6 @@ from minift.data.to_arrow import ArrowWriter, texts_where_asked, to_arrow
 from minift.data.view import TableView
 from minift.data.write_files import to_csv, to_json, to_parquet
 from minift.libraries.keywords import drops_keywords
-
-
-def files_reader(kind: str) -> classmethod:
-    """Make the constructor that reads files of one format."""
-
-    def read(
-        cls: type,
-        path_or_paths: str | Path | Sequence[str | Path],
-        split: str | None = None,
-        features: Features | None = None,
-        cache_dir: str | Path | None = None,
-        **options: Any,
-    ) -> "Dataset":
-        paths = [path_or_paths] if isinstance(path_or_paths, str | Path) else path_or_paths
-        files = DataFiles([Path(path).expanduser() for path in paths], kind, features, options)
-        rows = cls(convert_to_arrow(files, cache_dir), split=split or "train")
-        return rows if features is None else rows.cast(features)
-
-    read.__doc__ = f"Read {kind} files as one dataset; `options` are those of `load_dataset({kind!r}, …)`."
-    read.__qualname__ = f"Dataset.from_{kind}"
-    return classmethod(drops_keywords(read))
 
 
 def splits_reader(kind: str) -> classmethod:

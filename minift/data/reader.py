@@ -1,7 +1,7 @@
 """Read rows, batches and columns from an Arrow table, through an order of its rows and in a format."""
 
 import operator
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from copy import copy
 from dataclasses import replace
 from typing import Any, Self
@@ -10,9 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from minift.data.column import Column
 from minift.data.features import Features
 from minift.data.formats import Format
-from minift.data.from_arrow import is_list, object_array, one_array
+from minift.data.from_arrow import is_list, one_array
 from minift.data.info import DatasetInfo, NamedSplit
 from minift.data.table import Rows
 
@@ -203,46 +204,3 @@ class TableReader:
         if self.formatter.columns is not None and name not in self.formatter.columns:
             alone.formatter = Format()  # a column that the format leaves out is read as Python values
         return Column(alone, name)
-
-
-class Column(Sequence):
-    """``dataset["text"]``: indexes, slices, iterates and compares as the list of the column's values.
-
-    It reads the rows of a dataset when they are asked for.
-    """
-
-    def __init__(self, rows: "TableReader | Column", name: str):
-        self._rows, self._name = rows, name
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, key: Any) -> Any:
-        if isinstance(key, str):  # a field of a struct
-            return Column(self, key)
-        values = self._rows[key]
-        one = isinstance(values, Mapping)
-        return values[self._name] if one else [value and value[self._name] for value in values]
-
-    def __iter__(self) -> Iterator[Any]:
-        if isinstance(self._rows, Column):
-            yield from (value and value[self._name] for value in self._rows)
-            return
-        for batch in self._rows.iter(1000):
-            yield from batch[self._name]
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and list(self) == list(other)
-
-    __hash__ = None
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        values = list(self)
-        try:
-            return np.array(values, dtype=dtype)
-        except ValueError:  # rows of different lengths
-            return object_array(values)
-
-    def __repr__(self) -> str:
-        head = repr(list(self[:5]))
-        return f"Column({head[:-1]}, ...])" if len(self) > 5 else f"Column({head})"

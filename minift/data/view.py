@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from minift.data.cast import cast_table
-from minift.data.features import ClassLabel, Feature, Features, List, Value
+from minift.data.class_labels import align_labels_with_mapping, class_encode_column
+from minift.data.features import Feature, Features, List
 from minift.data.formats import Format
-from minift.data.from_arrow import to_python
 from minift.data.order import random_generator
 from minift.data.reader import TableReader
 from minift.data.to_arrow import to_arrow
@@ -160,38 +160,7 @@ class TableView(TableReader):
         self.check_columns([column])
         return self.cast(Features(self.features | {column: feature}))
 
-    def class_encode_column(self, column: str, include_nulls: bool = False) -> Self:
-        """Convert a column's values to class labels, named and numbered in the sorted order of the values as text."""
-        self.check_columns([column])
-        if not isinstance(self.features[column], Value):
-            raise ValueError(f"class_encode_column: {column!r} holds {self.features[column]!r}; expected a Value")
-        if self.indices is not None:
-            return self.flatten_indices().class_encode_column(column, include_nulls)
-        names = {value: None if value is None and not include_nulls else str(value) for value in self.unique(column)}
-        label = ClassLabel(names=sorted({name for name in names.values() if name is not None}))
-        number = {value: None if name is None else label.str2int(name) for value, name in names.items()}
-        labels = pa.array([number[value] for value in to_python(self.data[column])], pa.int64())
-        table = self.data.set_column(self.column_names.index(column), column, labels)
-        return self.changed(table, features=Features(self.features | {column: label}))
-
-    def align_labels_with_mapping(self, label2id: dict[str, int], label_column: str) -> Self:
-        """Number a column of class labels as `label2id` does: class name (in any case) -> its new number."""
-        self.check_columns([label_column])
-        old = self.features[label_column]
-        if not isinstance(old, ClassLabel):
-            raise ValueError(f"align_labels_with_mapping: {label_column!r} holds {old!r}; expected a ClassLabel")
-        ordered = sorted(label2id, key=label2id.get)
-        number = {name.lower(): label2id[name] for name in ordered}
-        missing = [name for name in old.names if name.lower() not in number]
-        if missing:
-            raise ValueError(f"align_labels_with_mapping: label2id has no number for the class {missing[0]!r}")
-        new = ClassLabel(names=ordered)
-
-        def renumber(labels: list[int | None]) -> dict[str, list[int | None]]:
-            return {label_column: [None if i is None else number[old.int2str(i).lower()] for i in labels]}
-
-        features = Features(self.features | {label_column: new})
-        return self.as_python().map(renumber, batched=True, input_columns=[label_column], features=features)
+    class_encode_column, align_labels_with_mapping = class_encode_column, align_labels_with_mapping
 
     def unique(self, column: str) -> list:
         """List the column's different values, in the order in which they first occur."""

@@ -11,7 +11,7 @@ import pytest
 
 from minift.data.dataset import Dataset
 from minift.data.features import ClassLabel, Features, List, Value
-from minift.data.transform import LazyBatch
+from minift.data.lazy import LazyBatch
 
 
 def numbers(n=10):
