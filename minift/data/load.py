@@ -187,6 +187,8 @@ def _from_repository(
     if (folder / "state.json").is_file() or (folder / "dataset_dict.json").is_file():
         raise ValueError(f"{path} was written by save_to_disk: load_from_disk reads it")
     config = choose_config(read_configs(folder / "README.md"), name, path)
+    if config.data_dir is not None and (Path(config.data_dir).is_absolute() or ".." in Path(config.data_dir).parts):
+        raise ValueError(f"{path}: README.md names a folder outside its repository: {config.data_dir!r}")
     inside = data_dir or config.data_dir
     chosen = config.data_files if data_files is None else data_files
     if chosen is None:

@@ -25,6 +25,15 @@ WHOLE_SPLIT = "train"  # the only split of a repository that names none
 FROM_README = ("data_files", "data_dir", "default")  # fields of `Config`
 
 
+class PlainYaml(yaml.SafeLoader):
+    """Reads plain data; aliases are refused, of which a few lines can stand for more than memory holds."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.events.AliasEvent):
+            raise ValueError("YAML aliases (*name) are not supported")
+        return super().compose_node(parent, index)
+
+
 @dataclass(frozen=True)
 class Config:
     """One configuration of a repository, which the `name` of `load_dataset(path, name)` selects."""
@@ -50,7 +59,9 @@ def read_configs(readme: Path) -> list[Config]:
     try:
         text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
         header = re.match(r"---\s*\n(.*?)\n---\s*(\n|$)", text, flags=re.DOTALL)
-        card = (yaml.safe_load(header[1]) if header else None) or {}
+        if header is None and re.match(r"---\s*\n\s*\w+:", text):
+            raise ValueError("the header does not end: a line --- is missing")
+        card = (yaml.load(header[1], Loader=PlainYaml) if header else None) or {}
         infos = card.get("dataset_info") or []
         infos = [infos] if isinstance(infos, dict) else infos
         columns = {info.get("config_name", "default"): info.get("features") for info in infos}

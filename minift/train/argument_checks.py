@@ -71,7 +71,8 @@ def check_types(args: Any) -> None:
         kinds += [numbers.Real] if float in kinds else [numbers.Integral] if int in kinds else []
         if not isinstance(value, tuple(kinds)) or (isinstance(value, bool) and bool not in kinds):
             expected = getattr(field.type, "__name__", field.type)
-            raise TypeError(f"{field.name} must be {expected}, not {value!r}")
+            shown = repr(value) if field.repr else type(value).__name__  # a token is not shown
+            raise TypeError(f"{field.name} must be {expected}, not {shown}")
 
 
 def check_ranges(args: Any) -> None:

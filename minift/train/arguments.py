@@ -206,7 +206,7 @@ class TrainingArguments:
     """Repository to upload to; None takes the name of `output_dir`."""
     hub_strategy: str = "every_save"
     """end or every_save."""
-    hub_token: str | None = None
+    hub_token: str | None = dataclasses.field(default=None, repr=False)
     """Token for the Hub; None takes the stored one."""
     hub_private_repo: bool | None = None
     """Whether a new repository is private."""

@@ -260,7 +260,12 @@ def find_checkpoint(output_dir: str | Path) -> str | None:
 
 
 def rotate_checkpoints(output_dir: str | Path, limit: int | None, best: str | None) -> None:
-    """Delete the oldest checkpoints until `limit` are left; the newest and the best always stay."""
+    """Delete the oldest checkpoints until `limit` are left; the newest and the best always stay.
+
+    What a save that was killed has left, ``.checkpoint-N-…``, is deleted, too.
+    """
+    for left in Path(output_dir).glob(".checkpoint-*-*"):
+        shutil.rmtree(left, ignore_errors=True)
     found = checkpoints(output_dir)
     if not limit or len(found) <= limit:
         return

@@ -11,6 +11,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from minift.distributed.exchange import sum_over_ranks
 from minift.fast.casts import keep_casts
 from minift.train.callbacks import CallbackHandler
+from minift.train.checkpoint import get_last_checkpoint
 from minift.train.columns import count_labels
 from minift.train.run import Run
 
@@ -83,8 +84,20 @@ def average(run: Run) -> None:
 
 
 def clip(run: Run) -> None:
-    """Scale the gradients down so that their common norm is at most `max_grad_norm`; keep the norm they had."""
+    """Scale the gradients down so that their common norm is at most `max_grad_norm`; keep the norm they had.
+
+    Raises:
+        ValueError: the norm is NaN or infinite, unless `logging_nan_inf_filter` says to go on, or float16's scale is at
+            fault. The weights are still those of the step before.
+    """
     run.grad_norm = run.clip(run.model)
+    goes_on = run.args.logging_nan_inf_filter or run.scaler.is_enabled()
+    if not goes_on and not torch.isfinite(run.grad_norm):
+        last = get_last_checkpoint(run.args.output_dir)
+        raise ValueError(
+            f"the gradient is {run.grad_norm.item()} at step {run.state.global_step + 1}, which is not taken; "
+            + (f"the last checkpoint is {last}" if last else "there is no checkpoint yet")
+        )
 
 
 def step_optimizer(run: Run) -> bool:

@@ -227,6 +227,8 @@ class Trainer(Evaluator):
         with self.compute_loss_context_manager():
             loss = self.compute_loss(model, inputs, num_items_in_batch=items)
         weight = 1.0 if items is None or items.was_used else labels / num_items_in_batch
+        if num_items_in_batch == 0:  # chance has hidden no token in the whole step
+            weight = 0.0
         if self.args.average_tokens_across_devices:
             weight *= self.args.world_size  # averaging will divide by it
         if weight == 0.0:  # no label in this batch: its own mean is NaN, and its part in the step's mean nothing

@@ -346,3 +346,22 @@ def test_of_files_that_say_their_types_only_the_split_that_is_asked_for_is_read(
     Dataset.from_dict({"a": [1]}).to_parquet(tmp_path / "test.parquet")
     (tmp_path / "train.parquet").write_bytes(b"damaged")
     assert load_dataset(str(tmp_path), split="test", cache_dir=tmp_path / "cache")["a"][:] == [1]
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        (
+            "---\nconfigs:\n- config_name: default\n  data_dir: ../secret\n---\n",
+            "names a folder outside its repository",
+        ),
+        ("---\nconfigs:\n- config_name: default\n  data_dir: /secret\n---\n", "names a folder outside its repository"),
+        ("---\na: &a [1]\nb: [*a, *a]\n---\n", r"aliases \(\*name\) are not supported"),
+        ("---\nconfigs:\n- config_name: default\n", "the header does not end: a line --- is missing"),
+    ],
+)
+def test_readmes_that_are_refused(tmp_path, header, message):
+    (tmp_path / "train.csv").write_text("text\na\n", encoding="utf-8")
+    (tmp_path / "README.md").write_text(header, encoding="utf-8")
+    with pytest.raises(ValueError, match=message):
+        load_dataset(str(tmp_path))
