@@ -200,9 +200,9 @@ def test_bad_settings(collator):
 
 def test_bad_batches():
     with pytest.raises(ValueError, match="whole_word_mask=True needs the column 'offset_mapping'"):
-        DataCollatorForLanguageModeling(make_tokenizer(), whole_word_mask=True, mask_replace_prob=1.0)(
-            [{"input_ids": [5]}]
-        )
+        DataCollatorForLanguageModeling(
+            make_tokenizer(), whole_word_mask=True, mask_replace_prob=1.0, random_replace_prob=0.0
+        )([{"input_ids": [5]}])
     with pytest.raises(ValueError, match=r"needs the column 'word_ids' \(there are \['input_ids'\]\)"):
         DataCollatorForWholeWordMask(make_tokenizer())([{"input_ids": [5]}])
     with pytest.raises(ValueError, match="column 'word_ids' has 2 values in row 0, but input_ids has 1"):
