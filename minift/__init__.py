@@ -55,7 +55,17 @@ PUBLIC = {
     "model.distilbert": ["DistilBertModel"],
     "model.heads.classification": ["BertForSequenceClassification", "DistilBertForSequenceClassification"],
     "model.heads.masked_lm": ["BertForMaskedLM", "DistilBertForMaskedLM"],
-    "model.auto": ["AutoModel", "AutoModelForMaskedLM", "AutoModelForSequenceClassification"],
+    "model.heads.tokens": ["BertForTokenClassification", "DistilBertForTokenClassification"],
+    "model.heads.spans": ["BertForQuestionAnswering", "DistilBertForQuestionAnswering"],
+    "model.heads.choices": ["BertForMultipleChoice", "DistilBertForMultipleChoice"],
+    "model.auto": [
+        "AutoModel",
+        "AutoModelForMaskedLM",
+        "AutoModelForMultipleChoice",
+        "AutoModelForQuestionAnswering",
+        "AutoModelForSequenceClassification",
+        "AutoModelForTokenClassification",
+    ],
     "fast.adamw": ["AdamW"],
     "fast.options": ["use_fast_path"],
     "optim.schedule": [

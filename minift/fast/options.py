@@ -9,8 +9,10 @@ from minift.fast.packing import encode_packed
 from minift.fast.sparse_head import MaskedLanguageModel, sparse_loss_and_logits
 from minift.fast.within_texts import attend_within_texts
 from minift.model.heads.classification import BertForSequenceClassification, DistilBertForSequenceClassification
+from minift.model.heads.spans import BertForQuestionAnswering, DistilBertForQuestionAnswering
 from minift.model.pretrained import PreTrainedModel
 
+OVER_PADDING_TOO = (BertForQuestionAnswering, DistilBertForQuestionAnswering)
 READ_THE_FIRST_TOKEN_ONLY = (BertForSequenceClassification, DistilBertForSequenceClassification)
 
 
@@ -28,12 +30,15 @@ def use_fast_path(
             together with `padding_free`.
 
     Raises:
-        ValueError: the model is not one of minift's, or has no masked-language-model head to be made sparse.
+        ValueError: the model is not one of minift's, or has no masked-language-model head to be made sparse, or its
+            scores run over the padding.
     """
     asked = {"padding_free": padding_free, "sparse_mlm_head": sparse_mlm_head, "fast_dropout": fast_dropout}
     for name, wanted in asked.items():
         if wanted and not isinstance(model, PreTrainedModel):
             raise ValueError(f"{name}=True needs a model of minift, not {type(model).__name__}")
+    if padding_free and isinstance(model, OVER_PADDING_TOO):
+        raise ValueError("padding_free=True excludes question answering, whose softmax runs over the padding, too")
     if padding_free:
         encoder = model.base_model
         encoder.encode = partial(encode_packed, encoder, isinstance(model, READ_THE_FIRST_TOKEN_ONLY))

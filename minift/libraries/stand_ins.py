@@ -10,6 +10,7 @@ from typing import Any
 
 from minift import PUBLIC
 from minift.libraries import checks, verbosity
+from minift.model import outputs
 
 OF_DATASETS = ("data.", "libraries.switches")
 DATASETS = [
@@ -24,7 +25,7 @@ OTHERS = [*DATASETS, *ACCELERATE, *OWN, *ELSEWHERE]
 TRANSFORMERS = [name for names in PUBLIC.values() for name in names if name not in OTHERS]
 FEATURES = [*PUBLIC["data.features"]]
 COLLATORS = [name for name in TRANSFORMERS if "ollator" in name]
-OUTPUTS = ["MaskedLMOutput", "ModelOutput", "SequenceClassifierOutput"]
+OUTPUTS = [name for name in vars(outputs) if name.endswith("Output")]
 MODELS = [name for module, names in PUBLIC.items() if module.startswith("model.") for name in names]
 AUTO = [name for name in TRANSFORMERS if name.startswith("Auto")]
 CALLBACKS = [*PUBLIC["train.callbacks"], *PUBLIC["train.progress"], *PUBLIC["train.state"]]

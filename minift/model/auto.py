@@ -5,8 +5,11 @@ from typing import ClassVar
 from minift.model.auto_class import AutoClass
 from minift.model.bert import BertModel
 from minift.model.distilbert import DistilBertModel
+from minift.model.heads.choices import BertForMultipleChoice, DistilBertForMultipleChoice
 from minift.model.heads.classification import BertForSequenceClassification, DistilBertForSequenceClassification
 from minift.model.heads.masked_lm import BertForMaskedLM, DistilBertForMaskedLM
+from minift.model.heads.spans import BertForQuestionAnswering, DistilBertForQuestionAnswering
+from minift.model.heads.tokens import BertForTokenClassification, DistilBertForTokenClassification
 
 
 class AutoModel(AutoClass):
@@ -25,3 +28,21 @@ class AutoModelForMaskedLM(AutoClass):
     """The encoder with the head that predicts masked tokens."""
 
     classes: ClassVar = {"bert": BertForMaskedLM, "distilbert": DistilBertForMaskedLM}
+
+
+class AutoModelForTokenClassification(AutoClass):
+    """The encoder with a head that classifies tokens."""
+
+    classes: ClassVar = {"bert": BertForTokenClassification, "distilbert": DistilBertForTokenClassification}
+
+
+class AutoModelForQuestionAnswering(AutoClass):
+    """The encoder with a head that finds an answer in a text."""
+
+    classes: ClassVar = {"bert": BertForQuestionAnswering, "distilbert": DistilBertForQuestionAnswering}
+
+
+class AutoModelForMultipleChoice(AutoClass):
+    """The encoder with a head that chooses one of several texts."""
+
+    classes: ClassVar = {"bert": BertForMultipleChoice, "distilbert": DistilBertForMultipleChoice}

@@ -237,6 +237,7 @@ class DistilBertConfig(PretrainedConfig):
     activation: Activation = "gelu"  # of the feed-forward net and of the masked-language-model head
     initializer_range: Number = 0.02  # standard deviation of newly drawn weights
     seq_classif_dropout: Rate = 0.2  # before the classifier
+    qa_dropout: Rate = 0.1  # before the scores of an answer's begin and end
     pad_token_id: int | None = 0  # its embedding starts as zero and gets no gradient
 
 

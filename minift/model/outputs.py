@@ -57,6 +57,24 @@ class MaskedLMOutput(ModelOutput):
     fields = ("loss", "logits", "hidden_states", "attentions")
 
 
+class TokenClassifierOutput(ModelOutput):
+    """`loss`, a scalar, when labels were given; `logits` (B, T, num_labels)."""
+
+    fields = ("loss", "logits", "hidden_states", "attentions")
+
+
+class QuestionAnsweringModelOutput(ModelOutput):
+    """`loss`, a scalar, when positions were given; `start_logits` and `end_logits` (B, T)."""
+
+    fields = ("loss", "start_logits", "end_logits", "hidden_states", "attentions")
+
+
+class MultipleChoiceModelOutput(ModelOutput):
+    """`loss`, a scalar, when labels were given; `logits` (B, C)."""
+
+    fields = ("loss", "logits", "hidden_states", "attentions")
+
+
 def choose(asked: bool | None, configured: bool) -> bool:
     """Take an option of a call, or where that is None the configuration's value."""
     return configured if asked is None else asked

@@ -12,9 +12,12 @@ def forward_arguments(model: nn.Module) -> list[str]:
     return list(inspect.signature(model.forward).parameters)
 
 
+POSITIONS = ("start_positions", "end_positions")  # the labels of question answering
+
+
 def find_label_names(model: nn.Module) -> list[str]:
     """List those arguments of a model's forward that are labels (transformers' `find_labels`)."""
-    return [name for name in forward_arguments(model) if "label" in name]
+    return [name for name in forward_arguments(model) if "label" in name or name in POSITIONS]
 
 
 def count_labels(batch: Mapping[str, Tensor], label_names: list[str]) -> int:

@@ -66,6 +66,29 @@ def masked_lm_loss(logits: Tensor, labels: Tensor, num_items_in_batch: Tensor | 
     return cross_entropy(logits.flatten(0, 1), labels.to(logits.device).flatten(), num_items_in_batch)
 
 
+def token_loss(logits: Tensor, labels: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
+    """Compute the loss of tokens that have a class, a scalar: logits (B, T, C), labels (B, T), -100 for none."""
+    check_token_labels(labels, logits.shape)
+    return cross_entropy(logits.flatten(0, 1), labels.to(logits.device).flatten(), num_items_in_batch)
+
+
+def span_loss(
+    start: Tensor, end: Tensor, start_positions: Tensor | None, end_positions: Tensor | None
+) -> Tensor | None:
+    """Compute the mean cross-entropy of where answers begin and end, a scalar; None without positions.
+
+    Scores are (B, T), positions (B,) or (B, 1); a position beyond the T tokens does not count, one below 0 is 0.
+    """
+    if start_positions is None or end_positions is None:
+        return None
+    T = start.shape[1]
+    losses = []
+    for scores, positions in ((start, start_positions), (end, end_positions)):
+        inside = positions.to(scores.device).reshape(-1).clamp(0, T)
+        losses.append(F.cross_entropy(scores, inside, ignore_index=T))
+    return (losses[0] + losses[1]) / 2
+
+
 def check_token_labels(labels: Tensor, shape: tuple[int, ...]) -> None:
     """Raise a ValueError unless `labels` are (B, T), and each is -100 or below V, for logits of `shape` (B, T, V)."""
     if labels.shape != shape[:2]:
