@@ -33,6 +33,7 @@ def test_all_pairs_of_mrpc(bert):
             assert [by_hand.tokenize(text) for text in texts] == rust_pieces(bert, texts)
 
 
+@pytest.mark.long
 @needs_hub
 def test_two_thousand_reviews(bert):
     by_hand = WordPiece(bert.get_vocab())
