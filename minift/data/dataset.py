@@ -207,7 +207,7 @@ class Dataset(TableView):
         if not 1 <= num_shards <= max(1, len(self)):
             raise ValueError(f"to_iterable_dataset: num_shards={num_shards} must be from 1 to the {len(self)} rows")
         if self.formatter.kind == "custom" or self.formatter.columns is not None:
-            raise NotImplementedError("to_iterable_dataset: a transform or chosen columns; use with_format(None)")
+            raise ValueError("to_iterable_dataset takes no transform or chosen columns: call with_format(None)")
         shards = [self.shard(num_shards, index) for index in range(num_shards)]
         options = {"features": self.features, "split": self.split, "info": self.about, "format": self.formatter}
         return IterableDataset.from_tables(shards, lambda shard: shard.arrow_batches(1000), **options)

@@ -1,5 +1,6 @@
 """The stages of a stream: each hands out rows, dicts, and passes on what it is told of shards and of random numbers."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -9,7 +10,6 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 
-from minift.data.cast import cast_array
 from minift.data.features import Features
 from minift.data.formats import Format
 from minift.data.from_arrow import to_python
@@ -23,14 +23,14 @@ class FixedOrder(Exception):
 
 
 @dataclass(frozen=True)
-class Stage:
+class Stage(ABC):
     """A stage after another one, `before`. What a stage does not change, it asks of the one before."""
 
     before: Any
 
+    @abstractmethod
     def rows(self) -> Iterator[dict]:
         """Read the rows from the first on."""
-        raise NotImplementedError
 
     @property
     def num_shards(self) -> int:
@@ -111,7 +111,7 @@ class Cast(Stage):
             yield {name: self._value(name, row.get(name)) for name in self.features}
 
     def _value(self, name: str, value: Any) -> Any:
-        return to_python(cast_array(to_arrow([value], name, self.features[name]), self.features[name]))[0]
+        return to_python(to_arrow([value], name, self.features[name]))[0]
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,10 @@ def check_min_version(min_version: str) -> None:
 
 def require_version(requirement: str, hint: str | None = None) -> None:
     """Raise a PackageNotFoundError or ImportError unless a package is there, as in ``datasets>=1.8.0``."""
-    name, bounds = re.fullmatch(r"([\w.-]+?)\s*((?:[<>=!]=?\s*[\w.]+,?\s*)*)", requirement.strip()).groups()
+    written = re.fullmatch(r"([\w.-]+?)\s*((?:[<>=!]=?\s*[\w.]+,?\s*)*)", requirement.strip())
+    if written is None:
+        raise ValueError(f"require_version: cannot read {requirement!r}; expected such as numpy>=1.0,<3")
+    name, bounds = written.groups()
     if name in ("transformers", "datasets", "evaluate", "accelerate"):
         return  # minift stands in for them
     try:

@@ -33,8 +33,16 @@ CHECKS = [name for name, value in vars(checks).items() if callable(value) and va
 CHECKS = [name for name in CHECKS if not name.startswith("_")]
 TRAINING_ARGS = ["IntervalStrategy", "OptimizerNames", "TrainingArguments"]
 TRAINER_UTILS = [
-    *("EvalPrediction", "EvaluationStrategy", "HubStrategy", "IntervalStrategy", "PredictionOutput", "SaveStrategy"),
-    *("SchedulerType", "enable_full_determinism", "get_last_checkpoint", "set_seed"),
+    "EvalPrediction",
+    "EvaluationStrategy",
+    "HubStrategy",
+    "IntervalStrategy",
+    "PredictionOutput",
+    "SaveStrategy",
+    "SchedulerType",
+    "enable_full_determinism",
+    "get_last_checkpoint",
+    "set_seed",
 ]
 LOGGING = [name for name in vars(verbosity) if not name.startswith("_") and name not in ("logging", "partial")]
 

@@ -28,7 +28,6 @@ def check_hooks(trainer: type, base: type) -> None:
                     "create_optimizer, create_scheduler, get_decay_parameter_names, get_train_dataloader, "
                     "get_eval_dataloader, get_test_dataloader, _get_train_sampler, _get_eval_sampler, training_step, "
                     "_prepare_inputs, compute_loss, compute_loss_context_manager, floating_point_ops, prediction_step, "
-                    "evaluation_loop, "
-                    "evaluate, predict, log, save_model, _save, _save_checkpoint, _load_best_model, "
+                    "evaluation_loop, evaluate, predict, log, save_model, _save, _save_checkpoint, _load_best_model, "
                     "get_optimizer_cls_and_kwargs and call_model_init"
                 )

@@ -169,6 +169,13 @@ def test_files_are_shards(tmp_path, types):
     assert read(minift) == read(datasets)
 
 
+def test_a_transform_is_refused():
+    rows = minift.Dataset.from_dict(ROWS)
+    for formatted in (rows.with_transform(lambda batch: batch), rows.with_format("numpy", columns=["a"])):
+        with pytest.raises(ValueError, match=r"takes no transform or chosen columns: call with_format\(None\)"):
+            formatted.to_iterable_dataset()
+
+
 @needs_hub
 def test_real_pairs():
     def read(library):

@@ -73,3 +73,5 @@ def test_versions():
     checks.require_version("numpy>=1.0,<99")
     with pytest.raises(ImportError, match="needs numpy>99; numpy"):
         checks.require_version("numpy>99", "To fix: pip install it")
+    with pytest.raises(ValueError, match="cannot read 'numpy and more'"):
+        checks.require_version("numpy and more")
