@@ -1,6 +1,7 @@
 """Settings that every test shares."""
 
 import os
+import sys
 
 import pytest
 
@@ -14,6 +15,17 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 if "PYTEST_XDIST_WORKER" in os.environ:
     for threads in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
         os.environ.setdefault(threads, "1")
+
+
+@pytest.fixture(autouse=True)
+def _new_state():
+    """The states that an Accelerator shares with the next one: each test begins without."""
+    yield
+    if "minift.accelerator.state" in sys.modules:
+        from minift.accelerator.state import AcceleratorState, GradientState
+
+        AcceleratorState.reset(reset_partial_state=True)
+        GradientState.reset()
 
 
 @pytest.fixture

@@ -5,50 +5,55 @@ Re-implements accelerate/accelerator.py and state.py. The loop is the same for o
 
 import functools
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import warnings
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 
-from minift.accelerator import nests, saved_state
-from minift.accelerator.prepared import Loop, PreparedLoader, PreparedOptimizer, PreparedScheduler
+from minift.accelerator.configuration import (
+    AutocastKwargs,
+    DataLoaderConfiguration,
+    GradientAccumulationPlugin,
+    GradScalerKwargs,
+    ProjectConfiguration,
+    by_class,
+)
+from minift.accelerator.loaders import PreparedLoader, prepare_data_loader, skip_first_batches
+from minift.accelerator.prepared import PreparedOptimizer, PreparedScheduler
+from minift.accelerator.state import AUTOCAST_DTYPES, AcceleratorState
+from minift.accelerator.surface import Surface
+from minift.accelerator.trackers import filter_trackers
 from minift.distributed import exchange
-from minift.distributed.gradients import make_averaging
+from minift.distributed.gradients import Averaging, make_averaging
 from minift.distributed.world import world
-from minift.files import atomic_path
 from minift.tensors import map_nest
 
-AUTOCAST_DTYPES = {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 BUCKET_CAP_MB = 25.0  # as in DistributedDataParallel
+# accelerate's arguments for engines that minift does not have: None is taken
+OTHER_ENGINES = ("deepspeed_plugin", "deepspeed_plugins", "fsdp_plugin", "megatron_lm_plugin", "torch_tp_plugin")
+OTHER_ENGINES += ("dynamo_backend", "dynamo_plugin", "parallelism_config")
 
 
-@dataclass
-class DataLoaderConfiguration:
-    """How processes share the batches of a loader, see `Accelerator`."""
-
-    split_batches: bool = False
-    even_batches: bool = True
-
-
-class Accelerator(Loop):
+class Accelerator(Surface):
     """Prepares the parts of a training loop and runs its backward pass.
 
     Args:
         device_placement: move models and batches to `device`.
-        split_batches: the processes share each batch of a loader; otherwise they take whole batches in turn.
+        split_batches, even_batches: see `DataLoaderConfiguration`, which `dataloader_config` is.
         mixed_precision: "no", "bf16" or "fp16" (on a GPU): what prepared models compute in. Their parameters stay fp32,
             and their outputs are fp32 again.
         gradient_accumulation_steps: batches in one update, for loops that use `accumulate`; `backward` divides by it.
-        even_batches: give all processes equally many full batches, the last ones filled with rows from the beginning.
-            Otherwise one process may get a batch less than another: the loop must then exchange nothing.
-        dataloader_config: the two options about batches in accelerate's form.
+            `gradient_accumulation_plugin` has it, too, with more options.
+        rng_types: the generators that all processes take from the first; only "generator", that of the order of rows.
+        log_with: objects of subclasses of `GeneralTracker`; project_dir, project_config: where files go.
+        step_scheduler_with_optimizer: a prepared schedule steps only when an update ends, and N times for N processes.
+        kwargs_handlers: the options of accelerate/utils/dataclasses.py that are in `configuration`.
     """
 
     def __init__(
@@ -58,65 +63,110 @@ class Accelerator(Loop):
         mixed_precision: str | None = None,
         gradient_accumulation_steps: int = 1,
         cpu: bool = False,
-        even_batches: bool = True,
         dataloader_config: DataLoaderConfiguration | None = None,
+        rng_types: list[str] | None = None,
+        log_with: Any = None,
+        project_dir: str | os.PathLike | None = None,
+        project_config: ProjectConfiguration | None = None,
+        gradient_accumulation_plugin: GradientAccumulationPlugin | None = None,
+        step_scheduler_with_optimizer: bool = True,
+        kwargs_handlers: list[Any] | None = None,
+        even_batches: bool = True,
         **unsupported: Any,
     ):
-        if unsupported:
-            raise TypeError(f"Accelerator does not support {', '.join(map(repr, unsupported))}")
-        if gradient_accumulation_steps < 1:
-            raise ValueError(f"gradient_accumulation_steps must be at least 1, not {gradient_accumulation_steps}")
-        self.mixed_precision = mixed_precision or os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
-        if self.mixed_precision not in AUTOCAST_DTYPES:
+        given = [name for name, value in unsupported.items() if value is not None or name not in OTHER_ENGINES]
+        if given:
+            raise TypeError(f"Accelerator does not support {', '.join(map(repr, given))}")
+        if rng_types not in (None, ["generator"]):
+            raise ValueError(f"rng_types={rng_types}: minift's processes share the order of rows only (['generator'])")
+        steps = int(os.environ.get("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", gradient_accumulation_steps))
+        plugin = gradient_accumulation_plugin or GradientAccumulationPlugin(num_steps=steps)
+        plugin.num_steps = plugin.num_steps or steps
+        if plugin.num_steps < 1:
+            raise ValueError(f"gradient_accumulation_steps must be at least 1, not {plugin.num_steps}")
+        if gradient_accumulation_plugin and gradient_accumulation_steps not in (1, plugin.num_steps):
+            raise ValueError("give gradient_accumulation_steps or gradient_accumulation_plugin, not both")
+        precision = mixed_precision and str(mixed_precision)
+        precision = precision or os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+        if precision not in AUTOCAST_DTYPES:
             known = ", ".join(map(repr, AUTOCAST_DTYPES))
-            raise ValueError(f"mixed_precision must be one of {known}, not {self.mixed_precision!r}")
-        place = world()
-        self.process_index, self.num_processes, self.use_distributed = place.rank, place.size, place.size > 1
-        self.is_main_process, self.is_last_process = place.is_main, place.rank == place.size - 1
-        self.local_process_index, self.is_local_main_process = place.local_rank, place.local_rank == 0
-        self.device = place.device(cpu)
-        if self.mixed_precision == "fp16" and self.device.type == "cpu":
+            raise ValueError(f"mixed_precision must be one of {known}, not {precision!r}")
+        device = world().device(cpu)
+        if precision == "fp16" and device.type == "cpu":
             raise ValueError("mixed_precision='fp16' needs a GPU; use 'bf16' on the CPU")
-        config = dataloader_config or DataLoaderConfiguration(split_batches, even_batches)
-        self.split_batches, self.even_batches = config.split_batches, config.even_batches
-        self.device_placement, self.gradient_accumulation_steps = device_placement, gradient_accumulation_steps
-        super().__init__(torch.amp.GradScaler(self.device.type, enabled=self.mixed_precision == "fp16"))
+        handlers = by_class(kwargs_handlers)
+        self.state = AcceleratorState(precision if mixed_precision else None, cpu)
+        self.autocast_handler = handlers.get(AutocastKwargs, AutocastKwargs())
+        scaling = handlers.get(GradScalerKwargs, GradScalerKwargs())
+        scaling.enabled = scaling.enabled and precision == "fp16"
+        super().__init__(torch.amp.GradScaler(device.type, **asdict(scaling)))
+        self.gradient_state.plugin_kwargs = asdict(plugin)
+        self.dataloader_config = dataloader_config or DataLoaderConfiguration(split_batches, even_batches=even_batches)
+        self.project_configuration = project_config or ProjectConfiguration(project_dir)
+        if project_dir is not None and self.project_dir is None:
+            self.project_configuration.set_directories(project_dir)
+        self.log_with, self.trackers, self.triggered = filter_trackers(log_with), [], False
+        self.device_placement, self.step_scheduler_with_optimizer = device_placement, step_scheduler_with_optimizer
 
     # -- preparing
 
-    def prepare(self, *parts: Any) -> Any:
+    def prepare(self, *parts: Any, device_placement: list[bool] | None = None) -> Any:
         """Return models, optimizers, DataLoaders and schedulers in the form in which the loop uses them.
 
         A single one comes without a tuple; anything else, and what has been prepared already, as it is.
+        `device_placement` says for each part whether it is moved to `device`.
         """
-        prepared = tuple(map(self._prepare, parts))
+        places = device_placement or [None] * len(parts)
+        prepared = tuple(self._prepare(part, place) for part, place in zip(parts, places, strict=True))
         return prepared if len(parts) != 1 else prepared[0]
 
-    def _prepare(self, part: Any) -> Any:
+    def _prepare(self, part: Any, place: bool | None) -> Any:
         if isinstance(part, nn.Module):
-            return self.prepare_model(part)
+            return self.prepare_model(part, place)
         if isinstance(part, DataLoader):
-            device = self.device if self.device_placement else None
-            self.loaders.append(PreparedLoader(part, self, device, self.split_batches, self.even_batches))
-            return self.loaders[-1]
-        if isinstance(part, torch.optim.Optimizer) and not isinstance(part, PreparedOptimizer):
-            self.optimizers.append(part)
-            return PreparedOptimizer(part, self)
-        if isinstance(part, LRScheduler):
-            self.schedulers.append(part)
-            return PreparedScheduler(part, self, times=1 if self.split_batches else self.num_processes)
-        return part
+            return self.prepare_data_loader(part, place)
+        if isinstance(part, torch.optim.Optimizer):
+            return self.prepare_optimizer(part)
+        return self.prepare_scheduler(part) if isinstance(part, LRScheduler) else part
 
-    def prepare_model(self, model: nn.Module) -> nn.Module:
+    def prepare_data_loader(self, data_loader: DataLoader, device_placement: bool | None = None) -> PreparedLoader:
+        """Share out a DataLoader as `dataloader_config` says, see `loaders.prepare_data_loader`."""
+        if isinstance(data_loader, PreparedLoader):
+            return data_loader
+        options = asdict(self.dataloader_config)
+        del options["non_blocking"]
+        place = self.device_placement if device_placement is None else device_placement
+        self.loaders.append(prepare_data_loader(data_loader, self.device, put_on_device=place, **options))
+        return self.loaders[-1]
+
+    def prepare_optimizer(self, optimizer: torch.optim.Optimizer, device_placement: Any = None) -> PreparedOptimizer:
+        if isinstance(optimizer, PreparedOptimizer):
+            return optimizer
+        self.optimizers.append(optimizer)
+        return PreparedOptimizer(optimizer, self)
+
+    def prepare_scheduler(self, scheduler: LRScheduler) -> PreparedScheduler:
+        if isinstance(scheduler, PreparedScheduler):
+            return scheduler
+        self.schedulers.append(scheduler)
+        times = 1 if self.split_batches else self.num_processes
+        return PreparedScheduler(scheduler, self, times if self.step_scheduler_with_optimizer else 0)
+
+    def prepare_model(
+        self, model: nn.Module, device_placement: bool | None = None, evaluation_mode: bool = False
+    ) -> nn.Module:
         """Move `model` to the device; under mixed precision its forward pass computes in that type from now on.
 
-        It is not wrapped. All processes get the weights of the first, and `backward` will average the gradients.
+        It is not wrapped. All processes get the weights of the first, and `backward` will average the gradients, unless
+        in `evaluation_mode`.
         """
-        if self.device_placement:
+        if self.device_placement if device_placement is None else device_placement:
             model = model.to(self.device)
-        if model not in self.models:
+        if model not in self.models and not evaluation_mode:
             exchange.broadcast_module(model)
-            self.models[model] = make_averaging(model, "overlapped", BUCKET_CAP_MB)
+            self.models[model] = averaging = make_averaging(model, "overlapped", BUCKET_CAP_MB)
+            if self.use_distributed:
+                model.register_forward_pre_hook(averaging.before_forward)
         if self.mixed_precision != "no" and "forward" not in vars(model):
             forward = model.forward
 
@@ -129,24 +179,16 @@ class Accelerator(Loop):
             model.forward = in_mixed_precision
         return model
 
-    def autocast(self) -> AbstractContextManager:
+    def skip_first_batches(self, dataloader: DataLoader | PreparedLoader, num_batches: int = 0) -> Any:
+        """Make a loader like `dataloader` without its first batches, to go on in the middle of an epoch."""
+        return skip_first_batches(dataloader, num_batches)
+
+    def autocast(self, autocast_handler: AutocastKwargs | None = None) -> AbstractContextManager:
         """Compute what is in the `with` block in mixed precision, if one was asked for."""
-        dtype = AUTOCAST_DTYPES[self.mixed_precision]
-        return nullcontext() if dtype is None else torch.autocast(self.device.type, dtype)
-
-    def unwrap_model(self, model: nn.Module, keep_fp32_wrapper: bool = True) -> nn.Module:
-        """Return the model that was given to `prepare`; without `keep_fp32_wrapper`, with its own forward pass."""
-        if not keep_fp32_wrapper:
-            vars(model).pop("forward", None)
-        return model
-
-    def free_memory(self, *objects: Any) -> list[None]:
-        """Forget all that was prepared; return a None for each object, to be assigned to its name."""
-        for averaging in self.models.values():
-            averaging.remove()
-        for parts in (self.models, self.optimizers, self.schedulers, self.loaders):
-            parts.clear()
-        return [None] * len(objects)
+        dtype, handler = AUTOCAST_DTYPES[self.mixed_precision], autocast_handler or self.autocast_handler
+        if dtype is None:
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype, handler.enabled, handler.cache_enabled)
 
     # -- one batch
 
@@ -156,21 +198,56 @@ class Accelerator(Loop):
 
         Until then the gradients of `models` stay in their process. The last batch of an epoch always ends an update.
         """
-        self.batches += 1
-        at_end = self.at_end()
+        where = self.gradient_state
+        at_end = where.end_of_dataloader and where.sync_with_dataloader
+        self.batches = 0 if at_end else self.batches + 1
         self.sync_gradients = at_end or self.batches % self.gradient_accumulation_steps == 0
-        if at_end:
-            self.batches = 0
         with ExitStack() as stack:
-            for model in () if self.sync_gradients else models:
+            for model in () if self.sync_gradients or where.sync_each_batch else models:
                 stack.enter_context(self.no_sync(model))
             yield
 
     def no_sync(self, model: nn.Module) -> AbstractContextManager:
         """Keep the gradients of `model`, which has been prepared, in their process during the `with` block."""
+        return self._averaging(model).no_sync()
+
+    def _averaging(self, model: nn.Module) -> Averaging:
         if model not in self.models:
-            raise ValueError("no_sync needs a model that has been prepared")
-        return self.models[model].no_sync()
+            raise ValueError("no_sync, accumulate and join_uneven_inputs need a model that has been prepared")
+        return self.models[model]
+
+    @contextmanager
+    def trigger_sync_in_backward(self, model: nn.Module) -> Iterator[None]:
+        """Average the gradients of a backward pass whose forward pass was in `no_sync`."""
+        self._averaging(model).expected = True
+        yield
+
+    @contextmanager
+    def join_uneven_inputs(self, joinables: list[nn.Module], even_batches: bool | None = None) -> Iterator[None]:
+        """Let processes have different numbers of batches in the `with` block: one that has ended waits for the others.
+
+        `even_batches` replaces the Accelerator's for that long, except for streams.
+        """
+        if not self.distributed_type.name.startswith("MULTI"):
+            if self.num_processes > 1:
+                warnings.warn("join_uneven_inputs is only supported for multi-GPU and multi-CPU training", stacklevel=3)
+            yield
+            return
+        samplers = [loader.batch_sampler for loader in self.loaders]
+        if even_batches is not None and not all(hasattr(one, "even_batches") for one in samplers):
+            warnings.warn("join_uneven_inputs: even_batches is only supported for map-style datasets", stacklevel=3)
+        before = [(one, one.even_batches) for one in samplers if hasattr(one, "even_batches")]
+        even = self.even_batches if even_batches is None else even_batches
+        for one, _ in before if even_batches is not None else ():
+            one.even_batches = even
+        try:
+            with ExitStack() as stack:
+                for model in () if even else joinables:
+                    stack.enter_context(self._averaging(model).join())
+                yield
+        finally:
+            for one, value in before:
+                one.even_batches = value
 
     def backward(self, loss: Tensor, **options: Any) -> None:
         """Add the gradients of `loss` (a scalar) / `gradient_accumulation_steps`: means over all processes, if due."""
@@ -196,45 +273,6 @@ class Accelerator(Loop):
             self.finish_gradients()
             self.unscale_gradients()
             nn.utils.clip_grad_value_(parameters, clip_value)
-
-    # -- several processes
-
-    gather = staticmethod(nests.gather)
-    reduce = staticmethod(nests.reduce)
-    pad_across_processes = staticmethod(nests.pad_across_processes)
-    wait_for_everyone = staticmethod(exchange.barrier)
-    # the `with` block runs in the first process (of this machine) before the others, which find what it mapped
-    main_process_first = staticmethod(functools.partial(exchange.main_process_first, local=False))
-    local_main_process_first = staticmethod(exchange.main_process_first)
-
-    def gather_for_metrics(self, input_data: Any) -> Any:
-        """As `gather`, without the rows that fill up the last batch; also for a list of anything that JSON can hold."""
-        real = self.running[-1].remainder if self.at_end() else 0
-        return nests.gather_rows(input_data, real or None)
-
-    def print(self, *values: Any, **options: Any) -> None:
-        """Print in the first process of each machine only."""
-        if self.is_local_main_process:
-            print(*values, **options)
-
-    # -- files
-
-    def save(self, obj: Mapping[str, Tensor], f: str | os.PathLike, safe_serialization: bool = True) -> None:
-        """Write named tensors to the safetensors file `f`; of several processes, the first does."""
-        if not safe_serialization or Path(f).suffix != ".safetensors":
-            raise ValueError(f"{f}: Accelerator.save writes .safetensors files only; other formats can run code")
-        if not isinstance(obj, Mapping) or not all(isinstance(value, Tensor) for value in obj.values()):
-            raise ValueError(f"{f}: Accelerator.save writes a dict of tensors, such as model.state_dict()")
-        if self.is_main_process:
-            tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in obj.items()}
-            with atomic_path(f) as temporary:
-                save_file(tensors, temporary, metadata={"format": "pt"})
-
-    save_state = saved_state.save_state
-    load_state = saved_state.load_state
-
-    def end_training(self) -> None:
-        """Do nothing: the process group ends with the process."""
 
 
 def _to_fp32(value: Any) -> Any:

@@ -90,6 +90,10 @@ def mean_over_ranks(tensor: Tensor) -> Tensor:
     return tensor if world().size == 1 else total_over_ranks(tensor) / world().size
 
 
+def largest_over_ranks(tensor: Tensor) -> Tensor:
+    return torch.stack(gather(tensor)).amax(0)
+
+
 def barrier() -> None:
     """Wait until every rank has come here."""
     sum_over_ranks(0)
@@ -113,11 +117,11 @@ def gather(tensor: Tensor, shapes: Sequence[Sequence[int]] | None = None) -> lis
     return [part[:size].view(shape) for part, size, shape in zip(parts, sizes, shapes, strict=True)]
 
 
-def broadcast(tensor: Tensor) -> Tensor:
-    """Fill `tensor` with the tensor of rank 0, and return it."""
+def broadcast(tensor: Tensor, source: int = 0) -> Tensor:
+    """Fill `tensor` with the tensor of rank `source`, and return it."""
     if world().size > 1:
         with lost_peers():
-            dist.broadcast(tensor, 0)
+            dist.broadcast(tensor, source)
     return tensor
 
 
@@ -158,17 +162,18 @@ def broadcast_object(value: Any) -> Any:
 
 
 def gather_nests(value: Any) -> list[Any]:
-    """As `gather_objects`, for nests of dicts, lists and tuples that also hold numpy arrays; tuples stay tuples.
+    """As `gather_objects`, for nests of dicts, lists and tuples that also hold numpy arrays or tensors on the CPU.
 
     A nest travels as one safetensors file: its arrays, and as JSON its form and what else is in it. The form is a
-    Python literal with None for each value, such as ``{'rows': None, 'logits': (None, None)}``.
+    Python literal with None for each value, such as ``{'rows': None, 'logits': (None, None)}``; so tuples stay tuples.
     """
     if world().size == 1:
         return [value]
     values: list[Any] = []
     form = map_nest(values.append, value)
-    arrays = {str(i): np.ascontiguousarray(one) for i, one in enumerate(values) if isinstance(one, np.ndarray)}
-    others = [None if isinstance(one, np.ndarray) else one for one in values]
+    arrays = {f"a{i}": np.ascontiguousarray(one) for i, one in enumerate(values) if isinstance(one, np.ndarray)}
+    arrays |= {f"t{i}": one.detach().cpu().contiguous().numpy() for i, one in enumerate(values) if torch.is_tensor(one)}
+    others = [None if isinstance(one, np.ndarray | Tensor) else one for one in values]
     arrays["rest"] = np.frombuffer(json.dumps([repr(form), others]).encode(), np.uint8)
     return [_unpack(part) for part in gather_bytes(safetensors.numpy.save(arrays))]
 
@@ -176,8 +181,8 @@ def gather_nests(value: Any) -> list[Any]:
 def _unpack(data: bytes) -> Any:
     arrays = safetensors.numpy.load(data)
     form, values = json.loads(arrays.pop("rest").tobytes())
-    for number, array in arrays.items():
-        values[int(number)] = array
+    for name, array in arrays.items():
+        values[int(name[1:])] = torch.from_numpy(array) if name[0] == "t" else array
     in_order = iter(values)
     return map_nest(lambda _: next(in_order), ast.literal_eval(form))
 

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from minift.distributed.buckets import Bucket, Table, into_buckets, large_tables
-from minift.distributed.exchange import all_reduce
+from minift.distributed.exchange import all_reduce, sum_over_ranks
 from minift.distributed.world import world
 
 
@@ -30,7 +30,13 @@ class Averaging:
 
     def __init__(self, model: nn.Module):
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self.enabled = True
+        self.enabled = True  # not in `no_sync`
+        self.expected = True  # not after a forward pass in `no_sync`
+        self.joining = False  # whether ranks may do fewer passes than others
+
+    def __reduce__(self) -> tuple:
+        """A copy of a model, which takes its hooks along, is averaged by nobody."""
+        return Averaging, (nn.Module(),)
 
     @contextmanager
     def no_sync(self) -> Iterator[None]:
@@ -43,8 +49,42 @@ class Averaging:
 
     def finish(self) -> None:
         """After the backward pass: make every gradient the mean over all ranks (*collective*)."""
-        if self.enabled:
+        if self.enabled and self.expected:
             self.average()
+
+    def before_forward(self, *_: object) -> None:
+        """Do what DistributedDataParallel's forward pass does, as a hook of the model: see `Accelerator`.
+
+        It finishes what a backward pass has begun, and a forward pass in `no_sync` keeps the gradients that come of it
+        in their rank, wherever their backward pass is.
+        """
+        if self.has_begun:
+            self.finish()
+        self.expected = self.enabled
+        if self.joining:
+            sum_over_ranks(1, torch.is_grad_enabled() and self.enabled)
+
+    @contextmanager
+    def join(self, active: bool = True) -> Iterator[None]:
+        """Let a rank leave the `with` block after fewer passes: until all have left, its gradients are 0."""
+        self.joining = active
+        try:
+            yield
+        finally:
+            self.joining = False
+        if self.has_begun:
+            self.finish()
+        while active:
+            running, averaged = sum_over_ranks(0, 0)  # the ranks that do another pass
+            if not running:
+                return
+            if averaged:
+                own = [parameter.grad for parameter in self.parameters]
+                for parameter in self.parameters:
+                    parameter.grad = torch.zeros_like(parameter)
+                self.average()
+                for parameter, gradient in zip(self.parameters, own, strict=True):
+                    parameter.grad = gradient
 
     def average(self) -> None:
         """What `finish` does, unless it is called in `no_sync`."""
@@ -107,7 +147,7 @@ class OverlappedAveraging(BucketedAveraging):
 
     def gradient_is_ready(self, bucket: Bucket | Table, parameter: nn.Parameter) -> None:
         """Count one more gradient of `bucket`, and send the buckets that are complete; called by backward."""
-        if not self.enabled:
+        if not (self.enabled and self.expected):
             return
         if bucket.work is not None:
             raise RuntimeError(

@@ -47,8 +47,39 @@ def is_tf_available() -> bool:
     return find_spec("tensorflow") is not None
 
 
-def is_flax_available() -> bool:
+def is_datasets_available() -> bool:
+    return True  # minift stands in for it
+
+
+is_evaluate_available = is_accelerate_available = is_datasets_available
+
+
+def is_pytest_available() -> bool:
+    return find_spec("pytest") is not None
+
+
+def is_cuda_available() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+is_fp16_available = is_cuda_available  # to compute in; minift refuses it on the CPU
+
+
+def is_bf16_available(ignore_tpu: bool = False) -> bool:
+    return True
+
+
+def is_flax_available(*_: Any, **__: Any) -> bool:
+    """Return False, as for all that minift does not use."""
     return False
+
+
+is_bnb_available = is_deepspeed_available = is_hpu_available = is_mlu_available = is_mps_available = is_flax_available
+is_musa_available = is_npu_available = is_peft_available = is_rich_available = is_rocm_available = is_flax_available
+is_schedulefree_available = is_sdaa_available = is_torch_xla_available = is_xpu_available = is_flax_available
+is_tensorboard_available = is_wandb_available = is_comet_ml_available = is_mlflow_available = is_flax_available
 
 
 def is_offline_mode() -> bool:

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from minift import PUBLIC
+from minift.accelerator import nests
 from minift.libraries import checks, verbosity
 from minift.model import outputs
 
@@ -17,7 +18,14 @@ DATASETS = [
     *(name for module, names in PUBLIC.items() if module.startswith(OF_DATASETS) for name in names),
     "load_metric",
 ]
-ACCELERATE = ["Accelerator", "DataLoaderConfiguration", "notebook_launcher"]
+LOOP_TOOLS = [*PUBLIC["libraries.loop_tools"], "notebook_launcher"]
+ACCELERATE = [
+    *(name for module, names in PUBLIC.items() if module.startswith("accelerator.") for name in names),
+    *LOOP_TOOLS,
+]
+LOADERS = ["BatchSamplerShard", "DataLoaderDispatcher", "DataLoaderShard", "IterableDatasetShard", "SkipBatchSampler"]
+LOADERS += [*PUBLIC["accelerator.loaders"], *PUBLIC["accelerator.shares"]]
+NESTS = [name for name, value in vars(nests).items() if getattr(value, "__module__", "") == nests.__name__]
 OWN = ["Chunker", "Tokenizer", "chunk_dataset", "freeze_masks", "use_fast_path"]  # names that no library has
 # in submodules of transformers, in Keras or in evaluate
 ELSEWHERE = ["ModelOutput", "PolynomialDecay", "PredictionOutput", "combine"]
@@ -31,6 +39,13 @@ AUTO = [name for name in TRANSFORMERS if name.startswith("Auto")]
 CALLBACKS = [*PUBLIC["train.callbacks"], *PUBLIC["train.progress"], *PUBLIC["train.state"]]
 CHECKS = [name for name, value in vars(checks).items() if callable(value) and value.__module__ == checks.__name__]
 CHECKS = [name for name in CHECKS if not name.startswith("_")]
+UTILS = [
+    *ACCELERATE,
+    *NESTS,
+    "set_seed",
+    "synchronize_rng_states",
+    *(one for one in CHECKS if one.endswith("available")),
+]
 TRAINING_ARGS = ["IntervalStrategy", "OptimizerNames", "TrainingArguments"]
 TRAINER_UTILS = [
     "EvalPrediction",
@@ -46,7 +61,7 @@ TRAINER_UTILS = [
 ]
 LOGGING = [name for name in vars(verbosity) if not name.startswith("_") and name not in ("logging", "partial")]
 
-# module of the libraries -> where its names are defined, and the names
+# module of the libraries -> the modules where its names are looked up, in order, and the names
 MODULES: dict[str, tuple[str, list[str]]] = {
     "transformers": ("minift", TRANSFORMERS),
     "transformers.data": ("minift", []),
@@ -95,7 +110,16 @@ MODULES: dict[str, tuple[str, list[str]]] = {
     "evaluate.utils": ("minift", []),
     "evaluate.utils.logging": ("minift.libraries.verbosity", LOGGING),
     "accelerate": ("minift", [*ACCELERATE, "set_seed"]),
-    "accelerate.utils": ("minift", ["DataLoaderConfiguration", "set_seed"]),
+    "accelerate.accelerator": ("minift", ACCELERATE),
+    "accelerate.data_loader": ("minift.accelerator.loaders minift.accelerator.shares", LOADERS),
+    "accelerate.logging": ("minift", ["get_logger"]),
+    "accelerate.state": ("minift", PUBLIC["accelerator.state"]),
+    "accelerate.tracking": ("minift", ["GeneralTracker"]),
+    "accelerate.utils": ("minift.libraries.loop_tools minift.libraries.checks minift.accelerator.nests minift", UTILS),
+    "accelerate.utils.dataclasses": ("minift", [*PUBLIC["accelerator.configuration"], "DistributedType"]),
+    "accelerate.utils.memory": ("minift", ["find_executable_batch_size", "release_memory"]),
+    "accelerate.utils.operations": ("minift.accelerator.nests", NESTS),
+    "accelerate.utils.random": ("minift.libraries.loop_tools", ["set_seed", "synchronize_rng_states"]),
 }
 # library -> the version that is re-implemented: its `__version__`, which scripts compare
 VERSIONS = {"transformers": "5.23.0", "datasets": "5.2.0", "evaluate": "0.4.6", "accelerate": "1.15.0"}
@@ -120,10 +144,11 @@ class StandIn(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        source, names = MODULES[self.__name__]
+        sources, names = MODULES[self.__name__]
         if name not in names:
             raise ImportError(missing(self, name), name=self.__name__)
-        value = getattr(import_module(source), name)
+        modules = map(import_module, sources.split())
+        value = next(getattr(module, name) for module in modules if name in vars(module) or module.__name__ == "minift")
         setattr(self, name, value)
         return value
 

@@ -68,7 +68,7 @@ def test_an_evaluation_inside_an_epoch_does_not_end_an_update():
             break  # the inner epoch is left early
         list(inner)
     assert synced == [False, True, False, True]
-    assert accelerator.running == []
+    assert accelerator.gradient_state.active_dataloader is None
 
 
 def test_batches_keep_their_kind():
@@ -108,8 +108,8 @@ def test_one_process_gathers_itself(capsys):
     tensor = torch.arange(3)
     for collect in (accelerator.gather, accelerator.gather_for_metrics, accelerator.reduce):
         assert torch.equal(collect(tensor), tensor)
-    with pytest.raises(ValueError, match="must be 'sum', 'mean' or 'none', not 'max'"):
-        accelerator.reduce(tensor, "max")
+    with pytest.raises(ValueError, match="must be 'sum', 'mean', 'max' or 'none', not 'min'"):
+        accelerator.reduce(tensor, "min")
     assert (accelerator.is_main_process, accelerator.is_local_main_process) == (True, True)
     assert (accelerator.num_processes, accelerator.process_index, accelerator.device) == (1, 0, torch.device("cpu"))
     accelerator.wait_for_everyone()
@@ -136,7 +136,7 @@ def test_a_state_is_for_the_parts_that_wrote_it(tmp_path):
     with pytest.raises(ValueError, match="does not hold the weights of this Linear"):
         other.load_state(tmp_path / "state")
     accelerator.prepare(AdamW(model.parameters()))
-    with pytest.raises(ValueError, match="holds 0 optimizers; 1 have been prepared"):
+    with pytest.raises(ValueError, match="holds 0 optimizers; this Accelerator has 1"):
         accelerator.load_state(tmp_path / "state")
 
 
@@ -157,7 +157,10 @@ def test_save_refuses_what_would_be_a_pickle(thing, file, message, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"log_with": "wandb", "fsdp_plugin": None}, TypeError, "does not support 'log_with', 'fsdp_plugin'"),
+        ({"fsdp_plugin": object(), "wrong": None}, TypeError, "does not support 'fsdp_plugin', 'wrong'"),
+        ({"log_with": "wandb"}, ValueError, "log_with: minift has no tracker 'wandb'"),
+        ({"kwargs_handlers": [object()]}, TypeError, "kwargs_handlers: Accelerator does not support object"),
+        ({"rng_types": ["torch"]}, ValueError, "rng_types=.*share the order of rows only"),
         ({"mixed_precision": "fp8"}, ValueError, "one of 'no', 'bf16', 'fp16', not 'fp8'"),
         ({"mixed_precision": "fp16"}, ValueError, "needs a GPU"),
         ({"gradient_accumulation_steps": 0}, ValueError, "at least 1, not 0"),

@@ -3,11 +3,13 @@
 import json
 
 import pytest
-from accelerate.data_loader import BatchSamplerShard
+from accelerate.data_loader import BatchSamplerShard, IterableDatasetShard
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import BatchSampler as TorchBatchSampler
+from torch.utils.data import IterableDataset
 
+from minift.accelerator import shares
 from minift.batches.sampler import BatchSampler, SequentialOrder
 from tests.hub import needs_hub
 from tests.ranks.launch import launch
@@ -21,6 +23,54 @@ def test_batches_are_those_of_batch_sampler_shard(length, size, ranks, drop_last
         whole = TorchBatchSampler(range(length), size * ranks if split else size, drop_last)
         theirs = BatchSamplerShard(whole, ranks, rank, split, even)
         assert list(BatchSampler(SequentialOrder(length), size, drop_last, rank, ranks, even)) == list(theirs)
+        shared = shares.BatchSamplerShard(whole, ranks, rank, split, even)
+        assert list(shared) == list(theirs)
+        assert len(shared) == len(theirs)
+
+
+class Words(IterableDataset):
+    def __init__(self, length):
+        self.length = length
+
+    def __len__(self):
+        return self.length
+
+    def __iter__(self):
+        return (f"row {i}" for i in range(self.length))
+
+
+@given(st.integers(1, 60), st.integers(1, 7), st.integers(1, 5), st.booleans(), st.booleans())
+def test_rows_of_a_stream_are_those_of_iterable_dataset_shard(length, size, ranks, drop_last, split):
+    for rank in range(ranks):
+        arguments = (Words(length), size * ranks if split else size, drop_last, ranks, rank, split)
+        assert list(shares.IterableDatasetShard(*arguments)) == list(IterableDatasetShard(*arguments))
+        if not split:  # accelerate's length is that of all ranks then
+            assert len(shares.IterableDatasetShard(*arguments)) == len(IterableDatasetShard(*arguments))
+
+
+def test_a_short_batch_before_the_last_is_refused_instead_of_lost():
+    batches = TorchBatchSampler(range(4), 2, False)
+    batches.sampler = None
+    uneven = type("Uneven", (), {"batch_size": 2, "__iter__": lambda self: iter([[0, 1], [2], [3, 4], [5, 6]])})()
+    with pytest.raises(ValueError, match="less than its batch_size .2 rows. before the last one"):
+        list(shares.BatchSamplerShard(uneven, 2, 0))
+
+
+@pytest.fixture(scope="module")
+def shared_out(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shared")
+    launch(2, "-m", "tests.ranks.library", str(folder), "shared_loaders")
+    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_prepared_loaders_give_the_rows_of_accelerate(shared_out, rank):
+    """Eleven kinds of loaders, seven ways to share them out, two epochs, gathered, and without the first batches."""
+    found = shared_out[rank]
+    cases = [name.removesuffix(", library") for name in found if name.endswith(", library")]
+    assert len(cases) > 180
+    for case in cases:
+        assert found[f"{case}, minift"] == found[f"{case}, library"], case
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,19 @@
 """Two ranks of transformers' Trainer and of accelerate's loop, then of minift's, in the same processes."""
 
+import itertools
 import json
 import sys
 from pathlib import Path
 
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    IterableDataset,
+    RandomSampler,
+    TensorDataset,
+    WeightedRandomSampler,
+)
 
 import minift
 from minift.distributed.world import world
@@ -156,6 +164,97 @@ def accelerator_loops(folder, results):
         torch_adamw = lambda p: torch.optim.AdamW(p, lr=5e-4, weight_decay=0.0, foreach=False, fused=False)  # noqa: E731
         results[f"{name}, minift"] = accelerator_loop(minift, ours, folder, lambda p: minift.AdamW(p, lr=5e-4), split)
         results[f"{name}, library"] = accelerator_loop(transformers, theirs, folder, torch_adamw, split)
+
+
+class Numbers(IterableDataset):
+    """A stream of n numbers; with `generator`, in an order that it draws."""
+
+    def __init__(self, n, generator=None):
+        self.n, self.generator, self.epoch = n, generator, 0
+
+    def __len__(self):
+        return self.n
+
+    def __iter__(self):
+        yield from torch.randperm(self.n, generator=self.generator).tolist() if self.generator else range(self.n)
+
+
+class Pairs(torch.utils.data.Sampler):
+    """A sampler of the user's own, which draws from torch's global generator."""
+
+    def __init__(self, n):
+        self.n = n
+
+    def __len__(self):
+        return self.n
+
+    def __iter__(self):
+        return iter(torch.randperm(self.n).tolist())
+
+
+def loaders(rows):
+    """DataLoaders of every kind that people prepare, with a batch of 4 rows."""
+    batches = BatchSampler(RandomSampler(range(rows)), 4, False)
+    return {
+        "in order": DataLoader(range(rows), 4),
+        "drop_last": DataLoader(range(rows), 4, drop_last=True),
+        "shuffled": DataLoader(range(rows), 4, shuffle=True),
+        "generator": DataLoader(range(rows), 4, shuffle=True, generator=torch.Generator().manual_seed(3)),
+        "weighted": DataLoader(range(rows), 4, sampler=WeightedRandomSampler(torch.arange(1.0, rows + 1), rows)),
+        "batches": DataLoader(range(rows), batch_sampler=batches),
+        "batches as sampler": DataLoader(torch.arange(rows), sampler=batches, batch_size=None),
+        "own sampler": DataLoader(range(rows), 4, sampler=Pairs(rows)),
+        "stream": DataLoader(Numbers(rows), 4),
+        "stream, drop_last": DataLoader(Numbers(rows), 4, drop_last=True),
+        "stream with a generator": DataLoader(Numbers(rows, torch.Generator().manual_seed(5)), 4),
+        "nest": DataLoader(TensorDataset(torch.arange(rows), torch.arange(rows) * 2), 4),
+    }
+
+
+def what_a_loader_gives(library, accelerator, kind, rows):
+    """The batches of two epochs, then of one without its first two batches, and what is gathered of them."""
+    torch.manual_seed(11)
+    loader = accelerator.prepare(loaders(rows)[kind])
+    seen = []
+    for batch in (batch for _ in range(2) for batch in loader):
+        part = batch[0] if isinstance(batch, list | tuple) else batch
+        where = accelerator.gradient_state
+        seen.append([part.tolist(), where.end_of_dataloader])
+        if accelerator.even_batches:  # else one process may have a batch more
+            seen[-1] += accelerator.gather_for_metrics(part).tolist()
+    for batch in library.skip_first_batches(loader, 2):  # whose last batch accelerate does not cut to the real rows
+        seen.append((batch[0] if isinstance(batch, list | tuple) else batch).tolist())
+    return [*seen, len(loader)]
+
+
+def shared_loaders(folder, results):
+    import accelerate
+
+    from minift.accelerator.state import GradientState
+
+    options = [{}, {"split_batches": True}, {"even_batches": False}, {"use_seedable_sampler": True, "data_seed": 7}]
+    options += [
+        {"dispatch_batches": True},
+        {"dispatch_batches": True, "split_batches": True},
+        {"dispatch_batches": False},
+    ]
+    for kind, rows, settings in itertools.product(loaders(4), (3, 16, 21), options):
+        if kind == "batches as sampler" and settings and "even_batches" not in settings:
+            continue  # accelerate waits for ever for what is dispatched, and does not seed the order
+        dispatched = settings.get("dispatch_batches", kind.startswith("stream"))
+        if rows == 3 and (dispatched or "drop" in kind):
+            continue  # accelerate cannot dispatch less than a batch
+        for name, library in (("library", accelerate), ("minift", minift)):
+            (accelerate.state if name == "library" else minift).GradientState._reset_state()
+            config = library.DataLoaderConfiguration(**settings)
+            try:
+                found = what_a_loader_gives(
+                    library, library.Accelerator(cpu=True, dataloader_config=config), kind, rows
+                )
+            except (ValueError, RuntimeError, TypeError) as error:
+                found = f"{type(error).__name__}: {error}"
+            results[f"{kind}, {rows} rows, {settings}, {name}"] = found
+    GradientState.reset()
 
 
 if __name__ == "__main__":

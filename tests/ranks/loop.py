@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader
 
-from minift import Accelerator, AdamW
+from minift import Accelerator, AdamW, DataLoaderConfiguration, PartialState
+from minift.accelerator import nests
 from minift.distributed.world import world
 from tests.tiny import NoisyRows, tiny_model, tiny_rows
 
@@ -76,18 +77,83 @@ def exchanged(folder):
     accelerator.save({"a": torch.ones(1)}, folder / "a.safetensors")
 
 
-def refused(folder):
-    class Stream(IterableDataset):
-        def __iter__(self):
-            return iter(range(4))
+def joined(folder):
+    """One rank has a batch more: its last gradient is that of the mean with a zero."""
+    accelerator = Accelerator(cpu=True, even_batches=False)
+    model = torch.nn.Linear(1, 1, bias=False)
+    model, loader = accelerator.prepare(model, DataLoader(torch.arange(1.0, 6).view(5, 1), batch_size=1))
+    gradients = []
+    with accelerator.join_uneven_inputs([model]):
+        for batch in loader:
+            model.zero_grad()
+            accelerator.backward(model(batch).sum())
+            gradients.append(model.weight.grad.item())
+    assert gradients == [1.5, 3.5, 2.5][: 3 - world().rank]
+    losses = []
+    for x in (1.0, 2.0):  # two forward passes, then two backward passes of which the last averages both
+        with accelerator.no_sync(model):
+            losses.append(model(torch.full((1, 1), x + world().rank)).sum())
+    model.zero_grad()
+    accelerator.backward(losses[0])
+    assert model.weight.grad.item() == 1.0 + world().rank
+    with accelerator.trigger_sync_in_backward(model):
+        accelerator.backward(losses[1])
+    assert model.weight.grad.item() == 4.0
 
-    for loader in (DataLoader(Stream(), batch_size=2), DataLoader(range(4), batch_size=None)):
-        with pytest.raises(ValueError, match="batch_size over an indexable dataset"):
-            Accelerator(cpu=True).prepare(loader)
+
+def told_apart(folder):
+    """What runs on one rank, and what ranks that disagree are told."""
+    state, rank = PartialState(), world().rank
+    assert [state.on_main_process(lambda: "main")(), state.on_last_process(lambda: "last")()] == [
+        ["main", None],
+        [None, "last"],
+    ][rank]
+    assert state.on_process(process_index=1)(lambda: "one")() == [None, "one"][rank]
+    with state.split_between_processes([1, 2, 3]) as rows:
+        assert rows == [[1, 2], [3]][rank]
+    with state.split_between_processes({"a": (1, 2, 3), "b": torch.arange(3)}, apply_padding=True) as rows:
+        assert rows["a"] == [(1, 2), (3, 3)][rank]
+        assert rows["b"].tolist() == [[0, 1], [2, 2]][rank]
+    with pytest.raises(ValueError, match=r"the values of the dict have \[1, 2\] rows"):
+        state.split_between_processes({"a": [1], "b": [1, 2]}).__enter__()
+    assert nests.gather_object([{"rank": rank}, torch.ones(1)])[::2] == [{"rank": 0}, {"rank": 1}]
+    assert nests.broadcast_object_list([rank, None], from_process=1) == [1, None]
+    assert nests.broadcast(torch.tensor([rank]), from_process=1).tolist() == [1]
+    assert nests.reduce(torch.tensor([rank, -rank]), "max").tolist() == [1, 0]
+    with pytest.raises(nests.DistributedOperationException, match="process 1 has .*3"):
+        nests.reduce(torch.zeros(2 + rank))
+    accelerator = Accelerator(cpu=True)
+    assert not accelerator.check_trigger()
+    if rank == 1:
+        accelerator.set_trigger()
+    assert accelerator.check_trigger()
+    assert not accelerator.check_trigger()
+
+
+def resumed(folder):
+    """A loader whose state was kept after two batches goes on with the third, on each rank."""
+    config = DataLoaderConfiguration(use_stateful_dataloader=True)
+    for shuffle in (False, True):
+        accelerator = Accelerator(cpu=True, dataloader_config=config)
+        loader = accelerator.prepare(DataLoader(range(24), batch_size=3, shuffle=shuffle))
+        list(loader)
+        seen = []
+        for batch in loader:
+            seen.append(batch.tolist())
+            if len(seen) == 2:
+                accelerator.save_state(folder / "place")
+        accelerator.load_state(folder / "place")
+        assert [batch.tolist() for batch in loader] == seen[2:]
+        assert len(seen) == 4
+
+
+def refused(folder):
+    with pytest.raises(ValueError, match="cannot share out a DataLoader whose batch_size is None"):
+        Accelerator(cpu=True).prepare(DataLoader(range(4), batch_size=None))
     with pytest.raises(ValueError, match="2 processes cannot share out a batch_size of 3"):
         Accelerator(cpu=True, split_batches=True).prepare(DataLoader(range(4), batch_size=3))
     with (
-        pytest.raises(ValueError, match="no_sync needs a model that has been prepared"),
+        pytest.raises(ValueError, match="need a model that has been prepared"),
         Accelerator(cpu=True).no_sync(tiny_model()),
     ):
         pass
@@ -104,6 +170,6 @@ def in_a_notebook(folder: str) -> None:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     assert world().size == 2
-    for part in (saved_and_loaded, exchanged, refused):
+    for part in (saved_and_loaded, exchanged, joined, told_apart, resumed, refused):
         part(Path(sys.argv[1]))
     Path(sys.argv[1], f"{world().rank}.txt").touch()
