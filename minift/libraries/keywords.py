@@ -18,6 +18,15 @@ CACHING = {
     "writer_batch_size": ANY,
 }
 
+CONFIG = {
+    "finetuning_task": ANY,  # a note of transformers 4, which nothing reads
+    "force_download": (False,),
+    "proxies": (None,),
+    "resume_download": ANY,
+    "trust_remote_code": (None, False),
+    "use_auth_token": (None,),
+}
+
 # function -> keyword -> the values at which it is taken; rooms in the order of the pipeline, functions by name
 WITHOUT_EFFECT: dict[str, dict[str, tuple[Any, ...] | str]] = {
     # data
@@ -112,6 +121,8 @@ WITHOUT_EFFECT: dict[str, dict[str, tuple[Any, ...] | str]] = {
         "save_format": (None,),
     },
     # model
+    "AutoConfig.from_pretrained": CONFIG,
+    "PretrainedConfig.from_pretrained": CONFIG,
     "StoredModel.from_pretrained": {
         "device_map": (None, "cpu"),
         "force_download": (False,),
@@ -209,9 +220,22 @@ WITHOUT_EFFECT: dict[str, dict[str, tuple[Any, ...] | str]] = {
     },
 }
 
+# of keywords that are taken at any value: what the library says when they are not given, if not None
+LIBRARY_DEFAULTS = {
+    "ddp_timeout": 1800,
+    "local_rank": -1,
+    "log_level_replica": "warning",
+    "log_on_each_node": True,
+    "project": "huggingface",
+    "use_cache": False,
+}
+
 
 def drops_keywords(function: Callable) -> Callable:
-    """Call `function` without the keywords that the table lists for it; at other values they are a ValueError."""
+    """Call `function` without the keywords that the table lists for it; at other values they are a ValueError.
+
+    Those of an `__init__` become attributes of the object, for scripts that read what they have set.
+    """
     taken = WITHOUT_EFFECT[function.__qualname__]
     called = function.__qualname__.removesuffix(".__init__").rpartition(".")[2]
 
@@ -222,6 +246,14 @@ def drops_keywords(function: Callable) -> Callable:
             if values is not ANY and value not in values:
                 allowed = " or ".join(map(repr, values))
                 raise ValueError(f"{called} does not support {keyword}={value!r}, only {allowed}")
+            if function.__name__ == "__init__":
+                setattr(args[0], keyword, value)
         return function(*args, **options)
 
     return call
+
+
+def unset(function: str, keyword: str) -> Any:
+    """Return what an attribute of `drops_keywords` is when its keyword was not given; it must be in the table."""
+    values = WITHOUT_EFFECT[function][keyword]
+    return LIBRARY_DEFAULTS.get(keyword) if values is ANY else values[0]

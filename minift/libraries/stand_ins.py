@@ -46,7 +46,7 @@ UTILS = [
     "synchronize_rng_states",
     *(one for one in CHECKS if one.endswith("available")),
 ]
-TRAINING_ARGS = ["IntervalStrategy", "OptimizerNames", "TrainingArguments"]
+TRAINING_ARGS = ["IntervalStrategy", "OptimizerNames", "ParallelMode", "TrainingArguments"]
 TRAINER_UTILS = [
     "EvalPrediction",
     "EvaluationStrategy",

@@ -5,7 +5,14 @@ from minift.train.arguments import TrainingArguments
 from minift.train.checkpoint import get_last_checkpoint
 from minift.train.evaluate import EvalPrediction, PredictionOutput
 from minift.train.seed import enable_full_determinism, set_seed
-from minift.train.strategies import EvaluationStrategy, HubStrategy, IntervalStrategy, OptimizerNames, SaveStrategy
+from minift.train.strategies import (
+    EvaluationStrategy,
+    HubStrategy,
+    IntervalStrategy,
+    OptimizerNames,
+    ParallelMode,
+    SaveStrategy,
+)
 
 __all__ = [
     "EvalPrediction",
@@ -13,6 +20,7 @@ __all__ = [
     "HubStrategy",
     "IntervalStrategy",
     "OptimizerNames",
+    "ParallelMode",
     "PredictionOutput",
     "SaveStrategy",
     "SchedulerType",

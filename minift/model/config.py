@@ -1,15 +1,20 @@
 """What a model is made of: the sizes, rates and labels that config.json holds."""
 
 import json
+import logging
 import os
 from copy import deepcopy
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
 from minift.files import read_json, write_json
 from minift.hub import snapshot
+from minift.libraries.keywords import drops_keywords
 from minift.ranges import AT_LEAST_0, POSITIVE_INTEGER, PROBABILITY, one_of
+
+logger = logging.getLogger("minift.model")
 
 # The types of the fields: Python's type, and the range of the values.
 Size = Annotated[int, POSITIVE_INTEGER]
@@ -28,6 +33,8 @@ ONLY = {
     "is_encoder_decoder": False,
     "position_embedding_type": "absolute",
 }
+# Fields of transformers that change nothing in an encoder, with their defaults: to be read, and kept when they are set.
+NEUTRAL = {"bos_token_id": None, "chunk_size_feed_forward": 0, "eos_token_id": None, "use_cache": True}
 # Fields that are not about the weights: they are not in the file.
 NOT_WRITTEN = ("attn_implementation", "name_or_path")
 # Arguments of from_pretrained that say where the file is; all others change the configuration.
@@ -58,13 +65,14 @@ class PretrainedConfig:
     name_or_path: str = ""  # where the configuration was read
 
     def __init__(self, **values: Any) -> None:
-        """Take the fields and `num_labels`; raises TypeError for a name that is no field, ValueError for a value."""
-        object.__setattr__(self, "extra", {})
+        """Take the fields, `num_labels`, and names of the user's own; raises ValueError for a wrong value."""
+        vars(self).setdefault("extra", {})  # a subclass may have set some
         values = {self.aliases.get(name, name): value for name, value in values.items()}
         num_labels = values.pop("num_labels", None)
         known = {field.name: field.default for field in fields(self)}
-        if unknown := sorted(values.keys() - known.keys()):
-            raise TypeError(f"{type(self).__name__} has no field {', '.join(unknown)}; it has: {', '.join(known)}")
+        for name in values.keys() - known.keys():
+            if near := get_close_matches(name, [*known, *self.aliases], 1, cutoff=0.85):
+                logger.warning("%s keeps %s, which changes nothing: is it %s?", type(self).__name__, name, near[0])
         for name, default in known.items():
             object.__setattr__(self, name, default)
         self.num_labels = 2
@@ -92,13 +100,20 @@ class PretrainedConfig:
                 object.__setattr__(self, "id2label", {i: label for label, i in value.items()})
         except (AttributeError, TypeError, ValueError):
             raise ValueError(f"{name} must be a dict between class numbers and names, not {value!r}") from None
-        object.__setattr__(self, name, value)
+        if name in self._fields() or name in vars(type(self)) or hasattr(type(self), name):
+            object.__setattr__(self, name, value)
+        else:  # a name of the user's own: it is written to the file, too
+            vars(self).setdefault("extra", {})[name] = value
+
+    @classmethod
+    def _fields(cls) -> set[str]:
+        return {field.name for field in fields(cls)}
 
     def __getattr__(self, name: str) -> Any:
         """Aliases, and the keys that were read and have no field."""
         if name in type(self).aliases:
             return getattr(self, type(self).aliases[name])
-        extra = self.__dict__.get("extra", {})
+        extra = ONLY | NEUTRAL | self.__dict__.get("extra", {})
         if name in extra:
             return extra[name]
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
@@ -119,11 +134,12 @@ class PretrainedConfig:
         for field in fields(self):
             for allowed in getattr(field.type, "__metadata__", ()):
                 allowed.check(field.name, getattr(self, field.name))
-        E, H, V = self.hidden_size, self.num_attention_heads, self.vocab_size
-        if E % H:
-            raise ValueError(f"hidden_size={E} is not divisible by num_attention_heads={H}")
-        if self.pad_token_id is not None and not 0 <= self.pad_token_id < V:
-            raise ValueError(f"pad_token_id={self.pad_token_id} is outside the vocabulary of {V}")
+        if self.model_type in CONFIGS:
+            E, H, V = self.hidden_size, self.num_attention_heads, self.vocab_size
+            if E % H:
+                raise ValueError(f"hidden_size={E} is not divisible by num_attention_heads={H}")
+            if self.pad_token_id is not None and not 0 <= self.pad_token_id < V:
+                raise ValueError(f"pad_token_id={self.pad_token_id} is outside the vocabulary of {V}")
         if sorted(self.id2label) != list(range(self.num_labels)):
             raise ValueError(f"id2label must name the classes 0 to {self.num_labels - 1}, not {self.id2label}")
         if self.problem_type == "single_label_classification" and self.num_labels == 1:
@@ -134,7 +150,7 @@ class PretrainedConfig:
 
     @classmethod
     def from_dict(cls, content: dict[str, Any], **overrides: Any) -> Self:
-        """Build from the content of a config.json; unknown keys go to `extra`, unknown overrides raise TypeError."""
+        """Build from the content of a config.json, with other values for some of its fields (else a TypeError)."""
         content = {cls.aliases.get(name, name): value for name, value in content.items() if name != "model_type"}
         old_dtype = content.pop("torch_dtype", None)  # the name of `dtype` in files written before 2025
         content["dtype"] = content.get("dtype") or old_dtype
@@ -143,13 +159,18 @@ class PretrainedConfig:
         stored = content.get("id2label") or ()
         if renamed or overrides.get("num_labels", len(stored)) != len(stored):  # the new classes replace the file's
             content = {name: value for name, value in content.items() if name not in ("id2label", "label2id")}
-        known = {field.name for field in fields(cls)} | {"num_labels"}
+        known = cls._fields() | {"num_labels"}
+        mine = known | set(cls.aliases) | content.keys() | ONLY.keys() | NEUTRAL.keys()
+        if unknown := sorted(overrides.keys() - mine):
+            raise TypeError(f"{cls.__name__} has no field {', '.join(unknown)}; it has: {', '.join(sorted(known))}")
         config = cls(**({name: content[name] for name in content.keys() & known} | overrides))
-        config.extra |= {name: content[name] for name in content if name not in known | {"_name_or_path"}}
+        content |= overrides
+        config.extra.update({name: content[name] for name in content if name not in known | {"_name_or_path"}})
         config.validate()
         return config
 
     @classmethod
+    @drops_keywords
     def from_pretrained(cls, name_or_path: str | Path, **overrides: Any) -> Self:
         """Read config.json from a folder or a Hub repository; `overrides` change fields, or are HUB_ARGUMENTS.
 
@@ -183,10 +204,24 @@ class PretrainedConfig:
         kept = {k: v for k, v in values.items() if k not in defaults or v != defaults[k]}
         return json.dumps(kept, indent=2, sort_keys=True) + "\n"
 
+    def update(self, config_dict: dict[str, Any]) -> None:
+        """Set several fields."""
+        for name, value in config_dict.items():
+            setattr(self, name, value)
+
+    @classmethod
+    def from_json_file(cls, json_file: str | os.PathLike) -> Self:
+        """Read a file in the form of config.json."""
+        return cls.from_dict(read_json(json_file))
+
+    def to_json_file(self, json_file_path: str | os.PathLike) -> None:
+        """Write what `to_json_string` returns."""
+        write_json(json_file_path, json.loads(self.to_json_string()))
+
     def save_pretrained(self, save_directory: str | os.PathLike) -> None:
         """Write `save_directory`/config.json in one step, in the form that transformers reads."""
         self.validate()
-        write_json(Path(save_directory) / "config.json", json.loads(self.to_json_string()))
+        self.to_json_file(Path(save_directory) / "config.json")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__} {self.to_json_string()}"
@@ -248,6 +283,7 @@ class AutoConfig:
     """Reads the configuration of whichever model a folder or a Hub repository holds."""
 
     @classmethod
+    @drops_keywords
     def from_pretrained(cls, name_or_path: str | Path, **overrides: Any) -> PretrainedConfig:
         """As `PretrainedConfig.from_pretrained`; the class follows the file's `model_type`."""
         content, overrides = read_config(name_or_path, overrides)

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from minift.libraries.keywords import drops_keywords
+from minift.libraries.keywords import WITHOUT_EFFECT, drops_keywords, unset
 from minift.train.argument_checks import check_combinations, check_ranges, check_types
+from minift.train.settings import Settings
+from minift.train.strategies import ParallelMode
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +31,7 @@ FORMER_NAMES = {
 
 
 @dataclass
-class TrainingArguments:
+class TrainingArguments(Settings):
     """The fields of transformers' `TrainingArguments` that a BERT or DistilBERT run can use, with its defaults.
 
     Names that the course used between 2021 and 2026 and today's release has dropped are kept at the end. A field that
@@ -249,6 +251,12 @@ class TrainingArguments:
         if self.log_level != "passive":
             logging.getLogger("minift").setLevel(self.log_level.upper())
 
+    def __getattr__(self, name: str) -> Any:
+        """The fields of transformers that change nothing here, where they were not given."""
+        if name in WITHOUT_EFFECT["TrainingArguments.__init__"]:
+            return unset("TrainingArguments.__init__", name)
+        raise AttributeError(f"TrainingArguments has no {name!r}")
+
     @cached_property
     def device(self) -> "torch.device":
         """The GPU if there is one and `use_cpu` is off, otherwise the CPU; of several GPUs, this process's own."""
@@ -299,6 +307,16 @@ class TrainingArguments:
     def n_gpu(self) -> int:
         """The GPUs of this process: 0 or 1."""
         return int(self.device.type == "cuda")
+
+    @property
+    def parallel_mode(self) -> ParallelMode:
+        """Whether this process is one of several."""
+        return ParallelMode.DISTRIBUTED if self.world_size > 1 else ParallelMode.NOT_PARALLEL
+
+    @property
+    def mixed_precision(self) -> str:
+        """What matrix products are computed in: "bf16", "fp16" or "no"."""
+        return "bf16" if self.bf16 else "fp16" if self.fp16 else "no"
 
     @property
     def should_save(self) -> bool:

@@ -220,9 +220,3 @@ class Evaluator:
 
     def remove_callback(self, callback: TrainerCallback | type[TrainerCallback]) -> None:
         self.callback_handler.pop_callback(callback)
-
-    def is_world_process_zero(self) -> bool:
-        return self.args.process_index == 0
-
-    def is_local_process_zero(self) -> bool:
-        return self.args.local_process_index == 0

@@ -1,8 +1,9 @@
 """What a run tells its reader besides the log: the header, and blocks and files of metrics."""
 
 import logging
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from minift.distributed.process import is_main_process
 from minift.files import read_json, write_json
@@ -34,13 +35,28 @@ def announce(run: "Run") -> None:
         logger.info("  Resuming at step %d, epoch %.2f", state.global_step, state.epoch)
 
 
+def metrics_format(metrics: dict[str, Any]) -> dict[str, Any]:
+    """Write metrics for people as transformers does: times as 0:00:02.26, counts of operations in GF."""
+
+    def written(name: str, value: Any) -> Any:
+        if "_mem_" in name:
+            return f"{value >> 20}MB"
+        if "_runtime" in name:
+            return f"{timedelta(seconds=int(value))}.{int(abs(value - int(value)) * 100):02d}"
+        if name == "total_flos":
+            return f"{int(value) >> 30}GF"
+        return round(value, 4) if isinstance(value, float) else value
+
+    return {name: written(name, value) for name, value in metrics.items()}
+
+
 def log_metrics(split: str, metrics: dict[str, float]) -> None:
     """Print a block of metrics, a name a line, as transformers' `Trainer.log_metrics` does."""
-    width = max(len(name) for name in metrics)
+    shown = {name: str(value) for name, value in metrics_format(metrics).items()}
+    names, values = max(map(len, shown)), max(map(len, shown.values()))
     print(f"***** {split} metrics *****")
-    for name in sorted(metrics):
-        value = metrics[name]
-        print(f"  {name:<{width}} = {value:.4f}" if isinstance(value, float) else f"  {name:<{width}} = {value}")
+    for name in sorted(shown):
+        print(f"  {name:<{names}} = {shown[name]:>{values}}")
 
 
 def save_metrics(split: str, metrics: dict[str, float], output_dir: str, combined: bool = True) -> None:

@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from minift.files import read_json, write_json
 from minift.train.arguments import TrainingArguments
 
 
@@ -55,6 +56,17 @@ class TrainerState:
         self.best_metric, self.best_global_step = value, self.global_step
         return True
 
+    compute_steps = set_intervals  # transformers' name
+
+    def save_to_json(self, json_path: str) -> None:
+        """Write all fields to a file, whole or not at all."""
+        write_json(json_path, dataclasses.asdict(self))
+
+    @classmethod
+    def load_from_json(cls, json_path: str) -> "TrainerState":
+        """Read what `save_to_json`, or transformers, has written."""
+        return cls.from_json(read_json(json_path))
+
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "TrainerState":
         """Read the fields that this release knows."""
@@ -71,6 +83,10 @@ class TrainerControl:
     should_save: bool = False
     should_evaluate: bool = False
     should_log: bool = False
+
+    def state(self) -> dict[str, Any]:
+        """The switches, in the form in which transformers keeps those of callbacks."""
+        return {"args": dataclasses.asdict(self), "attributes": {}}
 
 
 def metric_name(args: TrainingArguments) -> str:

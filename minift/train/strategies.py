@@ -21,6 +21,12 @@ class HubStrategy(StrEnum):
     EVERY_SAVE = "every_save"
 
 
+class ParallelMode(StrEnum):
+    NOT_PARALLEL = "not_parallel"
+    NOT_DISTRIBUTED = "not_distributed"
+    DISTRIBUTED = "distributed"
+
+
 class OptimizerNames(StrEnum):
     ADAMW_TORCH = "adamw_torch"
     ADAMW_TORCH_FUSED = "adamw_torch_fused"

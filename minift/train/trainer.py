@@ -16,7 +16,6 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from minift.batches.collate import DataCollatorWithPadding, default_data_collator
 from minift.distributed.exchange import broadcast_module, mean_over_ranks
 from minift.distributed.gradients import make_averaging
-from minift.hub import upload_folder
 from minift.model.checks import check_vocabulary
 from minift.optim.adamw import decay_parameter_names
 from minift.train import checkpoint, report
@@ -42,6 +41,7 @@ from minift.train.setup import (
 )
 from minift.train.state import watched_metric
 from minift.train.step import update
+from minift.train.surface import TrainerSurface
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class TrainOutput(NamedTuple):
     metrics: dict[str, float]
 
 
-class Trainer(Evaluator):
+class Trainer(TrainerSurface, Evaluator):
     """Fine-tunes a model (transformers' `Trainer`, its arguments in its order).
 
     The order of random draws is the library's: seeds are set here, after the user's model exists; the rows of epoch e
@@ -354,32 +354,3 @@ class Trainer(Evaluator):
         """Write ``trainer_state.json``."""
         if self.is_world_process_zero():
             checkpoint.save_state(self.args.output_dir, self.state, self.control)
-
-    def log_metrics(self, split: str, metrics: dict[str, float]) -> None:
-        """Print the metrics of a split in a block."""
-        if self.is_world_process_zero():
-            report.log_metrics(split, metrics)
-
-    def save_metrics(self, split: str, metrics: dict[str, float], combined: bool = True) -> None:
-        """Write ``{split}_results.json``, and (`combined`) add the metrics to ``all_results.json``."""
-        if self.is_world_process_zero():
-            report.save_metrics(split, metrics, self.args.output_dir, combined)
-
-    def push_to_hub(self, commit_message: str = "End of training", folder: str | Path | None = None) -> str | None:
-        """Upload the model (or a checkpoint's folder) to the Hub; returns the address of the commit.
-
-        Of several processes only the first uploads; the others return None at once.
-        """
-        if not self.is_world_process_zero():
-            return None
-        if folder is None:
-            folder = self.args.output_dir
-            self.save_model()
-        return upload_folder(
-            folder,
-            self.args.hub_model_id or Path(self.args.output_dir).resolve().name,
-            token=self.args.hub_token,
-            private=self.args.hub_private_repo,
-            commit_message=commit_message,
-            ignore_patterns=checkpoint.NOT_UPLOADED,
-        )

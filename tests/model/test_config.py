@@ -7,8 +7,9 @@ import subprocess
 import sys
 
 import pytest
+import transformers
 
-from minift.model.config import AutoConfig, BertConfig, DistilBertConfig
+from minift.model.config import AutoConfig, BertConfig, DistilBertConfig, PretrainedConfig
 from tests.hub import BERT_BASE, DISTILBERT_BASE, MINILM, needs_hub
 
 
@@ -120,11 +121,37 @@ def test_impossible_values(values, message):
 
 
 @pytest.mark.parametrize("config_class", [BertConfig, DistilBertConfig])
-def test_unknown_fields(config_class):
-    with pytest.raises(TypeError, match=f"{config_class.__name__} has no field hidden_sise"):
-        config_class(hidden_sise=3)
-    with pytest.raises(AttributeError, match="hidden_sise"):
-        _ = config_class().hidden_sise
+def test_fields_of_the_users_own_are_kept_saved_and_loaded(config_class, tmp_path, caplog):
+    config = config_class(my_field=5, hidden_sise=3)
+    assert "keeps hidden_sise, which changes nothing: is it hidden_size?" in caplog.text
+    config.another = {"a": [1]}
+    config.update({"my_field": 6})
+    config.save_pretrained(tmp_path)
+    theirs = getattr(transformers, config_class.__name__).from_pretrained(tmp_path)
+    for read in (config_class.from_pretrained(tmp_path), copy.deepcopy(config), theirs):
+        assert (read.my_field, read.another, read.hidden_sise) == (6, {"a": [1]}, 3)
+    assert config_class.from_pretrained(tmp_path, my_field=7).my_field == 7
+    assert (config.is_decoder, config.use_cache, config.chunk_size_feed_forward) == (False, True, 0)
+    with pytest.raises(AttributeError, match="hidden_sice"):
+        _ = config.hidden_sice
+    with pytest.raises(TypeError, match="has no field hidden_sice"):
+        config_class.from_pretrained(tmp_path, hidden_sice=7)
+    with pytest.raises(ValueError, match="is_decoder=True is not supported"):
+        config_class(is_decoder=True)
+
+
+def test_a_config_of_the_users_own(tmp_path):
+    class Own(PretrainedConfig):
+        model_type = "own"
+
+        def __init__(self, width=3, **others):
+            self.width = width
+            super().__init__(**others)
+
+    Own(width=5, num_labels=3).save_pretrained(tmp_path)
+    read = Own.from_pretrained(tmp_path)
+    assert (read.width, read.num_labels) == (5, 3)
+    assert PretrainedConfig(num_labels=3).label2id == transformers.PretrainedConfig(num_labels=3).label2id
 
 
 @pytest.mark.parametrize(

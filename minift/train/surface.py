@@ -1,0 +1,138 @@
+"""What transformers' Trainer offers besides training: counts, blocks and files of numbers, the card, the upload."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from minift.files import atomic_path
+from minift.hub import upload_folder
+from minift.train import checkpoint, report
+from minift.train.arguments import TrainingArguments
+from minift.train.model_card import model_card
+from minift.train.state import TrainerState
+
+
+class TrainerSurface:
+    """The part of `Trainer` that only looks at a run, or writes what is known of it."""
+
+    args: TrainingArguments
+    state: TrainerState
+    model: nn.Module
+    optimizer: torch.optim.Optimizer | None
+
+    # -- counts
+
+    def num_examples(self, dataloader: Any) -> int:
+        """Count the rows of a loader's data set; without a length, those of full batches."""
+        try:
+            return len(dataloader.dataset)
+        except (AttributeError, TypeError):
+            return len(dataloader) * self.args.per_device_train_batch_size
+
+    @staticmethod
+    def num_tokens(train_dl: Any, max_steps: int | None = None) -> int:
+        """Count the token ids in the batches of an epoch, pads included, or of one batch times `max_steps`."""
+        tokens = 0
+        for batch in train_dl:
+            if max_steps is not None:
+                return batch["input_ids"].numel() * max_steps
+            tokens += batch["input_ids"].numel()
+        return tokens
+
+    def get_num_trainable_parameters(self) -> int:
+        return sum(parameter.numel() for parameter in self.model.parameters() if parameter.requires_grad)
+
+    def get_total_train_batch_size(self, args: TrainingArguments) -> int:
+        """Rows in one update of all processes."""
+        return args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+
+    def get_learning_rates(self) -> list[float]:
+        """The learning rate of each group of parameters."""
+        return [group["lr"] for group in self._groups()]
+
+    def get_optimizer_group(self, param: nn.Parameter | None = None) -> Any:
+        """Return the group that holds `param`, or the parameters of all groups."""
+        groups = self._groups()
+        if param is None:
+            return [group["params"] for group in groups]
+        return next((group for group in groups if any(one is param for one in group["params"])), None)
+
+    def _groups(self) -> list[dict[str, Any]]:
+        if self.optimizer is None:
+            raise ValueError("Trainer optimizer is None, please make sure you have setup the optimizer before.")
+        return self.optimizer.param_groups
+
+    def hyperparameter_search(self, *_: Any, **__: Any) -> None:
+        raise NotImplementedError("minift has no Trainer.hyperparameter_search: train once for each set of arguments")
+
+    # -- numbers, shown and written; the first of several processes does
+
+    metrics_format = staticmethod(report.metrics_format)
+
+    def is_world_process_zero(self) -> bool:
+        """Whether this process logs, saves and shows progress."""
+        return self.state.is_world_process_zero
+
+    def is_local_process_zero(self) -> bool:
+        """Whether this process is the first on its machine."""
+        return self.state.is_local_process_zero
+
+    def log_metrics(self, split: str, metrics: dict[str, float]) -> None:
+        """Print the metrics of a split in a block."""
+        if self.is_world_process_zero():
+            report.log_metrics(split, metrics)
+
+    def save_metrics(self, split: str, metrics: dict[str, float], combined: bool = True) -> None:
+        """Write ``{split}_results.json``, and (`combined`) add the metrics to ``all_results.json``."""
+        if self.is_world_process_zero():
+            report.save_metrics(split, metrics, self.args.output_dir, combined)
+
+    def create_model_card(
+        self,
+        language: str | None = None,
+        license: str | None = None,
+        tags: str | list[str] | None = None,
+        model_name: str | None = None,
+        finetuned_from: str | None = None,
+        tasks: str | list[str] | None = None,
+        dataset_tags: str | list[str] | None = None,
+        dataset: str | list[str] | None = None,
+        dataset_args: str | list[str] | None = None,
+    ) -> None:
+        """Write ``README.md``, see `model_card`; what a person has written in it stays."""
+        if not self.is_world_process_zero():
+            return
+        given = {name: value for name, value in locals().items() if name != "self"}
+        file = Path(self.args.output_dir) / "README.md"
+        text = model_card(self, given, file.read_text(encoding="utf-8") if file.is_file() else "")
+        with atomic_path(file) as fresh:
+            fresh.write_text(text, encoding="utf-8")
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        raise NotImplementedError
+
+    def push_to_hub(
+        self, commit_message: str = "End of training", folder: str | Path | None = None, **card: Any
+    ) -> str | None:
+        """Upload the model (or a checkpoint's folder) to the Hub; returns the address of the commit.
+
+        `card` are arguments of `create_model_card`, which is then called. Of several processes only the first uploads;
+        the others return None at once.
+        """
+        if not self.is_world_process_zero():
+            return None
+        if folder is None:
+            folder = self.args.output_dir
+            self.save_model()
+            if card:
+                self.create_model_card(**card)
+        return upload_folder(
+            folder,
+            self.args.hub_model_id or Path(self.args.output_dir).resolve().name,
+            token=self.args.hub_token,
+            private=self.args.hub_private_repo,
+            commit_message=commit_message,
+            ignore_patterns=checkpoint.NOT_UPLOADED,
+        )
