@@ -8,6 +8,7 @@ from minift.model.distilbert import DistilBertModel
 from minift.model.heads.choices import BertForMultipleChoice, DistilBertForMultipleChoice
 from minift.model.heads.classification import BertForSequenceClassification, DistilBertForSequenceClassification
 from minift.model.heads.masked_lm import BertForMaskedLM, DistilBertForMaskedLM
+from minift.model.heads.sentences import BertForNextSentencePrediction, BertForPreTraining
 from minift.model.heads.spans import BertForQuestionAnswering, DistilBertForQuestionAnswering
 from minift.model.heads.tokens import BertForTokenClassification, DistilBertForTokenClassification
 
@@ -46,3 +47,15 @@ class AutoModelForMultipleChoice(AutoClass):
     """The encoder with a head that chooses one of several texts."""
 
     classes: ClassVar = {"bert": BertForMultipleChoice, "distilbert": DistilBertForMultipleChoice}
+
+
+class AutoModelForNextSentencePrediction(AutoClass):
+    """The encoder with a head that says whether one text follows another."""
+
+    classes: ClassVar = {"bert": BertForNextSentencePrediction}
+
+
+class AutoModelForPreTraining(AutoClass):
+    """The encoder with the heads that it was pre-trained with."""
+
+    classes: ClassVar = {"bert": BertForPreTraining, "distilbert": DistilBertForMaskedLM}

@@ -36,6 +36,15 @@ class AutoClass:
         return model_class.from_pretrained(name_or_path, config=config, **options)
 
     @classmethod
+    def register(cls, config_class: type[PretrainedConfig], model_class: type, exist_ok: bool = False) -> None:
+        """Let this class make a model of the user's own for configurations of `config_class`."""
+        if model_class.config_class is not config_class:
+            raise ValueError(f"{model_class.__name__} has config_class {model_class.config_class}, not {config_class}")
+        if config_class.model_type in cls.classes and not exist_ok:
+            raise ValueError(f"{cls.__name__} has a model for {config_class.model_type!r}; pass exist_ok=True")
+        cls.classes = {**cls.classes, config_class.model_type: model_class}
+
+    @classmethod
     def _class_for(cls, config: PretrainedConfig) -> type:
         if not isinstance(config, PretrainedConfig):
             raise TypeError(f"{cls.__name__} takes a configuration such as BertConfig, not a {type(config).__name__}")

@@ -136,10 +136,14 @@ class BertPooler(nn.Module):
         return torch.tanh(self.dense(x[:, 0]))
 
 
-class BertModel(PreTrainedModel):
-    """Encode token ids as one vector a token and, by the pooler, one a text."""
+class BertPreTrainedModel(PreTrainedModel):
+    """What BERT's models share, and a base for heads of the user's own."""
 
     config_class = BertConfig
+
+
+class BertModel(BertPreTrainedModel):
+    """Encode token ids as one vector a token and, by the pooler, one a text."""
 
     def __init__(self, config: BertConfig, add_pooling_layer: bool = True) -> None:
         super().__init__(config)

@@ -134,7 +134,7 @@ class PretrainedConfig:
         for field in fields(self):
             for allowed in getattr(field.type, "__metadata__", ()):
                 allowed.check(field.name, getattr(self, field.name))
-        if self.model_type in CONFIGS:
+        if hasattr(self, "hidden_size") and hasattr(self, "num_attention_heads"):
             E, H, V = self.hidden_size, self.num_attention_heads, self.vocab_size
             if E % H:
                 raise ValueError(f"hidden_size={E} is not divisible by num_attention_heads={H}")
@@ -276,11 +276,10 @@ class DistilBertConfig(PretrainedConfig):
     pad_token_id: int | None = 0  # its embedding starts as zero and gets no gradient
 
 
-CONFIGS = {config.model_type: config for config in (BertConfig, DistilBertConfig)}
-
-
 class AutoConfig:
     """Reads the configuration of whichever model a folder or a Hub repository holds."""
+
+    classes: ClassVar = {config.model_type: config for config in (BertConfig, DistilBertConfig)}
 
     @classmethod
     @drops_keywords
@@ -289,6 +288,15 @@ class AutoConfig:
         content, overrides = read_config(name_or_path, overrides)
         config_class = _class_for(content.get("model_type"), name_or_path)
         return config_class.from_dict(content, **overrides, name_or_path=str(name_or_path))
+
+    @classmethod
+    def register(cls, model_type: str, config: type[PretrainedConfig], exist_ok: bool = False) -> None:
+        """Read files of this `model_type` as a configuration class of the user's own."""
+        if config.model_type != model_type:
+            raise ValueError(f"{config.__name__} has model_type {config.model_type!r}, not {model_type!r}")
+        if model_type in cls.classes and not exist_ok:
+            raise ValueError(f"AutoConfig has a class for {model_type!r}; pass exist_ok=True")
+        cls.classes = {**cls.classes, model_type: config}
 
     @classmethod
     def for_model(cls, model_type: str, **values: Any) -> PretrainedConfig:
@@ -309,9 +317,9 @@ def read_config(name_or_path: str | Path, arguments: dict[str, Any]) -> tuple[di
 
 
 def _class_for(model_type: str | None, where: str | Path) -> type[PretrainedConfig]:
-    if model_type not in CONFIGS:
-        raise ValueError(f"{where}: unknown model_type {model_type!r}; minift has {', '.join(CONFIGS)}")
-    return CONFIGS[model_type]
+    if model_type not in AutoConfig.classes:
+        raise ValueError(f"{where}: unknown model_type {model_type!r}; minift has {', '.join(AutoConfig.classes)}")
+    return AutoConfig.classes[model_type]
 
 
 PreTrainedConfig = PretrainedConfig  # its name since transformers 5

@@ -75,6 +75,18 @@ class MultipleChoiceModelOutput(ModelOutput):
     fields = ("loss", "logits", "hidden_states", "attentions")
 
 
+class NextSentencePredictorOutput(ModelOutput):
+    """`loss`, a scalar, when labels were given; `logits` (B, 2)."""
+
+    fields = ("loss", "logits", "hidden_states", "attentions")
+
+
+class BertForPreTrainingOutput(ModelOutput):
+    """`loss`, a scalar, when labels were given; `prediction_logits` (B, T, V), `seq_relationship_logits` (B, 2)."""
+
+    fields = ("loss", "prediction_logits", "seq_relationship_logits", "hidden_states", "attentions")
+
+
 def choose(asked: bool | None, configured: bool) -> bool:
     """Take an option of a call, or where that is None the configuration's value."""
     return configured if asked is None else asked

@@ -1,6 +1,5 @@
 """What every torch model can do besides computing: draw its weights, load and save them, count and resize them."""
 
-import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,14 +8,15 @@ from typing import Any, Self
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from minift.model.checkpointing import checkpoint_layers, keep_activations
 from minift.model.config import PretrainedConfig
 from minift.model.files.folder import Stored
-from minift.model.files.names import TIED, VOCABULARY_SIZED, LoadingReport
-from minift.model.files.parameters import choose_dtype, load_weights, map_file, set_parameter
+from minift.model.files.names import TIED, LoadingReport
+from minift.model.files.parameters import choose_dtype, load_weights, map_file
 from minift.model.files.stored_model import StoredModel
-from minift.ranges import POSITIVE_INTEGER
+from minift.model.resizing import new_size, resize_table, resized_layer
 
 
 @contextmanager
@@ -75,7 +75,7 @@ class PreTrainedModel(nn.Module, StoredModel):
         Draws from the global generator in the order of the parameters, and only for matrices. Modules of other kinds,
         which a subclass may have, keep the values that their constructors gave them.
         """
-        names = set(names)
+        names, std = set(names), getattr(self.config, "initializer_range", 0.02)
         for path, module in self.named_modules():
             is_ours = isinstance(module, nn.Linear | nn.Embedding | nn.LayerNorm) or is_of_minift(type(module))
             for name, parameter in module.named_parameters(path, recurse=False):
@@ -86,7 +86,7 @@ class PreTrainedModel(nn.Module, StoredModel):
                 elif isinstance(module, nn.LayerNorm):
                     parameter.fill_(1.0)
                 else:
-                    parameter.normal_(0.0, self.config.initializer_range)
+                    parameter.normal_(0.0, std)
                     if getattr(module, "padding_idx", None) is not None:
                         parameter[module.padding_idx].zero_()
 
@@ -149,7 +149,7 @@ class PreTrainedModel(nn.Module, StoredModel):
     @property
     def scoring_layer(self) -> str | None:
         """The name of the layer that scores the vocabulary, whose weight may be tied; None of a model without one."""
-        layers = [name.removesuffix(".weight") for name in TIED[self.config.model_type] if name.endswith(".weight")]
+        layers = [name.removesuffix(".weight") for name in TIED.get(self.config.model_type, {}) if name.endswith(".weight")]
         return next((name for name in layers if f"{name}.weight" in self.parameter_names()), None)
 
     def get_output_embeddings(self) -> nn.Module | None:
@@ -161,29 +161,36 @@ class PreTrainedModel(nn.Module, StoredModel):
             raise ValueError(f"{type(self).__name__} has no layer that scores the vocabulary")
         module, _, last = self.scoring_layer.rpartition(".")
         setattr(self.get_submodule(module), last, new_embeddings)
+        if hasattr(self.get_submodule(module), "bias"):  # BERT's head, which has the same bias under two names
+            self.get_submodule(module).bias = new_embeddings.bias
 
-    @torch.no_grad()
-    def resize_token_embeddings(self, new_num_tokens: int) -> nn.Embedding:
-        """Cut the vocabulary, or extend it by newly drawn rows; the masked-language-model head follows.
+    def resize_token_embeddings(
+        self,
+        new_num_tokens: int | None = None,
+        pad_to_multiple_of: int | None = None,
+        mean_resizing: bool = True,
+    ) -> nn.Embedding:
+        """Cut or extend the vocabulary, and the layer that scores it, see `resizing`; return the table.
 
-        transformers draws new rows around the mean of the old ones; here they are drawn as all new weights are.
+        Without `mean_resizing` new rows are drawn as all new weights are.
         """
-        POSITIVE_INTEGER.check("new_num_tokens", new_num_tokens)
-        kept = min(self.config.vocab_size, new_num_tokens)
-        for name, old in list(self.named_parameters()):
-            if re.search(VOCABULARY_SIZED, name):
-                new = old.new_zeros(new_num_tokens, *old.shape[1:])
-                if new.dim() == 2:
-                    new.normal_(0.0, self.config.initializer_range)
-                new[:kept] = old[:kept]
-                set_parameter(self, name, new)
-        for module in self.modules():  # what repr() shows
-            if isinstance(module, nn.Linear):
-                module.out_features = module.weight.shape[0]
-        self.get_input_embeddings().num_embeddings = new_num_tokens
-        self.config.vocab_size = new_num_tokens
+        table, layer = self.get_input_embeddings(), self.get_output_embeddings()
+        old, size = len(table.weight), new_size(len(table.weight), new_num_tokens, pad_to_multiple_of)
+        draw = None if mean_resizing else self._draw
+        if size != old:
+            resize_table(table, size, draw)
+        if layer is not None and layer.weight is table.weight:  # tied: the bias is left
+            layer.bias.data, layer.out_features = F.pad(layer.bias.data, (0, size - old)), size
+        elif layer is not None:
+            self.set_output_embeddings(layer if size == old else resized_layer(layer, size, draw))
+        self.config.vocab_size = size
         self.tie_weights()
-        return self.get_input_embeddings()
+        return table
+
+    def _draw(self, module: nn.Linear | nn.Embedding) -> None:
+        module.weight.data.normal_(0.0, self.config.initializer_range)
+        if getattr(module, "bias", None) is not None:
+            module.bias.data.zero_()
 
     # -- files: see StoredModel ---------------------------------------------------------------------------------
 

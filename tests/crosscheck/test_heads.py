@@ -109,6 +109,117 @@ def test_new_weights_and_files_are_the_librarys(family, head, tmp_path):
         assert all(torch.equal(loaded[name], theirs[name]) for name in theirs)
 
 
+@pytest.mark.parametrize("head", ["NextSentencePrediction", "PreTraining"])
+def test_heads_of_pre_training(head, tmp_path):
+    draw = torch.Generator().manual_seed(0)
+    batch = {name: value for name, value in batch_of("Bert", "TokenClassification").items() if name != "labels"}
+    pairs = {"labels": torch.tensor([0, 1, 1])}
+    if head == "PreTraining":
+        words = torch.randint(0, 60, (B, T), generator=draw).masked_fill(batch["attention_mask"] == 0, -100)
+        pairs = {"labels": words, "next_sentence_label": torch.tensor([0, 1, 1])}
+    made = []
+    for library in (minift, transformers):
+        torch.manual_seed(7)
+        made.append(model_of(library, "Bert", head).eval())
+    ours, theirs = (model.state_dict() for model in made)
+    assert list(ours) == list(theirs)
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    ours, theirs = strict_pair("Bert", head)
+    outputs = [model(**batch, **pairs) for model in (ours, theirs)]
+    assert list(outputs[0].keys()) == list(outputs[1].keys())
+    for name, value in outputs[1].items():
+        torch.testing.assert_close(outputs[0][name], value, rtol=1e-5, atol=1e-6)
+    for output in outputs:
+        output.loss.backward()
+    expected = dict(theirs.named_parameters())
+    for name, parameter in ours.named_parameters():
+        torch.testing.assert_close(parameter.grad, expected[name].grad, rtol=1e-4, atol=1e-6, msg=name)
+    theirs.save_pretrained(tmp_path)
+    loaded = getattr(minift, f"AutoModelFor{head}").from_pretrained(tmp_path).state_dict()
+    assert all(torch.equal(loaded[name], value) for name, value in theirs.state_dict().items())
+
+
+RESIZES = [(35, {}), (20, {}), (None, {"pad_to_multiple_of": 16}), (33, {"pad_to_multiple_of": 8}), (None, {})]
+RESIZES += [(35, {"mean_resizing": False})]
+
+
+@pytest.mark.parametrize(("size", "options"), RESIZES)
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_another_number_of_tokens(family, tied, size, options):
+    """Every weight, and what is drawn next."""
+    found = []
+    for library in (minift, transformers):
+        torch.manual_seed(0)
+        settings = FAMILIES[family] | {"vocab_size": 30, "tie_word_embeddings": tied}
+        model = getattr(library, f"{family}ForMaskedLM")(getattr(library, f"{family}Config")(**settings))
+        draw = torch.Generator().manual_seed(2)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter += 0.1 * torch.randn(parameter.shape, generator=draw)
+        table = model.resize_token_embeddings(size, **options)
+        assert len(table.weight) == table.num_embeddings == model.config.vocab_size
+        found.append((model.state_dict(), torch.rand(1)))
+    (ours, next_of_ours), (theirs, next_of_theirs) = found
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert torch.equal(next_of_ours, next_of_theirs)
+
+
+def test_a_model_of_the_users_own_is_registered(tmp_path, monkeypatch):
+    monkeypatch.setattr(minift.AutoConfig, "classes", minift.AutoConfig.classes)
+    monkeypatch.setattr(minift.AutoModel, "classes", minift.AutoModel.classes)
+
+    class OwnConfig(minift.PretrainedConfig):
+        model_type = "own"
+
+        def __init__(self, width=3, **others):
+            self.width = width
+            super().__init__(**others)
+
+    class Own(minift.PreTrainedModel):
+        config_class = OwnConfig
+
+        def __init__(self, config):
+            super().__init__(config)
+            self.layer = torch.nn.Linear(config.width, config.num_labels)
+            self.post_init()
+
+        def forward(self, x):
+            return self.layer(x)
+
+    minift.AutoConfig.register("own", OwnConfig)
+    minift.AutoModel.register(OwnConfig, Own)
+    with pytest.raises(ValueError, match="has a class for 'own'; pass exist_ok=True"):
+        minift.AutoConfig.register("own", OwnConfig)
+    model = minift.AutoModel.from_config(minift.AutoConfig.for_model("own", width=5))
+    model.save_pretrained(tmp_path)
+    again = minift.AutoModel.from_pretrained(tmp_path)
+    assert isinstance(again, Own)
+    assert torch.equal(again.layer.weight, model.layer.weight)
+
+
+def test_a_head_of_the_users_own_on_a_pretrained_encoder(tmp_path):
+    """The usual form of such a class, from a checkpoint of the encoder alone: the same weights in both libraries."""
+    minift.BertModel(config(minift, "Bert", "TokenClassification")).save_pretrained(tmp_path)
+    found = []
+    for library, base in ((minift, minift.BertPreTrainedModel), (transformers, transformers.BertPreTrainedModel)):
+
+        class Own(base):
+            def __init__(self, config, library=library):
+                super().__init__(config)
+                self.bert = library.BertModel(config, add_pooling_layer=False)
+                self.gate = torch.nn.Parameter(torch.full((3,), 7.0))
+                self.score = torch.nn.Linear(config.hidden_size, 2)
+                self.post_init()
+
+        torch.manual_seed(4)
+        found.append(Own.from_pretrained(tmp_path).state_dict())
+    assert list(found[0]) == list(found[1])
+    for name, value in found[1].items():
+        assert torch.equal(found[0][name], value) or name == "gate", name
+    assert found[0]["gate"].tolist() == [7.0] * 3
+
+
 def test_bad_labels():
     model = model_of(minift, "Bert", "TokenClassification")
     batch = batch_of("Bert", "TokenClassification")

@@ -13,9 +13,6 @@ RENAMES = (
 # Stored buffers that today's models compute: neither loaded nor worth a warning.
 IGNORED = (r"embeddings\.position_ids$", r"embeddings\.token_type_ids$")
 
-# A head holds its encoder under this prefix; files with and without it load into models with and without it.
-PREFIXES = {"bert": "bert.", "distilbert": "distilbert."}
-
 # Parameters that are the same tensor: the copy -> the one that is stored.
 TIED = {
     "bert": {
@@ -24,9 +21,6 @@ TIED = {
     },
     "distilbert": {"vocab_projector.weight": "distilbert.embeddings.word_embeddings.weight"},
 }
-
-# Parameters whose first axis is the vocabulary.
-VOCABULARY_SIZED = r"(word_embeddings\.weight|predictions\.bias|(decoder|vocab_projector)\.(weight|bias))$"
 
 
 @dataclass
@@ -67,7 +61,7 @@ def match_names(stored: Iterable[str], wanted: Collection[str], model_type: str,
     `wanted` holds both names of a tied parameter; `tied` are those of TIED that this model has. A tied pair is missing
     only when neither of its names is stored.
     """
-    prefix = PREFIXES[model_type]
+    prefix = f"{model_type}."  # a head's encoder; files with and without it load into models with and without it
     report = LoadingReport(tied=tied)
     for name in stored:
         ours = name

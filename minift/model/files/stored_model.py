@@ -70,7 +70,7 @@ class StoredModel(ABC):
         if not self.config.tie_word_embeddings:
             return {}
         names = set(self.parameter_names())
-        return {copy: source for copy, source in TIED[self.config.model_type].items() if copy in names}
+        return {copy: source for copy, source in TIED.get(self.config.model_type, {}).items() if copy in names}
 
     @property
     def base_model(self) -> Any:

@@ -3,13 +3,12 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from minift.model.bert import BertModel
+from minift.model.bert import BertModel, BertPreTrainedModel
 from minift.model.checks import check_labels
 from minift.model.config import BertConfig, DistilBertConfig
 from minift.model.distilbert import DistilBertModel, DistilBertPreTrainedModel
 from minift.model.heads.losses import cross_entropy
 from minift.model.outputs import MultipleChoiceModelOutput, finish, of_layers
-from minift.model.pretrained import PreTrainedModel
 
 
 def one_a_row(values: Tensor | None) -> Tensor | None:
@@ -25,10 +24,8 @@ def choice_loss(logits: Tensor, labels: Tensor | None, num_items_in_batch: Tenso
     return cross_entropy(logits, labels.to(logits.device), num_items_in_batch)
 
 
-class BertForMultipleChoice(PreTrainedModel):
+class BertForMultipleChoice(BertPreTrainedModel):
     """Pooled [CLS], dropout, a score (transformers/models/bert/modeling_bert.py, the class of this name)."""
-
-    config_class = BertConfig
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__(config)

@@ -3,18 +3,15 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from minift.model.bert import BertModel
+from minift.model.bert import BertModel, BertPreTrainedModel
 from minift.model.config import BertConfig, DistilBertConfig
 from minift.model.distilbert import DistilBertModel, DistilBertPreTrainedModel
 from minift.model.heads.losses import classification_loss
 from minift.model.outputs import SequenceClassifierOutput, finish, of_layers
-from minift.model.pretrained import PreTrainedModel
 
 
-class BertForSequenceClassification(PreTrainedModel):
+class BertForSequenceClassification(BertPreTrainedModel):
     """Pooled [CLS], dropout, classifier (transformers/models/bert/modeling_bert.py, the class of this name)."""
-
-    config_class = BertConfig
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__(config)

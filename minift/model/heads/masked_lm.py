@@ -3,12 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from minift.model.bert import ACTIVATION, BertModel
+from minift.model.bert import ACTIVATION, BertModel, BertPreTrainedModel
 from minift.model.config import BertConfig, DistilBertConfig
 from minift.model.distilbert import EPS, DistilBertModel, DistilBertPreTrainedModel
 from minift.model.heads.losses import masked_lm_loss
 from minift.model.outputs import MaskedLMOutput, finish, of_layers
-from minift.model.pretrained import PreTrainedModel
 
 
 class BertPredictions(nn.Module):
@@ -29,10 +28,8 @@ class BertPredictions(nn.Module):
         return self.decoder(self.transform["LayerNorm"](x))  # (…, V)
 
 
-class BertForMaskedLM(PreTrainedModel):
+class BertForMaskedLM(BertPreTrainedModel):
     """BERT with the head that it was pre-trained with (transformers/models/bert/modeling_bert.py)."""
-
-    config_class = BertConfig
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__(config)

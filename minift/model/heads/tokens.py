@@ -2,18 +2,15 @@
 
 from torch import Tensor, nn
 
-from minift.model.bert import BertModel
+from minift.model.bert import BertModel, BertPreTrainedModel
 from minift.model.config import BertConfig, DistilBertConfig
 from minift.model.distilbert import DistilBertModel, DistilBertPreTrainedModel
 from minift.model.heads.losses import token_loss
 from minift.model.outputs import TokenClassifierOutput, finish, of_layers
-from minift.model.pretrained import PreTrainedModel
 
 
-class BertForTokenClassification(PreTrainedModel):
+class BertForTokenClassification(BertPreTrainedModel):
     """Dropout, classifier (transformers/models/bert/modeling_bert.py, the class of this name)."""
-
-    config_class = BertConfig
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__(config)
