@@ -16,6 +16,17 @@ from huggingface_hub.errors import (
 )
 
 
+def repository_folder(
+    name_or_path: str | Path, allow_patterns: list[str], subfolder: str | None = None, **options: Any
+) -> Path:
+    """Return a repository's folder, or a `subfolder` of it, with the files of these patterns; options of `snapshot`."""
+    inside = Path(subfolder or "")
+    if inside.is_absolute() or ".." in inside.parts:
+        raise ValueError(f"subfolder={subfolder!r} leads out of {name_or_path}")
+    patterns = [str(inside / pattern) for pattern in allow_patterns]
+    return snapshot(str(name_or_path), allow_patterns=patterns, **options) / inside
+
+
 def snapshot(name_or_path: str | Path, repo_type: str = "model", **options: Any) -> Path:
     """Return a folder that holds a repository's files; an existing folder is returned as it is.
 

@@ -30,6 +30,8 @@ class Packing:
     def __init__(self, inputs: Tensor, attention_mask: Tensor | None) -> None:
         shape = inputs.shape[:2]
         mask = torch.ones(shape, device=inputs.device) if attention_mask is None else attention_mask
+        if mask.dim() > 2:
+            raise ValueError("padding_free takes a mask (B, T), not one for each query")
         if mask.shape != shape:
             raise ValueError(f"attention_mask has shape {tuple(mask.shape)}, but the input has {tuple(shape)}")
         mask = mask.to(device=inputs.device, dtype=torch.bool)

@@ -123,6 +123,13 @@ WITHOUT_EFFECT: dict[str, dict[str, tuple[Any, ...] | str]] = {
     # model
     "AutoConfig.from_pretrained": CONFIG,
     "PretrainedConfig.from_pretrained": CONFIG,
+    "PreTrainedModel.__call__": {
+        "encoder_attention_mask": (None,),
+        "encoder_hidden_states": (None,),
+        "head_mask": (None,),
+        "past_key_values": (None,),
+        "use_cache": (None, False),
+    },
     "StoredModel.from_pretrained": {
         "device_map": (None, "cpu"),
         "force_download": (False,),

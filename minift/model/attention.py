@@ -12,16 +12,23 @@ from torch.nn import functional as F
 Attention = Callable[[Tensor, Tensor, Tensor, Any, float], Tensor]
 
 
+def is_exported() -> bool:
+    """Tell whether `torch.export` runs the model, which has shapes then, but no values to ask about."""
+    return getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)()
+
+
 def attention_probabilities(q: Tensor, k: Tensor, mask: Tensor | None, dropout: float) -> Tensor:
     """Compute softmax(q kᵀ / √D): how much each query looks at each key, (B, H, T, T).
 
     Args:
         q, k: (B, H, T, D).
-        mask: (B, 1, T, T), True where a query may look at a key; None: everywhere.
+        mask: (B, 1, T, T), True where a query may look at a key, or numbers to add; None: everywhere.
         dropout: the rate at which probabilities are dropped; 0 outside training.
     """
     scores = (q @ k.transpose(2, 3)) * q.size(-1) ** -0.5  # (B, H, T, T)
-    if mask is not None:
+    if mask is not None and mask.is_floating_point():
+        scores = scores + mask
+    elif mask is not None:
         scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
     return F.dropout(scores.softmax(dim=-1), dropout)  # (B, H, T, T)
 
@@ -53,7 +60,8 @@ def key_mask(attention_mask: Tensor | None, x: Tensor) -> Tensor | None:
     """Say which keys each query may look at: the tokens, not the padding.
 
     Args:
-        attention_mask: (B, T), 1 for a token and 0 for padding; None: no padding.
+        attention_mask: (B, T), 1 for a token and 0 for padding; None: no padding. Or for each query (B, T, T) or
+            (B, 1, T, T): 1 where it may look at a key, or numbers of a floating-point type, which are added to scores.
         x: the embeddings (B, T, E).
 
     Returns:
@@ -61,14 +69,17 @@ def key_mask(attention_mask: Tensor | None, x: Tensor) -> Tensor | None:
         bit of its result depends on whether it got one. On a GPU this question synchronises the device once.
 
     Raises:
-        ValueError: the mask is not (B, T).
+        ValueError: the mask has another shape.
     """
     if attention_mask is None:
         return None
     B, T = x.shape[:2]
+    if attention_mask.shape in ((B, T, T), (B, 1, T, T)):
+        mask = attention_mask.to(x.device).reshape(B, 1, T, T)
+        return mask.to(x.dtype) if mask.is_floating_point() else mask.bool()
     if attention_mask.shape != (B, T):
         raise ValueError(f"attention_mask has shape {tuple(attention_mask.shape)}, but the input has {(B, T)}")
     attention_mask = attention_mask.to(device=x.device, dtype=torch.bool)
-    if attention_mask.all():
+    if not is_exported() and attention_mask.all():
         return None
     return attention_mask[:, None, None, :].expand(B, 1, T, T)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from minift.model.attention import ATTENTION, key_mask, merge_heads, split_heads
+from minift.model.attention import ATTENTION, is_exported, key_mask, merge_heads, split_heads
 from minift.model.checks import check_ids, check_input
 from minift.model.config import BertConfig
 from minift.model.outputs import EncoderOutput, choose, finish
@@ -171,7 +171,7 @@ class BertModel(BertPreTrainedModel):
 
         Args:
             input_ids: (B, T) int64, or `inputs_embeds` (B, T, E) in their place.
-            attention_mask: (B, T), 1 for tokens and 0 for padding; None: no padding.
+            attention_mask: (B, T), 1 for tokens and 0 for padding; None: no padding. More forms: `key_mask`.
             token_type_ids: (B, T), 0 for the first text and 1 for the second; None: all 0.
             position_ids: (B, T) or (1, T); None: 0, 1, 2, …
             output_attentions, output_hidden_states: also return what `watch` notes; None: as the configuration says.
@@ -182,9 +182,10 @@ class BertModel(BertPreTrainedModel):
         """
         config = self.config
         check_input(input_ids, inputs_embeds, config.max_position_embeddings)
-        check_ids("input_ids", input_ids, config.vocab_size, "vocab_size")
-        check_ids("token_type_ids", token_type_ids, config.type_vocab_size, "type_vocab_size")
-        check_ids("position_ids", position_ids, config.max_position_embeddings, "max_position_embeddings")
+        if not is_exported():
+            check_ids("input_ids", input_ids, config.vocab_size, "vocab_size")
+            check_ids("token_type_ids", token_type_ids, config.type_vocab_size, "type_vocab_size")
+            check_ids("position_ids", position_ids, config.max_position_embeddings, "max_position_embeddings")
 
         encoded = self.encode(
             {

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
 from minift.files import read_json, write_json
-from minift.hub import snapshot
+from minift.hub import repository_folder
 from minift.libraries.keywords import drops_keywords
 from minift.ranges import AT_LEAST_0, POSITIVE_INTEGER, PROBABILITY, one_of
 
@@ -38,7 +38,7 @@ NEUTRAL = {"bos_token_id": None, "chunk_size_feed_forward": 0, "eos_token_id": N
 # Fields that are not about the weights: they are not in the file.
 NOT_WRITTEN = ("attn_implementation", "name_or_path")
 # Arguments of from_pretrained that say where the file is; all others change the configuration.
-HUB_ARGUMENTS = ("revision", "token", "cache_dir", "local_files_only")
+HUB_ARGUMENTS = ("revision", "token", "cache_dir", "local_files_only", "subfolder")
 
 
 @dataclass(init=False, repr=False, kw_only=True)
@@ -53,7 +53,7 @@ class PretrainedConfig:
     aliases: ClassVar[dict[str, str]] = {}
 
     architectures: list[str] | None = None  # names of the classes that the weights belong to
-    dtype: str | None = None  # type of the stored weights, such as "float32"
+    dtype: Any = None  # type of the stored weights, such as "float32"; of a loaded model, torch's
     id2label: dict[int, str] | None = None  # name of each class; None: LABEL_0, LABEL_1. Sets label2id and num_labels
     label2id: dict[str, int] | None = None  # number of each class name; sets id2label
     problem_type: ProblemType = None  # None: the classifier infers it from its first labels
@@ -129,6 +129,10 @@ class PretrainedConfig:
         if number != self.num_labels:
             self.id2label = {i: f"LABEL_{i}" for i in range(number)}
 
+    @property
+    def use_return_dict(self) -> bool:
+        return self.return_dict
+
     def validate(self) -> None:
         """Raise a ValueError that names the first field whose value is not possible."""
         for field in fields(self):
@@ -193,6 +197,7 @@ class PretrainedConfig:
     def to_dict(self) -> dict[str, Any]:
         """All fields, `extra` and the model type, as plain values."""
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in NOT_WRITTEN}
+        values["dtype"] = self.dtype and str(self.dtype).removeprefix("torch.")
         return deepcopy({**self.extra, **values, "model_type": self.model_type})
 
     def to_json_string(self) -> str:
@@ -307,7 +312,7 @@ class AutoConfig:
 def read_config(name_or_path: str | Path, arguments: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The content of a config.json, and those of `arguments` that do not say where to find it."""
     hub = {name: arguments[name] for name in HUB_ARGUMENTS if name in arguments}
-    file = snapshot(str(name_or_path), allow_patterns=["config.json"], **hub) / "config.json"
+    file = repository_folder(name_or_path, ["config.json"], **hub) / "config.json"
     if not file.is_file():
         raise FileNotFoundError(f"{name_or_path} has no config.json")
     content = read_json(file)

@@ -10,7 +10,7 @@ from collections.abc import Collection
 import torch
 from torch import Tensor, nn
 
-from minift.model.attention import ATTENTION, key_mask, merge_heads, split_heads
+from minift.model.attention import ATTENTION, is_exported, key_mask, merge_heads, split_heads
 from minift.model.bert import ACTIVATION, Encoder
 from minift.model.checks import check_ids, check_input
 from minift.model.config import DistilBertConfig
@@ -128,8 +128,9 @@ class DistilBertModel(DistilBertPreTrainedModel):
         """Encode a batch; arguments and errors are those of `BertModel.forward`, without token types."""
         config = self.config
         check_input(input_ids, inputs_embeds, config.max_position_embeddings)
-        check_ids("input_ids", input_ids, config.vocab_size, "vocab_size")
-        check_ids("position_ids", position_ids, config.max_position_embeddings, "max_position_embeddings")
+        if not is_exported():
+            check_ids("input_ids", input_ids, config.vocab_size, "vocab_size")
+            check_ids("position_ids", position_ids, config.max_position_embeddings, "max_position_embeddings")
 
         encoded = self.encode(
             {"input_ids": input_ids, "inputs_embeds": inputs_embeds, "position_ids": position_ids},

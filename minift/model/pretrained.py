@@ -9,7 +9,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils._pytree import register_pytree_node
 
+from minift.libraries.keywords import drops_keywords
+from minift.model import outputs
 from minift.model.checkpointing import checkpoint_layers, keep_activations
 from minift.model.config import PretrainedConfig
 from minift.model.files.folder import Stored
@@ -73,22 +76,39 @@ class PreTrainedModel(nn.Module, StoredModel):
         """Fill the parameters `names`: normal(0, initializer_range), biases 0, LayerNorm weights 1, padding row 0.
 
         Draws from the global generator in the order of the parameters, and only for matrices. Modules of other kinds,
-        which a subclass may have, keep the values that their constructors gave them.
+        which a subclass may have, keep the values that their constructors gave them. A subclass that defines
+        `_init_weights` fills the modules outside its encoder itself, each after those inside it.
         """
-        names, std = set(names), getattr(self.config, "initializer_range", 0.02)
+        names, inner, own = set(names), f"{self.config.model_type}.", []
         for path, module in self.named_modules():
-            is_ours = isinstance(module, nn.Linear | nn.Embedding | nn.LayerNorm) or is_of_minift(type(module))
-            for name, parameter in module.named_parameters(path, recurse=False):
-                if name not in names or not is_ours:
-                    continue
-                if name.endswith("bias"):
-                    parameter.zero_()
-                elif isinstance(module, nn.LayerNorm):
-                    parameter.fill_(1.0)
-                else:
-                    parameter.normal_(0.0, std)
-                    if getattr(module, "padding_idx", None) is not None:
-                        parameter[module.padding_idx].zero_()
+            new = [name for name, _ in module.named_parameters(path, recurse=False) if name in names]
+            if new and self._has_own_init_weights() and not path.startswith(inner):
+                own.append((path, module))
+            else:
+                self._fill(module, new)
+        for _, module in sorted(own, key=lambda pair: -pair[0].count(".") - bool(pair[0])):
+            self._init_weights(module)
+
+    def _has_own_init_weights(self) -> bool:
+        return any("_init_weights" in vars(kind) for kind in type(self).__mro__ if not is_of_minift(kind))
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Fill one module as `init_weights` says: what a subclass may define, and call from its own."""
+        with torch.no_grad():
+            self._fill(module, [name for name, _ in module.named_parameters(recurse=False)])
+
+    def _fill(self, module: nn.Module, names: list[str]) -> None:
+        is_ours = isinstance(module, nn.Linear | nn.Embedding | nn.LayerNorm) or is_of_minift(type(module))
+        for name in names if is_ours else ():
+            parameter = getattr(module, name.rpartition(".")[2])
+            if name.endswith("bias"):
+                parameter.zero_()
+            elif isinstance(module, nn.LayerNorm):
+                parameter.fill_(1.0)
+            else:
+                parameter.normal_(0.0, getattr(self.config, "initializer_range", 0.02))
+                if getattr(module, "padding_idx", None) is not None:
+                    parameter[module.padding_idx].zero_()
 
     def tie_weights(self) -> None:
         """Make each tied name the same `Parameter` object as its source, so that it stays equal in training."""
@@ -139,6 +159,11 @@ class PreTrainedModel(nn.Module, StoredModel):
 
     # -- embeddings ---------------------------------------------------------------------------------------------
 
+    @drops_keywords
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        """Compute what `forward` says; also with arguments of transformers' that change nothing in an encoder."""
+        return super().__call__(*args, **options)
+
     def get_input_embeddings(self) -> nn.Embedding:
         """The table of word embeddings (V, E)."""
         return self.base_model.embeddings.word_embeddings
@@ -149,8 +174,9 @@ class PreTrainedModel(nn.Module, StoredModel):
     @property
     def scoring_layer(self) -> str | None:
         """The name of the layer that scores the vocabulary, whose weight may be tied; None of a model without one."""
-        layers = [name.removesuffix(".weight") for name in TIED.get(self.config.model_type, {}) if name.endswith(".weight")]
-        return next((name for name in layers if f"{name}.weight" in self.parameter_names()), None)
+        tied = TIED.get(self.config.model_type, {})
+        names = (name for name in tied if name.endswith(".weight") and name in self.parameter_names())
+        return next((name.removesuffix(".weight") for name in names), None)
 
     def get_output_embeddings(self) -> nn.Module | None:
         """The layer that scores the vocabulary, of a masked language model; else None."""
@@ -200,8 +226,8 @@ class PreTrainedModel(nn.Module, StoredModel):
     def tensors(self) -> dict[str, Tensor]:
         return self.state_dict()
 
-    def stored_dtype(self) -> str:
-        return str(self.dtype).removeprefix("torch.")
+    def stored_dtype(self) -> torch.dtype:
+        return self.dtype
 
     map_file = staticmethod(map_file)
 
@@ -222,3 +248,14 @@ class PreTrainedModel(nn.Module, StoredModel):
                 model = cls(config)
         report = load_weights(model, stored, choose_dtype(dtype, config.dtype, stored), ignore_mismatched_sizes)
         return model.eval(), report
+
+
+def names_and_values(output: outputs.ModelOutput) -> tuple[list[Any], list[str]]:
+    return list(output.values()), list(output)
+
+
+for name in dir(outputs):  # so that torch.export can look into what models return
+    kind = getattr(outputs, name)
+    if isinstance(kind, type) and issubclass(kind, outputs.ModelOutput):
+        make = lambda values, names, kind=kind: kind(zip(names, values, strict=True))  # noqa: E731
+        register_pytree_node(kind, names_and_values, make, serialized_type_name=f"minift.{name}")

@@ -55,6 +55,8 @@ def named_parameters(part: Any, name: str = "") -> Iterator[tuple[str, Parameter
 
 def map_file(file: Path) -> dict[str, np.ndarray]:
     """Read the tensors of a safetensors file."""
+    if file.suffix == ".bin":
+        raise ValueError(f"{file} is a pickle, which TensorFlow models do not read: load and save it as a torch model")
     with safe_open(file, framework="np") as tensors:
         return tensors.get_tensors()
 

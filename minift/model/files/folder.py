@@ -14,10 +14,28 @@ from minift.model.files.names import LoadingReport, match_names
 
 logger = logging.getLogger("minift.model")
 
-SINGLE = "model.safetensors"
-INDEX = "model.safetensors.index.json"
-OURS = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?")  # every name that a save may write
-PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+PATTERNS = ["model*.safetensors*"]  # files that a checkpoint may consist of
+OLD_PATTERNS = ["pytorch_model*.bin*"]  # the form of before 2023
+
+
+class Names(NamedTuple):
+    """The files of a checkpoint, or of a `variant` of it, such as "fp16"."""
+
+    single: str
+    index: str
+    shard: str  # with places for its number and the number of all
+
+    @classmethod
+    def of(cls, variant: str | None = None, stem: str = "model", suffix: str = "safetensors") -> "Names":
+        if variant is not None and not re.fullmatch(r"\w+", variant):
+            raise ValueError(f"variant={variant!r} is not a word such as fp16")
+        dotted = f".{variant}" if variant else ""
+        shard = f"{stem}{dotted}-{{:05d}}-of-{{:05d}}.{suffix}"
+        return cls(f"{stem}{dotted}.{suffix}", f"{stem}.{suffix}.index{dotted}.json", shard)
+
+    def cover(self, file: str) -> bool:
+        """Whether a save under these names may have written `file`."""
+        return file in (self.single, self.index) or re.sub(r"\d{5}", "{:05d}", file) == self.shard
 
 
 class Stored(NamedTuple):
@@ -27,43 +45,45 @@ class Stored(NamedTuple):
     file: Path
 
 
-def read_checkpoint(folder: Path, map_file: Callable[[Path], dict[str, Any]]) -> dict[str, Stored]:
+def read_checkpoint(
+    folder: Path, map_file: Callable[[Path], dict[str, Any]], variant: str | None = None
+) -> dict[str, Stored]:
     """Map all tensors of a checkpoint: those of model.safetensors, or of the files that its index names.
 
-    `map_file` maps the tensors of one file.
+    `map_file` maps the tensors of one file. Where there is none of these, pytorch_model.bin is looked for.
 
     Raises:
         FileNotFoundError: the folder holds no weights, or a shard is missing.
-        ValueError: a file is truncated or no safetensors file, lacks a tensor, or is a pickle.
+        ValueError: a file is truncated or no safetensors file, or lacks a tensor.
     """
-    if (folder / SINGLE).is_file():
-        return _stored(folder / SINGLE, map_file)
-    if not (folder / INDEX).is_file():
-        for name in PICKLES:
-            if (folder / name).is_file():
-                raise ValueError(
-                    f"{folder / name} is a pickle, which can run code when it is loaded; minift reads {SINGLE} only. "
-                    "Convert it with transformers: from_pretrained, then save_pretrained"
-                )
-        raise FileNotFoundError(f"{folder} has neither {SINGLE} nor {INDEX}")
-    index = read_json(folder / INDEX)
+    choices = (Names.of(variant), Names.of(variant, "pytorch_model", "bin"))
+    for names in choices:
+        if (folder / names.single).is_file():
+            return _stored(folder / names.single, map_file)
+        if (folder / names.index).is_file():
+            return _shards_of(folder, names.index, map_file)
+    raise FileNotFoundError(f"{folder} has neither {choices[0].single} nor {choices[0].index}")
+
+
+def _shards_of(folder: Path, file: str, map_file: Callable[[Path], dict[str, Any]]) -> dict[str, Stored]:
+    index = read_json(folder / file)
     weight_map = index.get("weight_map") if isinstance(index, dict) else None
     if not isinstance(weight_map, dict) or not all(isinstance(shard, str) for shard in weight_map.values()):
-        raise ValueError(f"{folder / INDEX} has no weight_map from tensors to files")
+        raise ValueError(f"{folder / file} has no weight_map from tensors to files")
     stored: dict[str, Stored] = {}
     for shard in sorted(set(weight_map.values())):
         if Path(shard).name != shard:
-            raise ValueError(f"{folder / INDEX} names {shard!r}, which is not a file beside it")
+            raise ValueError(f"{folder / file} names {shard!r}, which is not a file beside it")
         stored |= _stored(folder / shard, map_file)
     for name, shard in weight_map.items():
         if name not in stored:
-            raise ValueError(f"{folder / shard} lacks the tensor {name}, which {INDEX} promises")
+            raise ValueError(f"{folder / shard} lacks the tensor {name}, which {file} promises")
     return stored
 
 
 def _stored(file: Path, map_file: Callable[[Path], dict[str, Any]]) -> dict[str, Stored]:
     if not file.is_file():
-        raise FileNotFoundError(f"{file}, which {INDEX} names, does not exist")
+        raise FileNotFoundError(f"{file}, which the index beside it names, does not exist")
     try:
         return {name: Stored(tensor, file) for name, tensor in map_file(file).items()}
     except SafetensorError as error:
@@ -122,26 +142,28 @@ def write_checkpoint(
     folder: str | os.PathLike,
     max_shard_size: int | str,
     save_file: Callable[[dict[str, Any], Path], None],
+    variant: str | None = None,
 ) -> None:
     """Write `tensors` as model.safetensors, or as numbered shards and their index when they are larger than a shard.
 
     `save_file` writes a shard to a path. Each file replaces its predecessor whole; weights of an earlier save under
     other names are removed at the end.
     """
-    folder = Path(folder)
+    folder, names = Path(folder), Names.of(variant)
     shards = _shards(tensors, parse_size(max_shard_size))
-    files = [f"model-{i:05d}-of-{len(shards):05d}.safetensors" for i in range(1, len(shards) + 1)]
+    files = [names.shard.format(number, len(shards)) for number in range(1, len(shards) + 1)]
     if len(shards) == 1:
-        files = [SINGLE]
+        files = [names.single]
     for file, shard in zip(files, shards, strict=True):
         with atomic_path(folder / file) as fresh:
             save_file(shard, fresh)
     if len(shards) > 1:
         weight_map = {name: file for file, shard in zip(files, shards, strict=True) for name in shard}
         total = sum(t.nbytes for t in tensors.values())
-        write_json(folder / INDEX, {"metadata": {"total_size": total}, "weight_map": weight_map})
+        write_json(folder / names.index, {"metadata": {"total_size": total}, "weight_map": weight_map})
+    kept = (*files, names.index if len(shards) > 1 else names.single)
     for old in folder.iterdir():
-        if OURS.fullmatch(old.name) and old.name not in (*files, INDEX if len(shards) > 1 else SINGLE):
+        if names.cover(old.name) and old.name not in kept:
             old.unlink()
 
 

@@ -1,5 +1,7 @@
 """Stored tensors to torch parameters."""
 
+import pickle
+import zipfile
 from pathlib import Path
 
 import torch
@@ -11,7 +13,22 @@ from minift.model.files.names import LoadingReport
 
 
 def map_file(file: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, mapped."""
+    """The tensors of a safetensors file, mapped; of a pytorch_model.bin by torch's unpickler that runs no code.
+
+    Raises:
+        ValueError: a .bin that is damaged, or holds anything but named tensors.
+    """
+    if file.suffix == ".bin":
+        try:
+            content = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
+        except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, zipfile.BadZipFile) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise ValueError(
+                f"{file} is damaged, or holds more than tensors, which could run code: {reason}"
+            ) from error
+        if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+            raise ValueError(f"{file} does not hold a dict of named tensors")
+        return content
     with safe_open(file, framework="pt") as tensors:
         return {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118
 
@@ -43,6 +60,7 @@ def load_weights(
     for name, source in report.stored_as.items():
         if name not in report.tied:
             set_parameter(model, name, stored[source].tensor.to(dtype))
+    load_buffers(model, stored, dtype, report)
     new = report.missing + [name for name, *_ in report.mismatched if name not in report.tied]
     for name in new:
         made = model.get_parameter(name)  # by a constructor; on the meta device it has no values
@@ -50,6 +68,17 @@ def load_weights(
     model.init_weights(new)
     model.tie_weights()
     return report
+
+
+def load_buffers(model: nn.Module, stored: dict[str, Stored], dtype: torch.dtype, report: LoadingReport) -> None:
+    """Fill the buffers that are stored, such as the running means of a layer of the user's own."""
+    for name in model.state_dict().keys() & stored.keys() & dict(model.named_buffers()).keys():
+        tensor, module, leaf = stored[name].tensor, *name.rpartition(".")[::2]
+        if tensor.shape == model.get_buffer(name).shape:
+            setattr(
+                model.get_submodule(module), leaf, tensor.to(dtype) if tensor.is_floating_point() else tensor.clone()
+            )
+            report.unexpected.remove(name)
 
 
 def set_parameter(model: nn.Module, name: str, tensor: Tensor) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from minift.hub import push_to_hub, snapshot
+from minift.hub import push_to_hub, repository_folder
 from minift.libraries.keywords import drops_keywords
 from minift.model.config import HUB_ARGUMENTS, PretrainedConfig
-from minift.model.files.folder import Stored, announce, read_checkpoint, write_checkpoint
+from minift.model.files.folder import OLD_PATTERNS, PATTERNS, Stored, announce, read_checkpoint, write_checkpoint
 from minift.model.files.names import TIED, LoadingReport
 
 
@@ -42,7 +42,7 @@ class StoredModel(ABC):
         """Give the tensors to be stored, by name; tied ones may be among them twice."""
 
     @abstractmethod
-    def stored_dtype(self) -> str:
+    def stored_dtype(self) -> Any:
         """Name the type of the parameters, such as "float32"."""
 
     @staticmethod
@@ -104,6 +104,8 @@ class StoredModel(ABC):
         strict: bool = False,
         ignore_mismatched_sizes: bool = False,
         output_loading_info: bool = False,
+        variant: str | None = None,
+        state_dict: dict[str, Any] | None = None,
         **overrides: Any,
     ) -> Self | tuple[Self, dict[str, Any]]:
         """Build the model of a folder or a Hub repository and load its weights; the model comes in evaluation mode.
@@ -117,6 +119,8 @@ class StoredModel(ABC):
             strict: raise an error when a parameter is missing in the file or a stored tensor is not used.
             ignore_mismatched_sizes: draw a parameter anew when the stored one has another shape.
             output_loading_info: return (model, dictionary of missing, unexpected and mismatched names).
+            variant: load model.VARIANT.safetensors.
+            state_dict: take these tensors, not those of a file; then `name_or_path` may be None.
             **overrides: fields of the configuration (`num_labels`, `id2label`, `label2id`, `problem_type`,
                 `attn_implementation`, …) and the Hub arguments of `PretrainedConfig.from_pretrained`.
 
@@ -130,8 +134,10 @@ class StoredModel(ABC):
             config = cls.config_class.from_pretrained(name_or_path, **hub, **overrides)
         else:
             config = config.changed(**overrides)
-        folder = snapshot(str(name_or_path), allow_patterns=["config.json", "model*.safetensors*"], **hub)
-        stored = read_checkpoint(folder, cls.map_file)
+        if state_dict is not None:
+            stored = {name: Stored(tensor, Path("state_dict")) for name, tensor in state_dict.items()}
+        else:
+            stored = cls._read(name_or_path, variant, hub)
         model, report = cls.build_and_load(
             config, stored, torch_dtype if dtype is None else dtype, ignore_mismatched_sizes
         )
@@ -144,6 +150,13 @@ class StoredModel(ABC):
         info = {f"{kind}_keys": set(getattr(report, kind)) for kind in ("missing", "unexpected", "mismatched")}
         return model, info | {"error_msgs": []}
 
+    @classmethod
+    def _read(cls, name_or_path: str | os.PathLike, variant: str | None, hub: dict[str, Any]) -> dict[str, Stored]:
+        folder = repository_folder(name_or_path, ["config.json", *PATTERNS], **hub)
+        if not any(folder.glob(PATTERNS[0])):
+            folder = repository_folder(name_or_path, ["config.json", *OLD_PATTERNS], **hub)
+        return read_checkpoint(folder, cls.map_file, variant)
+
     @drops_keywords
     def save_pretrained(
         self,
@@ -152,6 +165,7 @@ class StoredModel(ABC):
         max_shard_size: int | str = "50GB",
         is_main_process: bool = True,
         save_function: Callable[[dict[str, Any], Path], None] | None = None,
+        variant: str | None = None,
     ) -> None:
         """Write config.json and model.safetensors (or its shards) into `save_directory`, as transformers does.
 
@@ -161,6 +175,7 @@ class StoredModel(ABC):
             max_shard_size: bytes, or "500MB", "5GB".
             is_main_process: False writes nothing, so that only one of several processes does.
             save_function: writes the tensors of one file to its path, as `Accelerator.save` does.
+            variant: write model.VARIANT.safetensors.
         """
         if Path(save_directory).is_file():
             raise ValueError(f"{save_directory} is a file; save_pretrained needs a folder")
@@ -170,7 +185,7 @@ class StoredModel(ABC):
         tensors = {name: tensor for name, tensor in tensors.items() if name not in tied}
         self.config.architectures = [type(self).__name__.removeprefix("TF")]
         self.config.dtype = self.stored_dtype()
-        write_checkpoint(tensors, save_directory, max_shard_size, save_function or self.write_file)
+        write_checkpoint(tensors, save_directory, max_shard_size, save_function or self.write_file, variant)
         self.config.save_pretrained(save_directory)
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:
