@@ -35,6 +35,8 @@ FEATURES = [*PUBLIC["data.features"]]
 COLLATORS = [name for name in TRANSFORMERS if "ollator" in name]
 OUTPUTS = [name for name in vars(outputs) if name.endswith("Output")]
 MODELS = [name for module, names in PUBLIC.items() if module.startswith("model.") for name in names]
+BERT_MODELS = [name for name in MODELS if name.startswith("Bert")]
+BERT_PARTS = ["BertEmbeddings", "BertLayer", "BertPooler"]
 AUTO = [name for name in TRANSFORMERS if name.startswith("Auto")]
 CALLBACKS = [*PUBLIC["train.callbacks"], *PUBLIC["train.progress"], *PUBLIC["train.state"]]
 CHECKS = [name for name, value in vars(checks).items() if callable(value) and value.__module__ == checks.__name__]
@@ -46,8 +48,11 @@ UTILS = [
     "synchronize_rng_states",
     *(one for one in CHECKS if one.endswith("available")),
 ]
+TASKS = ("MASKED_LM", "MULTIPLE_CHOICE", "QUESTION_ANSWERING", "SEQUENCE_CLASSIFICATION", "TOKEN_CLASSIFICATION")
+WITH_POOLING = ("WithPooling", "WithPoolingAndCrossAttentions")
 TRAINING_ARGS = ["IntervalStrategy", "OptimizerNames", "ParallelMode", "TrainingArguments"]
 TRAINER_UTILS = [
+    "EvalLoopOutput",
     "EvalPrediction",
     "EvaluationStrategy",
     "HubStrategy",
@@ -55,6 +60,7 @@ TRAINER_UTILS = [
     "PredictionOutput",
     "SaveStrategy",
     "SchedulerType",
+    "TrainOutput",
     "enable_full_determinism",
     "get_last_checkpoint",
     "set_seed",
@@ -77,7 +83,7 @@ MODULES: dict[str, tuple[str, list[str]]] = {
     "transformers.models.auto": ("minift", AUTO),
     "transformers.models.bert": ("minift", [name for name in TRANSFORMERS if name.startswith("Bert")]),
     "transformers.models.bert.configuration_bert": ("minift", ["BertConfig"]),
-    "transformers.models.bert.modeling_bert": ("minift", [name for name in MODELS if name.startswith("Bert")]),
+    "transformers.models.bert.modeling_bert": ("minift.model.bert minift", [*BERT_PARTS, *BERT_MODELS]),
     "transformers.models.bert.tokenization_bert": ("minift", ["BertTokenizer"]),
     "transformers.models.distilbert": ("minift", [name for name in TRANSFORMERS if name.startswith("DistilBert")]),
     "transformers.models.distilbert.modeling_distilbert": ("minift", [n for n in MODELS if n.startswith("DistilBert")]),
@@ -121,6 +127,29 @@ MODULES: dict[str, tuple[str, list[str]]] = {
     "accelerate.utils.operations": ("minift.accelerator.nests", NESTS),
     "accelerate.utils.random": ("minift.libraries.loop_tools", ["set_seed", "synchronize_rng_states"]),
 }
+NAMES = "minift.libraries.names"
+MAPPINGS = ["CONFIG_MAPPING", "MODEL_MAPPING", *(f"MODEL_FOR_{task}_MAPPING" for task in TASKS)]
+PIPELINES = ["FeatureExtractionPipeline", "FillMaskPipeline", "Pipeline", "TextClassificationPipeline"]
+STRATEGIES = ["PaddingStrategy", "TensorType", "TruncationStrategy"]
+# module -> further names, of NAMES
+MORE = {
+    "transformers": [*MAPPINGS, *PIPELINES, *STRATEGIES, "AddedToken", "is_torch_xla_available"],
+    "transformers.file_utils": [*STRATEGIES, "ModelOutput"],
+    "transformers.modeling_outputs": [f"BaseModelOutput{rest}" for rest in ("", *WITH_POOLING)],
+    "transformers.pipelines": PIPELINES,
+    "transformers.tokenization_utils_base": [*STRATEGIES, "AddedToken"],
+    "transformers.trainer_callback": ["CallbackHandler"],
+    "transformers.trainer_utils": ["PREFIX_CHECKPOINT_DIR"],
+    "transformers.utils": [*STRATEGIES, "CONFIG_NAME", "ModelOutput", "SAFE_WEIGHTS_NAME", "WEIGHTS_NAME"],
+    "evaluate": ["EvaluationModule", "Metric"],
+    "accelerate.launchers": ["notebook_launcher"],
+    "accelerate.optimizer": ["AcceleratedOptimizer"],
+    "accelerate.scheduler": ["AcceleratedScheduler"],
+    "accelerate.utils": ["wait_for_everyone"],
+}
+for module, names in MORE.items():
+    sources, present = MODULES.get(module, ("", []))
+    MODULES[module] = (f"{sources} {NAMES}".strip(), [*present, *names])
 # library -> the version that is re-implemented: its `__version__`, which scripts compare
 VERSIONS = {"transformers": "5.23.0", "datasets": "5.2.0", "evaluate": "0.4.6", "accelerate": "1.15.0"}
 LIBRARIES = tuple(VERSIONS)
@@ -148,7 +177,7 @@ class StandIn(ModuleType):
         if name not in names:
             raise ImportError(missing(self, name), name=self.__name__)
         modules = map(import_module, sources.split())
-        value = next(getattr(module, name) for module in modules if name in vars(module) or module.__name__ == "minift")
+        value = next(getattr(module, name) for module in modules if hasattr(module, name))
         setattr(self, name, value)
         return value
 

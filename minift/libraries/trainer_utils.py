@@ -3,7 +3,7 @@
 from minift.optim.schedule import SchedulerType
 from minift.train.arguments import TrainingArguments
 from minift.train.checkpoint import get_last_checkpoint
-from minift.train.evaluate import EvalPrediction, PredictionOutput
+from minift.train.evaluate import EvalLoopOutput, EvalPrediction, PredictionOutput
 from minift.train.seed import enable_full_determinism, set_seed
 from minift.train.strategies import (
     EvaluationStrategy,
@@ -13,8 +13,10 @@ from minift.train.strategies import (
     ParallelMode,
     SaveStrategy,
 )
+from minift.train.trainer import TrainOutput
 
 __all__ = [
+    "EvalLoopOutput",
     "EvalPrediction",
     "EvaluationStrategy",
     "HubStrategy",
@@ -24,6 +26,7 @@ __all__ = [
     "PredictionOutput",
     "SaveStrategy",
     "SchedulerType",
+    "TrainOutput",
     "TrainingArguments",
     "enable_full_determinism",
     "get_last_checkpoint",

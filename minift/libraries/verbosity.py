@@ -54,6 +54,12 @@ def reset_format() -> None:
         handler.setFormatter(None)
 
 
+def enable_progress_bar() -> None:
+    """Do nothing: loading a model shows no progress."""
+
+
+disable_progress_bar = enable_progress_bar
+
 CRITICAL, ERROR, WARNING, INFO, DEBUG = (
     logging.CRITICAL,
     logging.ERROR,

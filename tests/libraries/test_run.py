@@ -100,21 +100,21 @@ def test_minifts_own_names_of_the_four_libraries_are_all_in_the_tables():
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("from transformers import GPT2Model", "no transformers.GPT2Model; its transformers has: AdamW, AutoConfig,"),
+        ("from transformers import GPT2Model", "no transformers.GPT2Model; its transformers has: .*AutoConfig,"),
         ("from transformers import TFGPT2Model", "no transformers.TFGPT2Model; its transformers has: .*TFAutoModel"),
-        ("import transformers; transformers.GPT2Model", "no transformers.GPT2Model; its transformers has: AdamW,"),
+        ("import transformers; transformers.GPT2Model", "no transformers.GPT2Model; its transformers has: .*AdamW,"),
         (
             "import transformers.models.gpt2",
             "no transformers.models.gpt2; its transformers.models has: auto, bert",
         ),
         (
-            "from transformers.models.bert.modeling_bert import BertLayer",
-            "no transformers.models.bert.modeling_bert.BertLayer; its transformers.models.bert.modeling_bert has",
+            "from transformers.models.bert.modeling_bert import BertAttention",
+            "no transformers.models.bert.modeling_bert.BertAttention; its transformers.models.bert.modeling_bert has",
         ),
         ("from transformers.data.processors import glue", "no transformers.data.processors; its transformers.data has"),
         ("import datasets; datasets.Audio", "no datasets.Audio; its datasets has: ClassLabel"),
         ("from datasets import load_me", "no datasets.load_me; its datasets has: ClassLabel"),
-        ("import evaluate; evaluate.inspect", "no evaluate.inspect; its evaluate has: combine, load, logging, utils"),
+        ("import evaluate; evaluate.inspect", "no evaluate.inspect; its evaluate has: EvaluationModule, Metric, combine, load, logging, utils"),
         ("from accelerate import FullyShardedDataParallelPlugin", "its accelerate has: Accelerator"),
     ],
 )
