@@ -1,8 +1,10 @@
 """Write files whole or not at all, and read JSON with errors that name the file."""
 
+import ctypes
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux, for renameat2
 UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
@@ -34,19 +37,54 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
                     os.fsync(handle.fileno())
         if path.is_dir() and not fresh.is_dir():
             raise IsADirectoryError(f"{path} is a folder: it is not replaced by a file")
-        if path.is_dir():  # os.replace cannot take the place of a folder that is not empty
+        if not path.is_dir():
+            os.replace(fresh, path)
+        elif not exchange(fresh, path):  # os.replace cannot take the place of a folder that is not empty
             path.rename(workplace / "replaced")
-        os.replace(fresh, path)
+            try:
+                os.replace(fresh, path)
+            except OSError:
+                (workplace / "replaced").rename(path)
+                raise
     finally:
         shutil.rmtree(workplace, ignore_errors=True)
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Let two paths change places in one step, where the system can (Linux): returns whether they did."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if sys.platform == "linux" else None
+    return rename is not None and rename(AT_FDCWD, bytes(one), AT_FDCWD, bytes(other), RENAME_EXCHANGE) == 0
 
 
 def read_json(path: str | Path) -> Any:
     """Parse a JSON file; what is not JSON (truncated, binary, …) is a ValueError that names the file and the place."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        return parse_json(Path(path).read_bytes())
+    except ValueError as error:
         raise ValueError(f"{path} is not valid JSON: {error}") from error
+
+
+def read_json_object(path: str | Path) -> dict[str, Any]:
+    """As `read_json`, for files that hold an object; anything else in them is a ValueError."""
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} must hold a JSON object, not a {type(content).__name__}")
+    return content
+
+
+def parse_json(data: bytes) -> Any:
+    """Parse UTF-8 text; also lists within lists by the thousand are a ValueError."""
+    try:
+        return json.loads(data.decode("utf-8"))
+    except RecursionError:
+        raise ValueError("its lists and objects are nested too deeply") from None
+
+
+def inside(folder: str | Path, name: Any) -> Path:
+    """Return the path of `name` in `folder`; a ValueError if that is not a name, or leads out of the folder."""
+    if not isinstance(name, str) or not name or Path(name).is_absolute() or ".." in Path(name).parts:
+        raise ValueError(f"{folder}: {name!r} is not the name of a file in this folder")
+    return Path(folder) / name
 
 
 def write_json(path: str | Path, value: Any) -> None:

@@ -34,6 +34,10 @@ PLAIN = ["loop", "model", "optim", "batches"]
 # Imports against the current, at most three: (from, to), each with its reason.
 DOORS = {
     ("data.dataset", "tf.batches"): "Dataset.to_tf_dataset, a method of datasets' own",
+    (
+        "train.accelerator",
+        "accelerator.accelerator",
+    ): "where Accelerator stood, for scripts that import it",
     ("*", "libraries.keywords"): "a table that decorates functions of every room, and imports none",
 }
 LINES = 400

@@ -3,7 +3,8 @@
 import csv
 import io
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from itertools import count
 from pathlib import Path
@@ -105,7 +106,8 @@ def read_csv_table(file: Path, features: Features | None, options: CsvOptions) -
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise ValueError(f"line {line} is not {options.encoding or 'UTF-8'} text; pass encoding=") from error
-    header, body = _lines(text, options)
+    with long_cells(text):
+        header, body = _lines(text, options)
     wanted = _wanted(header, options)
     table = _parse_fast(body, header, options) or _parse_slow(body, header, options)
     table = table.select(wanted)
@@ -191,11 +193,22 @@ def _parse_fast(body: str, header: list[str], options: CsvOptions) -> pa.Table |
     return None
 
 
+@contextmanager
+def long_cells(text: str) -> Iterator[None]:
+    """Let a cell be as long as `text`; what Python's `csv` cannot read is a ValueError."""
+    limit = csv.field_size_limit(len(text) + 1)
+    try:
+        yield
+    except csv.Error as error:
+        raise ValueError(str(error)) from error
+    finally:
+        csv.field_size_limit(limit)
+
+
 def _parse_slow(body: str, header: list[str], options: CsvOptions) -> pa.Table:
     """Split the rows by Python's `csv`: cells that a short row lacks are missing."""
     missing, rows = set(options.missing), []
-    limit = csv.field_size_limit(len(body) + 1)
-    try:
+    with long_cells(body):
         reader = csv.reader(io.StringIO(body, newline=""), **options.dialect)
         for row in reader:
             if options.nrows is not None and len(rows) == options.nrows:
@@ -208,10 +221,6 @@ def _parse_slow(body: str, header: list[str], options: CsvOptions) -> pa.Table:
                     warnings.warn(f"{said}: it is left out", stacklevel=2)
             elif row:
                 rows.append([None if cell in missing else cell for cell in row] + [None] * (len(header) - len(row)))
-    except csv.Error as error:
-        raise ValueError(str(error)) from error
-    finally:
-        csv.field_size_limit(limit)
     columns = zip(*rows, strict=True) if rows else [[]] * len(header)
     return pa.table({name: pa.array(cells, pa.string()) for name, cells in zip(header, columns, strict=True)})
 

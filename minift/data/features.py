@@ -153,11 +153,15 @@ class Features(dict):
     @classmethod
     def from_arrow_schema(cls, schema: pa.Schema) -> "Features":
         """Read the features from the schema's metadata, or from the Arrow type of a column that is not described."""
-        metadata = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-        described = (metadata.get("info") or {}).get("features") or {}
+        try:
+            metadata = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+            described = (metadata.get("info") or {}).get("features") or {}
+            described = {name: _from_dict(feature) for name, feature in described.items() if name in schema.names}
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+            raise ValueError(f"its metadata does not describe the types of its columns: {error!r}") from error
         features = cls()
         for field in schema:
-            feature = _from_dict(described[field.name]) if field.name in described else None
+            feature = described.get(field.name)
             fits = feature is not None and arrow_type(feature) == field.type
             features[field.name] = feature if fits else _from_arrow_type(field.type)
         return features

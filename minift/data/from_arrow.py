@@ -41,9 +41,17 @@ def to_python(column: pa.Array | pa.ChunkedArray) -> list:
         flat = to_python(column.flatten())
         ends = np.cumsum(pc.list_value_length(column).to_numpy(zero_copy_only=False)).tolist()
         return [flat[start:end] for start, end in pairwise([0, *ends])]
-    if is_text(column.type) or (is_number(column.type) and column.null_count == 0):
-        return column.to_numpy(zero_copy_only=False).tolist()
-    return column.to_pylist()
+    try:
+        if is_text(column.type) or (is_number(column.type) and column.null_count == 0):
+            return column.to_numpy(zero_copy_only=False).tolist()
+        return column.to_pylist()
+    except (pa.ArrowException, OverflowError) as error:
+        raise unreadable(column, error) from error
+
+
+def unreadable(column: pa.Array, error: Exception) -> ValueError:
+    """The error of a value that Arrow holds but Python cannot: text that is not UTF-8, a date after the year 9999."""
+    return ValueError(f"a value of type {column.type} cannot be read, its file may be damaged: {error}")
 
 
 def to_numpy(column: pa.Array | pa.ChunkedArray, in_lists: bool = False) -> np.ndarray:
@@ -54,7 +62,10 @@ def to_numpy(column: pa.Array | pa.ChunkedArray, in_lists: bool = False) -> np.n
     """
     column = one_array(column)
     if not is_list(column.type):
-        values = column.to_numpy(zero_copy_only=False)
+        try:
+            values = column.to_numpy(zero_copy_only=False)
+        except pa.ArrowException as error:
+            raise unreadable(column, error) from error
         if in_lists or values.dtype != object or len(values) == 0:
             return values
         alike = any(all(isinstance(value, kind) for value in values) for kind in (str, bytes))

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.json
 
 from minift.data.compressed import read_bytes
+from minift.files import parse_json
 
 BLOCK = 64 << 20  # bytes that pyarrow reads at once; a row must fit in one
 CHANGED = re.compile(r"Column\(/(.+)\) changed from (\w+) to (\w+) in row (\d+)")
@@ -24,6 +25,8 @@ def read_json_table(file: Path, field: str | None = None, encoding: str | None =
     data = _utf8(read_bytes(file), encoding)
     if not data.strip():
         return pa.table({})
+    if data.lstrip().startswith(b"null"):  # pyarrow would end the interpreter
+        raise ValueError("row 0 is null, not an object")
     if field is not None or data.lstrip().startswith(b"["):
         data = _as_lines(_parse(data), field)
     for block in (BLOCK, len(data) + 1):  # the whole file, if it has a longer row
@@ -36,7 +39,7 @@ def read_json_table(file: Path, field: str | None = None, encoding: str | None =
         column, before, after, row = changed.groups()
         raise ValueError(f"row {row}: column {column!r} holds a {after}, earlier rows a {before}") from failed
     try:
-        columns = json.loads(data)  # one object over several lines
+        columns = parse_json(data)  # one object over several lines
     except ValueError:
         raise failed from None
     if isinstance(columns, dict) and columns and all(isinstance(values, list) for values in columns.values()):
@@ -53,7 +56,7 @@ def _utf8(data: bytes, encoding: str | None) -> bytes:
 
 def _parse(data: bytes) -> Any:
     try:
-        return json.loads(data)
+        return parse_json(data)
     except UnicodeDecodeError as error:
         raise ValueError(f"it is not UTF-8 text ({error.reason}); pass encoding=") from error
 

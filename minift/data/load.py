@@ -194,7 +194,10 @@ def _from_repository(
     if chosen is None:
         folder = download([f"{inside}/*"] if inside else [f"*{ending}*" for ending in FORMATS])
         return config, infer_splits(folder / inside if inside else folder)
-    patterns = patterns_by_split(chosen)
+    try:
+        patterns = patterns_by_split(chosen)
+    except TypeError as error:
+        raise error if data_files is not None else ValueError(f"{folder / 'README.md'}: {error}") from None
     outside = [p for each in patterns.values() for p in each if Path(p).is_absolute() or ".." in Path(p).parts]
     if outside and data_files is None:
         raise ValueError(f"{folder / 'README.md'} names files outside its repository: {outside[0]!r}")

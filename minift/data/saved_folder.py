@@ -14,7 +14,7 @@ from minift.data.info import DatasetInfo
 from minift.data.reader import TableReader
 from minift.data.table import join_rows, read_arrow
 from minift.data.to_arrow import ArrowWriter
-from minift.files import atomic_path, parse_size, read_json
+from minift.files import atomic_path, inside, parse_size, read_json, read_json_object
 
 INFO, STATE, SPLITS = "dataset_info.json", "state.json", "dataset_dict.json"
 DATA = "data-{:05d}-of-{:05d}.arrow"
@@ -64,7 +64,7 @@ def saved_splits(folder: Path) -> list[str] | None:
         splits = content.get("splits") if isinstance(content, dict) else None
         if not isinstance(splits, list):
             raise ValueError(f'{folder / SPLITS} does not list "splits"')
-        return splits
+        return [inside(folder, split).name for split in splits]
     if not (folder / STATE).is_file():
         raise FileNotFoundError(f"{folder} holds no dataset that save_to_disk wrote: neither {STATE} nor {SPLITS}")
     return None
@@ -78,9 +78,9 @@ def read_saved(folder: Path) -> dict[str, Any]:
     for name in (STATE, INFO):
         if not (folder / name).is_file():
             raise FileNotFoundError(f"{folder / name} is missing: the dataset in this folder is not complete")
-    state, info = read_json(folder / STATE), read_json(folder / INFO)
+    state, info = read_json_object(folder / STATE), read_json_object(folder / INFO)
     try:
-        files = [folder / file["filename"] for file in state["_data_files"]]
+        files = [inside(folder, file["filename"]) for file in state["_data_files"]]
         columns, split = state["_format_columns"], state["_split"]
         format_ = Format(state["_format_type"], columns and tuple(columns), state["_output_all_columns"])
     except (KeyError, TypeError, ValueError) as error:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from minift.data.damage import check_table
+
 END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 FILE_MAGIC = b"ARROW1"
 FEW = 8  # up to this many rows of a record batch, a slice of each row costs less than one `take`
@@ -85,9 +87,12 @@ def read_arrow(path: str | Path) -> Rows:
             mapped = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
         source = pa.py_buffer(mapped)
         if mapped[: len(FILE_MAGIC)] == FILE_MAGIC:
-            return Rows(pa.ipc.open_file(source).read_all(), [mapped])
-        if mapped[-len(END_OF_STREAM) :] != END_OF_STREAM:  # pyarrow would take a stream that was cut for a whole one
+            table = pa.ipc.open_file(source).read_all()
+        elif mapped[-len(END_OF_STREAM) :] != END_OF_STREAM:  # pyarrow would take a stream that was cut for a whole one
             raise ValueError("its end is missing")
-        return Rows(pa.ipc.open_stream(source).read_all(), [mapped])
-    except (pa.ArrowException, ValueError, OSError) as error:
+        else:
+            table = pa.ipc.open_stream(source).read_all()
+        check_table(table)
+    except (pa.ArrowException, ValueError, OSError, MemoryError, OverflowError) as error:
         raise ValueError(f"{path} is not a complete Arrow file: {error}") from error
+    return Rows(table, [mapped])

@@ -9,7 +9,6 @@ from types import ModuleType
 from typing import Any
 
 from minift import PUBLIC
-from minift.accelerator import nests
 from minift.libraries import checks, verbosity
 from minift.model import outputs
 
@@ -25,7 +24,8 @@ ACCELERATE = [
 ]
 LOADERS = ["BatchSamplerShard", "DataLoaderDispatcher", "DataLoaderShard", "IterableDatasetShard", "SkipBatchSampler"]
 LOADERS += [*PUBLIC["accelerator.loaders"], *PUBLIC["accelerator.shares"]]
-NESTS = [name for name, value in vars(nests).items() if getattr(value, "__module__", "") == nests.__name__]
+NESTS = ["DistributedOperationException", "broadcast", "broadcast_object_list", "concatenate", "copy_tensor_to_devices"]
+NESTS += ["gather", "gather_object", "pad_across_processes", "reduce", "send_to_device"]
 OWN = ["Chunker", "Tokenizer", "chunk_dataset", "freeze_masks", "use_fast_path"]  # names that no library has
 # in submodules of transformers, in Keras or in evaluate
 ELSEWHERE = ["ModelOutput", "PolynomialDecay", "PredictionOutput", "combine"]

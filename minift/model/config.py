@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
-from minift.files import read_json, write_json
+from minift.files import read_json_object, write_json
 from minift.hub import repository_folder
 from minift.libraries.keywords import drops_keywords
 from minift.ranges import AT_LEAST_0, POSITIVE_INTEGER, PROBABILITY, one_of
@@ -217,7 +217,7 @@ class PretrainedConfig:
     @classmethod
     def from_json_file(cls, json_file: str | os.PathLike) -> Self:
         """Read a file in the form of config.json."""
-        return cls.from_dict(read_json(json_file))
+        return cls.from_dict(read_json_object(json_file))
 
     def to_json_file(self, json_file_path: str | os.PathLike) -> None:
         """Write what `to_json_string` returns."""
@@ -315,10 +315,7 @@ def read_config(name_or_path: str | Path, arguments: dict[str, Any]) -> tuple[di
     file = repository_folder(name_or_path, ["config.json"], **hub) / "config.json"
     if not file.is_file():
         raise FileNotFoundError(f"{name_or_path} has no config.json")
-    content = read_json(file)
-    if not isinstance(content, dict):
-        raise ValueError(f"{file} must hold a JSON object, not a {type(content).__name__}")
-    return content, {name: value for name, value in arguments.items() if name not in HUB_ARGUMENTS}
+    return read_json_object(file), {name: value for name, value in arguments.items() if name not in HUB_ARGUMENTS}
 
 
 def _class_for(model_type: str | None, where: str | Path) -> type[PretrainedConfig]:

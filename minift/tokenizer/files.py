@@ -6,7 +6,7 @@ from typing import Any
 import tokenizers
 from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, processors
 
-from minift.files import atomic_path, read_json, write_json
+from minift.files import atomic_path, read_json_object, write_json
 from minift.hub import snapshot
 from minift.tokenizer.vocabulary import EXTRA_TOKENS, SPECIAL_NAMES
 
@@ -106,10 +106,7 @@ def save_tokenizer(
 
 
 def _read_optional(path: Path) -> dict[str, Any]:
-    content = read_json(path) if path.is_file() else {}
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} must hold a JSON object, not a {type(content).__name__}")
-    return content
+    return read_json_object(path) if path.is_file() else {}
 
 
 def _class_name(config: dict[str, Any], folder: Path) -> str:
@@ -130,8 +127,12 @@ def read_backend(whole: Path, words: Path) -> tokenizers.Tokenizer:
     """Read a ``tokenizer.json`` or, where there is none, build BERT's pipeline around the words of a ``vocab.txt``."""
     if whole.is_file():
         try:
-            return tokenizers.Tokenizer.from_file(str(whole))
-        except Exception as error:  # the Rust library raises bare Exceptions
+            backend = tokenizers.Tokenizer.from_file(str(whole))
+            backend.encode("a")  # what refers to a missing token panics here, not in the middle of a run
+            return backend
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # the Rust library raises bare Exceptions, and panics
             raise ValueError(f"{whole} is not a tokenizer of the `tokenizers` library: {error}") from error
     if not words.is_file():
         raise FileNotFoundError(f"{words.parent} has neither {whole.name} nor {words.name}")

@@ -227,7 +227,7 @@ class TrainingArguments(Settings):
     include_inputs_for_metrics: bool | None = None
     """The former way to write `include_for_metrics=["inputs"]`."""
     overwrite_output_dir: bool = False
-    """Kept for scripts that set it: files of the same name in `output_dir` are replaced either way."""
+    """Delete the checkpoints of another run in `output_dir` before a run begins; other files are replaced anyway."""
 
     def __post_init__(self) -> None:
         check_types(self)

@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 
 from minift.distributed.exchange import barrier, broadcast_object, gather_nests
-from minift.files import atomic_path, read_json, write_json
+from minift.files import atomic_path, read_json_object, write_json
 from minift.train.callbacks import CallbackHandler
 from minift.train.run import Run
 from minift.train.seed import rng_state, set_rng_state
@@ -108,6 +108,7 @@ def write_checkpoint(run: Run, callbacks: CallbackHandler, save: Callable[..., N
         if best == folder or best.is_dir():
             state.best_model_checkpoint = str(best)
     save_checkpoint(folder, run, callbacks, save)
+    run.saved.add(folder.name)
     if run.args.process_index == 0:
         rotate_checkpoints(run.args.output_dir, run.args.save_total_limit, state.best_model_checkpoint)
     barrier()  # no rank goes on to read, or to end, before all is there
@@ -221,7 +222,7 @@ def read_resume(folder: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
             f"{folder} cannot be resumed from: it has no {RESUME_FILE} (saved with save_only_model=True, or by "
             "transformers, whose pickled optimizer state minift does not open)"
         )
-    return read_json(folder / STATE_FILE), read_json(folder / RESUME_FILE)
+    return read_json_object(folder / STATE_FILE), read_json_object(folder / RESUME_FILE)
 
 
 # -- the checkpoints of a folder
@@ -259,19 +260,45 @@ def find_checkpoint(output_dir: str | Path) -> str | None:
     return found
 
 
+def clear_way(run: Run) -> None:
+    """Before a run from the start: what to do with checkpoints of another run in `output_dir` (*collective*).
+
+    With `overwrite_output_dir` they are deleted. Otherwise they stay; with `save_total_limit`, which would delete some
+    of them, or in their favour what this run writes, that is a ValueError.
+    """
+    args = run.args
+    others = [folder for folder in checkpoints(args.output_dir) if folder.name not in run.saved]
+    others = others if args.save_strategy != "no" else []
+    barrier()  # all ranks have looked
+    if others and args.overwrite_output_dir:
+        for folder in others if args.process_index == 0 else ():
+            remove_checkpoint(folder)
+        barrier()
+    elif others:
+        said = f"{args.output_dir} holds {others[-1].name} of another run, and a new one begins at step 0"
+        choices = "resume_from_checkpoint=True goes on with it, overwrite_output_dir=True deletes it"
+        if args.save_total_limit:
+            raise ValueError(f"{said}: save_total_limit={args.save_total_limit} would delete from both. {choices}")
+        logger.warning("%s. %s", said, choices)
+
+
+def remove_checkpoint(folder: Path) -> None:
+    (folder / STATE_FILE).unlink()  # from here on it no longer counts as a checkpoint, however far rmtree gets
+    shutil.rmtree(folder)
+
+
 def rotate_checkpoints(output_dir: str | Path, limit: int | None, best: str | None) -> None:
-    """Delete the oldest checkpoints until `limit` are left; the newest and the best always stay.
+    """Delete the checkpoints that were written first until `limit` are left; the last and the best always stay.
 
     What a save that was killed has left, ``.checkpoint-N-…``, is deleted, too.
     """
     for left in Path(output_dir).glob(".checkpoint-*-*"):
         shutil.rmtree(left, ignore_errors=True)
-    found = checkpoints(output_dir)
+    found = sorted(checkpoints(output_dir), key=lambda folder: (folder / STATE_FILE).stat().st_mtime_ns)
     if not limit or len(found) <= limit:
         return
     best_path = Path(best).resolve() if best else None
     others_first = sorted(found[:-1], key=lambda folder: folder.resolve() == best_path)
     keep = max(limit, 2) if best_path in [folder.resolve() for folder in found[:-1]] else limit
     for folder in others_first[: len(found) - keep]:
-        (folder / STATE_FILE).unlink()  # from here on it no longer counts as a checkpoint, however far rmtree gets
-        shutil.rmtree(folder)
+        remove_checkpoint(folder)

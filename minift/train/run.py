@@ -34,6 +34,8 @@ class Run:
     scaler: torch.amp.GradScaler | None = None  # scales losses for float16 gradients; otherwise does nothing
     averaging: Averaging | None = None  # averages gradients over the ranks; on one it does nothing
 
+    saved: set[str] = field(default_factory=set)  # names of the checkpoints that it has written
+
     # Changed by every step
     running_loss: Tensor | None = None  # sum of the losses since the last log entry, on this rank; a scalar
     total_loss: float = 0.0  # sum of the losses up to the last log entry, over all ranks

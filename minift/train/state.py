@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from minift.files import read_json, write_json
+from minift.files import read_json_object, write_json
 from minift.train.arguments import TrainingArguments
 
 
@@ -65,7 +65,7 @@ class TrainerState:
     @classmethod
     def load_from_json(cls, json_path: str) -> "TrainerState":
         """Read what `save_to_json`, or transformers, has written."""
-        return cls.from_json(read_json(json_path))
+        return cls.from_json(read_json_object(json_path))
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "TrainerState":

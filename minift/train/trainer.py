@@ -20,6 +20,7 @@ from minift.model.checks import check_vocabulary
 from minift.optim.adamw import decay_parameter_names
 from minift.train import checkpoint, report
 from minift.train.accelerate import TrainerAccelerator
+from minift.train.agreement import check_agreement
 from minift.train.arguments import TrainingArguments
 from minift.train.callbacks import CallbackHandler, DefaultFlowCallback, TrainerCallback
 from minift.train.columns import count_labels, find_label_names
@@ -144,15 +145,19 @@ class Trainer(TrainerSurface, Evaluator):
         a torchrun that restarts failed runs (``--max-restarts``), True means the newest checkpoint if there is one.
 
         Raises:
-            ValueError: there is no training set, it is empty, a loss is NaN or infinite, or there is no checkpoint.
+            ValueError: there is no training set, it is empty, a loss is NaN or infinite, there is no checkpoint, or
+                `clear_way` refuses to write among those of another run.
             FileNotFoundError: the checkpoint is not complete.
         """
         args, run, callbacks = self.args, self.run, self.callback_handler
         if trial is not None:
             raise ValueError("Trainer.train does not support trial=: there is no hyper-parameter search")
         self.ignore_keys_for_eval = ignore_keys_for_eval
+        check_agreement(run, self.train_dataset)
         if resume_from_checkpoint is True:
             resume_from_checkpoint = checkpoint.find_checkpoint(args.output_dir)
+        if not resume_from_checkpoint:
+            checkpoint.clear_way(run)
         self.start()
         self.is_in_train = True
         epoch, position = 0, None

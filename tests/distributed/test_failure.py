@@ -28,6 +28,19 @@ def test_a_wrong_argument_is_shown_once(tmp_path):
     assert done.stderr.count("minift finetune: ") == 1
 
 
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ("max_steps", "the ranks do not agree on max_steps: rank 0 has 8, rank 1 has 4"),
+        ("rows", "the ranks do not agree on the length of the training set: rank 0 has 48, rank 1 has 40"),
+    ],
+)
+def test_ranks_that_are_not_told_the_same_do_not_hang(tmp_path, what, message):
+    done = start(2, "-m", "tests.ranks.disagree", what, str(tmp_path), timeout=60)
+    assert done.returncode == 1
+    assert message in done.stderr
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """The folder of a run of two ranks that nothing interrupts."""

@@ -114,7 +114,10 @@ def test_minifts_own_names_of_the_four_libraries_are_all_in_the_tables():
         ("from transformers.data.processors import glue", "no transformers.data.processors; its transformers.data has"),
         ("import datasets; datasets.Audio", "no datasets.Audio; its datasets has: ClassLabel"),
         ("from datasets import load_me", "no datasets.load_me; its datasets has: ClassLabel"),
-        ("import evaluate; evaluate.inspect", "no evaluate.inspect; its evaluate has: EvaluationModule, Metric, combine, load, logging, utils"),
+        (
+            "import evaluate; evaluate.inspect",
+            "no evaluate.inspect; its evaluate has: EvaluationModule, Metric, combine,",
+        ),
         ("from accelerate import FullyShardedDataParallelPlugin", "its accelerate has: Accelerator"),
     ],
 )
