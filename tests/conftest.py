@@ -17,6 +17,15 @@ if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ.setdefault(threads, "1")
 
 
+SLOW_FIRST = ("distributed", "tf", "crosscheck", "libraries", "benchmarks")
+
+
+def pytest_collection_modifyitems(items):
+    """The folders of long tests first, so that at the end no process works alone."""
+    places = {name: place for place, name in enumerate(SLOW_FIRST)}
+    items.sort(key=lambda item: places.get(item.path.parent.name, len(places)))
+
+
 @pytest.fixture(autouse=True)
 def _new_state():
     """The states that an Accelerator shares with the next one: each test begins without."""

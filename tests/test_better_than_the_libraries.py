@@ -52,6 +52,7 @@ def test_the_weighted_loss_does_not_depend_on_the_batches_and_the_librarys_does(
 
 def test_streaming_keeps_no_logits(tmp_path):
     alive = []
+    gc.freeze()  # what other tests have left is not looked through
 
     def count_living_logits(prediction, compute_result):
         gc.collect()
@@ -63,6 +64,7 @@ def test_streaming_keeps_no_logits(tmp_path):
     )
     assert trainer.evaluate()["eval_living"] <= 2  # this batch's, and the one before it that is not yet let go
     assert len(alive) == 8
+    gc.unfreeze()
 
 
 def test_map_computes_anew_each_time():
@@ -90,12 +92,20 @@ def test_chunking_copies_no_token():
 
 
 def test_no_part_reads_or_writes_pickles():
+    """But for the tensors of a pytorch_model.bin, by torch's unpickler that knows nothing else."""
     for file in Path(minift.__file__).parent.rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        restricted = [
+            node.func
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call)
+            and any(word.arg == "weights_only" and ast.unparse(word.value) == "True" for word in node.keywords)
+        ]
+        for node in ast.walk(tree):
             imported = [node.module] if isinstance(node, ast.ImportFrom) else []
             imported += [name.name for name in node.names] if isinstance(node, ast.Import) else []
             assert not {"pickle", "cloudpickle", "dill", "marshal", "shelve", "joblib"} & set(imported), file
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node not in restricted:
                 assert (node.value.id, node.attr) not in {("torch", "load"), ("torch", "save")}, file
                 assert (node.value.id, node.attr) != ("np", "load"), file
 

@@ -25,6 +25,7 @@ from minift.train.checkpoint import load_optimizer, load_weights, save_optimizer
 from minift.train.seed import rng_state, set_rng_state
 
 STATE_FILE = "state.json"
+TENSOR, ARRAY = "\0tensor", "\0array"  # stand in state.json for what is in a file beside it; nobody's own keys
 
 
 def tensor_file(kind: str, number: int) -> str:
@@ -105,7 +106,7 @@ def save_nest(file: Path, nest: Any) -> Any:
     def taken(value: Any) -> Any:
         if not isinstance(value, torch.Tensor | np.ndarray):
             return value
-        kind = "tensor" if isinstance(value, torch.Tensor) else "array"
+        kind = TENSOR if isinstance(value, torch.Tensor) else ARRAY
         tensors[str(len(tensors))] = torch.as_tensor(value).detach().cpu().clone().contiguous()
         return {kind: str(len(tensors) - 1)}
 
@@ -124,8 +125,8 @@ def load_nest(file: Path, rest: Any) -> Any:
     def filled(nest: Any) -> Any:
         if isinstance(nest, dict):
             for kind, name in nest.items() if len(nest) == 1 else ():
-                if kind in ("tensor", "array") and name in tensors:
-                    return tensors[name] if kind == "tensor" else tensors[name].numpy()
+                if kind in (TENSOR, ARRAY) and name in tensors:
+                    return tensors[name] if kind == TENSOR else tensors[name].numpy()
             return {key: filled(value) for key, value in nest.items()}
         return [filled(value) for value in nest] if isinstance(nest, list) else nest
 

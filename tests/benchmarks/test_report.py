@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from benchmarks.harness import Row
 from benchmarks.report import draw, table_of
 
@@ -71,6 +73,7 @@ def test_the_pictures(tmp_path):
     assert "pad 8" in first[0].read_text()
 
 
+@pytest.mark.long
 def test_one_cheap_stage_from_the_command_line(tmp_path):
     file = tmp_path / "bench.json"
     command = [sys.executable, "-m", "benchmarks", "--quick", "--stage", "metrics", "--json", str(file)]

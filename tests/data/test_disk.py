@@ -97,7 +97,7 @@ def test_features_that_do_not_fit_the_data(tmp_path):
     ("name", "content", "message"),
     [
         ("state.json", {}, r"state\.json is not what save_to_disk writes: KeyError\('_data_files'\)"),
-        ("state.json", [], r"state\.json is not what save_to_disk writes"),
+        ("state.json", [], r"state\.json must hold a JSON object, not a list"),
         ("dataset_info.json", {"features": {"text": {"_type": "Image"}}}, r"dataset_info\.json .*'Image'"),
         (
             "dataset_info.json",

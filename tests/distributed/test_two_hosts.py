@@ -70,6 +70,7 @@ def run_on(hosts, *arguments: str, timeout: float = 100) -> list[tuple[int, str]
     return [(node.returncode, error) for node, error in zip(nodes, errors, strict=True)]
 
 
+@pytest.mark.long
 def test_two_hosts_give_the_numbers_of_one_with_two_ranks(hosts, tmp_path):
     ended = run_on(hosts, "-m", "tests.ranks.run", str(tmp_path / "two"))
     assert [code for code, _ in ended] == [0, 0], ended

@@ -238,7 +238,7 @@ def shared_loaders(folder, results):
         {"dispatch_batches": True, "split_batches": True},
         {"dispatch_batches": False},
     ]
-    for kind, rows, settings in itertools.product(loaders(4), (3, 16, 21), options):
+    for kind, rows, settings in itertools.product(loaders(4), (3, 21), options):
         if kind == "batches as sampler" and settings and "even_batches" not in settings:
             continue  # accelerate waits for ever for what is dispatched, and does not seed the order
         dispatched = settings.get("dispatch_batches", kind.startswith("stream"))

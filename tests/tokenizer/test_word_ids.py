@@ -87,12 +87,13 @@ def test_other_tokenizers_than_bert_s(tmp_path, change):
 @needs_hub
 @pytest.mark.parametrize("folder", [BERT_BASE, MINILM], ids=lambda folder: folder.name)
 @pytest.mark.parametrize("options", [{}, {"truncation": True, "max_length": 48, "padding": True}], ids=str)
-def test_all_of_mrpc_and_2000_reviews(folder, options):
+@pytest.mark.parametrize("reviews", [200, pytest.param(2000, marks=pytest.mark.long)])
+def test_all_of_mrpc_and_reviews(folder, options, reviews):
     tokenizer = AutoTokenizer.from_pretrained(folder)
     tokenizer.add_tokens(["film", "#1", "Pentagon"])
     for file in (MRPC / "mrpc").glob("*.parquet"):
         table = pq.read_table(file)
         first, second = (table[name].to_pylist() for name in ("sentence1", "sentence2"))
         assert_equal(tokenizer, first, second, **options)
-    reviews = pq.read_table(next((IMDB / "plain_text").glob("train*.parquet")))["text"][:2000].to_pylist()
-    assert_equal(tokenizer, [text.replace(" a ", " [MASK] ") for text in reviews], **options)
+    texts = pq.read_table(next((IMDB / "plain_text").glob("train*.parquet")))["text"][:reviews].to_pylist()
+    assert_equal(tokenizer, [text.replace(" a ", " [MASK] ") for text in texts], **options)
