@@ -191,18 +191,15 @@ WITHOUT_EFFECT: dict[str, dict[str, tuple[Any, ...] | str]] = {
         "fsdp_config": (None,),
         "hub_always_push": (False,),
         "hub_revision": (None,),
-        "include_num_input_tokens_seen": (False, "no"),
         "liger_kernel_config": (None,),
         "local_rank": ANY,  # torchrun's environment says it
         "log_level_replica": ANY,
         "log_on_each_node": ANY,
         "logging_dir": ANY,
-        "neftune_noise_alpha": (None,),
         "optim_args": (None, ""),
         "optim_target_modules": (None,),
         "parallelism_config": (None,),
         "project": ANY,
-        "restore_callback_states_from_checkpoint": (False,),
         "run_name": ANY,  # nothing is reported
         "save_on_each_node": (False,),
         "save_safetensors": (True,),

@@ -82,6 +82,8 @@ class TrainingArguments(Settings):
     """Clip within the update, without a pass of its own; needs "adamw_torch_fused". Equal but for rounding."""
     label_smoothing_factor: float = 0.0
     """Probability mass taken from the true class and spread over all of them."""
+    neftune_noise_alpha: float | None = None
+    """Add uniform noise of up to α/√(T·E) to the word embeddings of training batches (NEFTune); None adds none."""
 
     # Arithmetic and device
     bf16: bool = False
@@ -168,6 +170,11 @@ class TrainingArguments(Settings):
     do_predict: bool = False
     """For scripts: whether they should predict."""
 
+    include_num_input_tokens_seen: bool | str = "no"
+    """Count the tokens that were trained on, in the log and the state: "all" (True), "non_padding" ones, or "no"."""
+    restore_callback_states_from_checkpoint: bool = False
+    """Give callbacks back what their `state` returned, where that is in transformers' form, when a run resumes."""
+
     # Batches
     dataloader_drop_last: bool = False
     """Leave out the last training batch when it is not full."""
@@ -230,10 +237,13 @@ class TrainingArguments(Settings):
     """Delete the checkpoints of another run in `output_dir` before a run begins; other files are replaced anyway."""
 
     def __post_init__(self) -> None:
+        self.output_dir = os.fspath(self.output_dir)
         check_types(self)
         for former, name in FORMER_NAMES.items():
             if getattr(self, former) is not None:
                 setattr(self, name, getattr(self, former))
+        counted = self.include_num_input_tokens_seen
+        self.include_num_input_tokens_seen = {True: "all", False: "no"}.get(counted, counted)
         if self.include_inputs_for_metrics:
             self.include_for_metrics = [*self.include_for_metrics, "inputs"]
         self.output_dir = os.path.expanduser(self.output_dir)

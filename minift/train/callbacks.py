@@ -32,12 +32,21 @@ class TrainerCallback:
     on_evaluate = on_predict = on_prediction_step = on_save = on_log = _nothing
 
     def state(self) -> dict[str, Any]:
-        """Return what the callback remembers, as JSON: saved with every checkpoint and given back to `load_state`."""
+        """Return what the callback remembers, as JSON: saved with every checkpoint and given back to `load_state`.
+
+        transformers' form, ``{"args": {…}, "attributes": {…}}``, also stands in ``trainer_state.json``, and is given
+        back only with `restore_callback_states_from_checkpoint`.
+        """
         return {}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take back what `state` returned."""
-        vars(self).update(state)
+        vars(self).update(state["args"] | state["attributes"] if is_exported(state) else state)
+
+
+def is_exported(state: dict[str, Any]) -> bool:
+    """Whether a callback's state is in the form of transformers' `ExportableState`."""
+    return state.keys() == {"args", "attributes"}
 
 
 class CallbackHandler:
@@ -57,7 +66,7 @@ class CallbackHandler:
             setattr(run.control, switch, False)
         for name in ("model", "processing_class", "optimizer", "lr_scheduler"):
             objects[name] = getattr(run, name)
-        objects = {"train_dataloader": run.loader, "eval_dataloader": None} | objects
+        objects = {"train_dataloader": run.loader, "eval_dataloader": run.eval_loader} | objects
         for callback in self.callbacks:
             changed = getattr(callback, event)(run.args, run.state, run.control, **objects)
             run.control = changed if changed is not None else run.control

@@ -15,10 +15,10 @@ import torch
 
 from minift.distributed.exchange import barrier, broadcast_object, gather_nests
 from minift.files import atomic_path, read_json_object, write_json
-from minift.train.callbacks import CallbackHandler
+from minift.train.callbacks import CallbackHandler, is_exported
 from minift.train.run import Run
 from minift.train.seed import rng_state, set_rng_state
-from minift.train.state import TrainerControl, TrainerState
+from minift.train.state import TrainerState
 
 logger = logging.getLogger(__name__)
 
@@ -88,10 +88,11 @@ def load_optimizer(
     optimizer.load_state_dict({"state": state, "param_groups": stored["param_groups"]})
 
 
-def save_state(folder: str | Path, state: TrainerState, control: TrainerControl) -> None:
+def save_state(folder: str | Path, run: Run, callbacks: CallbackHandler) -> None:
     """Write ``trainer_state.json`` with the fields and the layout that transformers gives it."""
-    switches = {"TrainerControl": {"args": dataclasses.asdict(control), "attributes": {}}}
-    write_json(Path(folder) / STATE_FILE, dataclasses.asdict(state) | {"stateful_callbacks": switches})
+    exported = {type(one).__name__: one.state() for one in callbacks.callbacks if is_exported(one.state())}
+    exported["TrainerControl"] = run.control.state()
+    write_json(Path(folder) / STATE_FILE, dataclasses.asdict(run.state) | {"stateful_callbacks": exported})
 
 
 # -- a whole checkpoint
@@ -144,7 +145,7 @@ def save_checkpoint(folder: Path, run: Run, callbacks: CallbackHandler, save: Ca
                 "callbacks": {type(callback).__name__: callback.state() for callback in callbacks.callbacks},
             }
             write_json(fresh / RESUME_FILE, record)
-        save_state(fresh, run.state, run.control)
+        save_state(fresh, run, callbacks)
 
 
 def _rank_record(run: Run) -> dict[str, Any]:
@@ -185,7 +186,9 @@ def resume(folder: str | Path, run: Run, callbacks: CallbackHandler) -> tuple[in
     run.total_loss, run.logged_step = record["total_loss"], record["logged_step"]
     run.grad_norm, run.learning_rate = torch.tensor(record["grad_norm"]), record["learning_rate"]
     for callback in callbacks.callbacks:
-        callback.load_state(record["callbacks"].get(type(callback).__name__, {}))
+        stored = record["callbacks"].get(type(callback).__name__, {})
+        if args.restore_callback_states_from_checkpoint or not is_exported(stored):
+            callback.load_state(stored)
     set_rng_state(own["rng"], run.data_collator)
     epoch, position = record["epoch"], own["position"]
     batches = [len(run.loader), args.gradient_accumulation_steps]

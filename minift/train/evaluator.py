@@ -102,6 +102,7 @@ class Evaluator:
         `prediction_loss_only` None is that of the arguments. `description` is "Evaluation", for which logits are not
         kept where metrics are computed batch by batch, or another.
         """
+        self.run.eval_loader = dataloader
         loss_only = self.args.prediction_loss_only if prediction_loss_only is None else prediction_loss_only
         keep_logits = description != "Evaluation"
         with_inputs = not loss_only and "inputs" in self.args.include_for_metrics
@@ -207,6 +208,8 @@ class Evaluator:
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add an entry to the log, with the epoch and the step, and tell the callbacks."""
         logs["epoch"] = self.state.epoch
+        if self.args.include_num_input_tokens_seen != "no":
+            logs["num_input_tokens_seen"] = self.state.num_input_tokens_seen
         self.state.log_history.append({**logs, "step": self.state.global_step})
         self.callback_handler.on_log(self.run, logs=logs)
 

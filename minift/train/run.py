@@ -28,10 +28,12 @@ class Run:
 
     # Made when training starts
     loader: Loader | None = None  # gives the batches; its `position` says which one comes next
+    eval_loader: Any = None  # that of the last evaluation, for callbacks
     optimizer: torch.optim.Optimizer | None = None  # turns gradients into weights
     lr_scheduler: Any = None  # sets the learning rate of the next step
     clip: Callable[[nn.Module], Tensor] | None = None  # clips the gradients, and returns the norm that they had
     scaler: torch.amp.GradScaler | None = None  # scales losses for float16 gradients; otherwise does nothing
+    noise: Any = None  # the hook that adds noise to embeddings (`neftune_noise_alpha`), until the run has ended
     averaging: Averaging | None = None  # averages gradients over the ranks; on one it does nothing
 
     saved: set[str] = field(default_factory=set)  # names of the checkpoints that it has written

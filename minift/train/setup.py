@@ -192,6 +192,21 @@ def make_schedule(optimizer: torch.optim.Optimizer, args: TrainingArguments, num
     )
 
 
+def add_noise(model: nn.Module, alpha: float | None) -> Any:
+    """Let the word embeddings (B, T, E) of training batches get uniform noise of up to α/√(T·E); return the hook.
+
+    NEFTune (Jain et al., 2023, https://arxiv.org/abs/2310.05914); None adds none.
+    """
+
+    def hook(module: nn.Module, _: Any, x: Tensor) -> Tensor | None:
+        if not module.training:
+            return None
+        bound = alpha / torch.sqrt(torch.tensor(x.size(1) * x.size(2)))
+        return x + torch.zeros_like(x).uniform_(-bound, bound)
+
+    return None if alpha is None else model.get_input_embeddings().register_forward_hook(hook)
+
+
 def make_clip(optimizer: torch.optim.Optimizer, args: TrainingArguments) -> Callable[[nn.Module], Tensor]:
     """Make the function that clips a model's gradients and returns the norm that they had."""
     clip = clipping_in_update(optimizer) if args.clip_in_update else nn.utils.clip_grad_norm_

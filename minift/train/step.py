@@ -54,9 +54,20 @@ def count_work(run: Run, batches: list[Batch], hooks: Hooks) -> int:
     """Add the step's operations to the run's, and return the number of labels that its loss is a mean over."""
     num_items = sum(count_labels(batch, run.label_names) for batch in batches)
     flops = float(sum(hooks.floating_point_ops(batch) for batch in batches))
-    all_items, all_flops = sum_over_ranks(num_items, flops)
+    tokens = sum(count_tokens(batch, run.args.include_num_input_tokens_seen) for batch in batches)
+    all_items, all_flops, all_tokens = sum_over_ranks(num_items, flops, tokens)
     run.state.total_flos += all_flops
+    run.state.num_input_tokens_seen += int(all_tokens)
     return int(all_items) if run.args.average_tokens_across_devices else num_items
+
+
+def count_tokens(batch: Batch, which: str) -> int:
+    """Count the tokens of a batch, "all" or those that are "non_padding"."""
+    if which == "no" or "input_ids" not in batch:
+        return 0
+    if which == "non_padding" and "attention_mask" in batch:
+        return int(batch["attention_mask"].sum())
+    return batch["input_ids"].numel()
 
 
 def forward_and_backward(run: Run, batch: Batch, num_items: int, hooks: Hooks, is_last: bool) -> None:

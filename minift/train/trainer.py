@@ -33,6 +33,7 @@ from minift.train.progress import PrinterCallback, ProgressCallback
 from minift.train.run import Run, new_state
 from minift.train.seed import set_seed
 from minift.train.setup import (
+    add_noise,
     call_model_init,
     make_clip,
     make_loader,
@@ -212,6 +213,7 @@ class Trainer(TrainerSurface, Evaluator):
         self.optimizer, self.lr_scheduler = self.given_optimizers
         self.create_optimizer_and_scheduler(max_steps)
         run.clip = make_clip(run.optimizer, args)
+        run.noise = add_noise(run.model, args.neftune_noise_alpha)
         run.scaler = torch.amp.GradScaler(enabled=args.fp16 and args.device.type == "cuda")
         run.state = new_state(args)
         run.state.train_batch_size = args.per_device_train_batch_size
@@ -312,6 +314,8 @@ class Trainer(TrainerSurface, Evaluator):
         """Log the summary, go back to the best weights if asked for, and upload."""
         args, run, state = self.args, self.run, self.state
         run.averaging.remove()
+        if run.noise is not None:
+            run.noise.remove()
         train_loss = (run.total_loss + mean_over_ranks(run.running_loss).item()) / max(state.global_step, 1)
         step_rows = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
         rows = state.max_steps * step_rows if args.max_steps > 0 else len(self.train_dataset) * args.num_train_epochs
@@ -358,4 +362,4 @@ class Trainer(TrainerSurface, Evaluator):
     def save_state(self) -> None:
         """Write ``trainer_state.json``."""
         if self.is_world_process_zero():
-            checkpoint.save_state(self.args.output_dir, self.state, self.control)
+            checkpoint.save_state(self.args.output_dir, self.run, self.callback_handler)
