@@ -172,7 +172,6 @@ WITHOUT_EFFECT: dict[str, dict[str, tuple[Any, ...] | str]] = {
         "activation_checkpointing": (None, False),
         "activation_checkpointing_kwargs": (None,),
         "auto_find_batch_size": (False,),
-        "bf16_full_eval": (False,),
         "dataloader_in_order": (True,),
         "dataloader_multiprocessing_context": (None,),
         "ddp_backend": ANY,
@@ -186,7 +185,6 @@ WITHOUT_EFFECT: dict[str, dict[str, tuple[Any, ...] | str]] = {
         "eval_accumulation_steps": ANY,  # logits leave the device after every batch
         "eval_do_concat_batches": (True,),
         "eval_use_gather_object": (False,),
-        "fp16_full_eval": (False,),
         "fsdp": (None, "", [], False),
         "fsdp_config": (None,),
         "hub_always_push": (False,),

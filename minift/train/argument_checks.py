@@ -86,7 +86,7 @@ def check_ranges(args: Any) -> None:
 
 def check_combinations(args: Any) -> None:
     """Raise a ValueError that names two fields which contradict each other."""
-    if args.fp16 and args.bf16:
+    if (args.fp16 and args.bf16) or (args.fp16_full_eval and args.bf16_full_eval):
         raise ValueError("fp16 and bf16 exclude each other")
     if args.clip_in_update and (args.fp16 or args.shard_optimizer):
         raise ValueError("clip_in_update excludes fp16 and shard_optimizer")

@@ -113,6 +113,11 @@ class TrainingArguments(Settings):
     data_seed: int | None = None
     """Seeds the order of the rows; None takes `seed`."""
 
+    bf16_full_eval: bool = False
+    """Evaluate and predict with weights in bfloat16, in which the model then stays; not within a training run."""
+    fp16_full_eval: bool = False
+    """The same in float16."""
+
     # What is logged, evaluated and saved, and when
     logging_strategy: str = "steps"
     """no, steps or epoch."""

@@ -41,6 +41,7 @@ class Evaluator:
         preprocess_logits_for_metrics: Callable | None = None,
     ):
         self.run, self.callback_handler, self.eval_dataset = run, callback_handler, eval_dataset
+        self.is_in_train = False
         self.compute_loss_func, self.compute_metrics = compute_loss_func, compute_metrics
         self.preprocess_logits_for_metrics = preprocess_logits_for_metrics
 
@@ -103,6 +104,8 @@ class Evaluator:
         kept where metrics are computed batch by batch, or another.
         """
         self.run.eval_loader = dataloader
+        if not self.is_in_train and (self.args.bf16_full_eval or self.args.fp16_full_eval):
+            self.model.to(torch.bfloat16 if self.args.bf16_full_eval else torch.float16)
         loss_only = self.args.prediction_loss_only if prediction_loss_only is None else prediction_loss_only
         keep_logits = description != "Evaluation"
         with_inputs = not loss_only and "inputs" in self.args.include_for_metrics

@@ -127,7 +127,7 @@ class Trainer(TrainerSurface, Evaluator):
         self.train_dataset, self.model_init = train_dataset, model_init
         self.optimizer, self.lr_scheduler = self.given_optimizers = optimizers
         self.optimizer_cls_and_kwargs, self.ignore_keys_for_eval = optimizer_cls_and_kwargs, None
-        self.accelerator, self.is_in_train = TrainerAccelerator(run), False
+        self.accelerator = TrainerAccelerator(run)
         handler.on_init_end(run)
 
     # -- training -----------------------------------------------------------------------------------------------

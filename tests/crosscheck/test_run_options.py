@@ -118,6 +118,20 @@ def test_callbacks_see_both_loaders(tmp_path):
     assert found[0] == found[1] == {"evaluate": 1, "end": 8}
 
 
+@pytest.mark.parametrize("option", ["bf16_full_eval", "fp16_full_eval"])
+def test_evaluation_in_half_precision(tmp_path, option):
+    """The model stays in it after an evaluation by itself, and not after one within a training run."""
+    found = []
+    for library in (minift, transformers):
+        trainer = trained(library, tmp_path / library.__name__, eval_strategy="steps", eval_steps=3, **{option: True})
+        during = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]
+        assert trainer.model.dtype == torch.float32
+        loss = trainer.evaluate()["eval_loss"]
+        found.append((during, loss, trainer.predict(tiny_rows(8)).predictions.tolist(), trainer.model.dtype))
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-5)
+    assert found[0][1:] == found[1][1:]
+
+
 def test_a_folder_may_be_a_path(tmp_path):
     trainer = trained(minift, Path(tmp_path) / "run")
     assert trainer.args.output_dir == str(tmp_path / "run")
