@@ -60,6 +60,19 @@ def _train(parser: ArgumentParser, load: Callable, task: str, **defaults: Any) -
     parser.set_defaults(run=run)
 
 
+UNTRAINED = "answer also with parts of the model that were never trained: at random"
+
+
+def check_trained(model: Any, untrained: bool) -> None:
+    """Raise a ValueError if parts of the model, such as its head, are not in its checkpoint: they answer at random."""
+    missing = model.loading_report.missing
+    if missing and not untrained:
+        raise ValueError(
+            f"{model.name_or_path} holds no trained {', '.join(missing[:2])}{' …' * (len(missing) > 2)} for this task: "
+            "its answers would be random. Train it first, or pass --untrained"
+        )
+
+
 def predict(parser: ArgumentParser) -> None:
     parser.add_argument("--model", required=True, help="folder or Hub name of a fine-tuned model")
     source = parser.add_mutually_exclusive_group(required=True)
@@ -67,6 +80,7 @@ def predict(parser: ArgumentParser) -> None:
     source.add_argument("--file", help='JSON lines: {"text": …} or {"text": …, "text_pair": …}; - for standard input')
     parser.add_argument("--text_pair", help="the second text of a pair")
     parser.add_argument("--batch_size", type=int, default=8, help="texts in a batch [8]")
+    parser.add_argument("--untrained", action="store_true", help=UNTRAINED)
 
     def run(options: Namespace) -> None:
         from minift.pipelines.pipeline import pipeline
@@ -74,6 +88,7 @@ def predict(parser: ArgumentParser) -> None:
         if options.file is not None and options.text_pair is not None:
             raise ValueError('--text_pair goes with --text; in a file, a pair is {"text": …, "text_pair": …}')
         classify = pipeline("text-classification", options.model, batch_size=options.batch_size, truncation=True)
+        check_trained(classify.model, options.untrained)
         if options.file is None:
             answer = classify([{"text": options.text, "text_pair": options.text_pair}])[0]
             print(f"{answer['label']}  {answer['score']:.4f}")
@@ -106,11 +121,14 @@ def fill_mask(parser: ArgumentParser) -> None:
     parser.add_argument("--model", required=True, help="folder or Hub name of a masked language model")
     parser.add_argument("text", help='the text, such as "This is a great [MASK]."')
     parser.add_argument("--top_k", type=int, default=5, help="how many tokens to print [5]")
+    parser.add_argument("--untrained", action="store_true", help=UNTRAINED)
 
     def run(options: Namespace) -> None:
         from minift.pipelines.pipeline import pipeline
 
-        answers = pipeline("fill-mask", options.model)(options.text, top_k=options.top_k)
+        fill = pipeline("fill-mask", options.model)
+        check_trained(fill.model, options.untrained)
+        answers = fill(options.text, top_k=options.top_k)
         masks = answers if isinstance(answers[0], list) else [answers]
         for number, best in enumerate(masks, 1):
             if len(masks) > 1:

@@ -115,6 +115,17 @@ def test_mlm_and_fill_mask(corpus, start, tmp_path, capsys):
     assert "[MASK]" in capsys.readouterr().err
 
 
+def test_a_head_that_was_never_trained_answers_only_if_asked_to(start, classifier, capsys):
+    for command in (
+        ["predict", "--model", str(start), "--text", "Good."],
+        ["fill-mask", "--model", str(classifier), "A [MASK]."],
+    ):
+        assert main(command) == 2
+        assert "its answers would be random. Train it first, or pass --untrained" in capsys.readouterr().err
+        assert main([*command, "--untrained"]) == 0
+        assert capsys.readouterr().out
+
+
 def test_run_hands_the_scripts_own_arguments_on(tmp_path, capsys):
     script = tmp_path / "script.py"
     script.write_text(
