@@ -130,7 +130,7 @@ FORMATS = {
 
 
 # What falls short: pyarrow takes the size of a page from its header, so that about 1 mutant in 1,700 takes much memory.
-KNOWN = {"parquet": {"memory"}}
+KNOWN = {"parquet": {"memory", "slow"}}
 
 
 def shapes(model):
