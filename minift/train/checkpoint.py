@@ -18,7 +18,7 @@ from minift.files import atomic_path, read_json_object, write_json
 from minift.train.callbacks import CallbackHandler, is_exported
 from minift.train.run import Run
 from minift.train.seed import rng_state, set_rng_state
-from minift.train.state import TrainerState
+from minift.train.state import TrainerControl, TrainerState
 
 logger = logging.getLogger(__name__)
 
@@ -88,11 +88,10 @@ def load_optimizer(
     optimizer.load_state_dict({"state": state, "param_groups": stored["param_groups"]})
 
 
-def save_state(folder: str | Path, run: Run, callbacks: CallbackHandler) -> None:
+def save_state(folder: str | Path, state: TrainerState, control: TrainerControl) -> None:
     """Write ``trainer_state.json`` with the fields and the layout that transformers gives it."""
-    exported = {type(one).__name__: one.state() for one in callbacks.callbacks if is_exported(one.state())}
-    exported["TrainerControl"] = run.control.state()
-    write_json(Path(folder) / STATE_FILE, dataclasses.asdict(run.state) | {"stateful_callbacks": exported})
+    exported = state.stateful_callbacks | {"TrainerControl": control.state()}
+    write_json(Path(folder) / STATE_FILE, dataclasses.asdict(state) | {"stateful_callbacks": exported})
 
 
 # -- a whole checkpoint
@@ -145,7 +144,9 @@ def save_checkpoint(folder: Path, run: Run, callbacks: CallbackHandler, save: Ca
                 "callbacks": {type(callback).__name__: callback.state() for callback in callbacks.callbacks},
             }
             write_json(fresh / RESUME_FILE, record)
-        save_state(fresh, run, callbacks)
+        states = {type(callback).__name__: callback.state() for callback in callbacks.callbacks}
+        run.state.stateful_callbacks = {name: state for name, state in states.items() if is_exported(state)}
+        save_state(fresh, run.state, run.control)
 
 
 def _rank_record(run: Run) -> dict[str, Any]:

@@ -362,4 +362,4 @@ class Trainer(TrainerSurface, Evaluator):
     def save_state(self) -> None:
         """Write ``trainer_state.json``."""
         if self.is_world_process_zero():
-            checkpoint.save_state(self.args.output_dir, self.run, self.callback_handler)
+            checkpoint.save_state(self.args.output_dir, self.state, self.control)
