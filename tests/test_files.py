@@ -54,3 +54,27 @@ def test_a_folder_that_cannot_be_written_to(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError):
         check_writable(tmp_path / "file" / "below")
+
+
+@pytest.mark.parametrize("can_exchange", [True, False])
+def test_a_folder_is_replaced_or_put_back(tmp_path, monkeypatch, can_exchange):
+    """In one step where the system can; in two where it cannot, and when the second fails the old one is there."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "old").touch()
+    if not can_exchange:
+        monkeypatch.setattr("minift.files.exchange", lambda one, other: False)
+    with atomic_path(folder) as fresh:
+        fresh.mkdir()
+        (fresh / "new").touch()
+    assert [file.name for file in folder.iterdir()] == ["new"]
+
+    def full(source, target):
+        raise OSError("no space left")
+
+    monkeypatch.setattr("minift.files.exchange", lambda one, other: False)
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OSError, match="no space left"), atomic_path(folder) as fresh:
+        fresh.mkdir()
+    assert [file.name for file in folder.iterdir()] == ["new"]
+    assert list(tmp_path.iterdir()) == [folder]

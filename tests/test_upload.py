@@ -133,7 +133,7 @@ def test_trainer_uploads_what_it_trained(upload_hub, tmp_path, strategy, name, s
     messages = [f"Training in progress, step {step}" for step in saves] + ["End of training"]
     assert [commit.message for commit in upload_hub.commits] == messages
     assert all(commit.repository == "me/tiny" and "model.safetensors" in commit.paths for commit in upload_hub.commits)
-    assert upload_hub.commits[-1].paths == MODEL_FILES
+    assert upload_hub.commits[-1].paths == ["README.md", *MODEL_FILES]  # the card goes with the model
     assert (output / "checkpoint-2" / "resume.json").is_file()
     uploaded = upload_hub.root / "models" / "me" / "tiny" / "training_args.json"
     assert json.loads(uploaded.read_text())["hub_token"] == "<HUB_TOKEN>"

@@ -164,9 +164,9 @@ class Accelerator(Surface):
             model = model.to(self.device)
         if model not in self.models and not evaluation_mode:
             exchange.broadcast_module(model)
-            self.models[model] = averaging = make_averaging(model, "overlapped", BUCKET_CAP_MB)
+            self.models[model] = make_averaging(model, "overlapped", BUCKET_CAP_MB)
             if self.use_distributed:
-                model.register_forward_pre_hook(averaging.before_forward)
+                self.models[model].watch_forward()
         if self.mixed_precision != "no" and "forward" not in vars(model):
             forward = model.forward
 

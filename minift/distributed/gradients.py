@@ -14,9 +14,10 @@ from functools import partial
 
 import torch
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 from minift.distributed.buckets import Bucket, Table, into_buckets, large_tables
-from minift.distributed.exchange import all_reduce, sum_over_ranks
+from minift.distributed.exchange import all_reduce, broadcast, gather_objects, sum_over_ranks
 from minift.distributed.world import world
 
 
@@ -29,10 +30,13 @@ class Averaging:
     has_begun = False  # whether gradients are on their way, so that `finish` must be called before they are used
 
     def __init__(self, model: nn.Module):
+        self.model = model
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self.hooks: list[RemovableHandle] = []
         self.enabled = True  # not in `no_sync`
         self.expected = True  # not after a forward pass in `no_sync`
         self.joining = False  # whether ranks may do fewer passes than others
+        self.passes = 0  # forward passes of this rank since then
 
     def __reduce__(self) -> tuple:
         """A copy of a model, which takes its hooks along, is averaged by nobody."""
@@ -52,45 +56,53 @@ class Averaging:
         if self.enabled and self.expected:
             self.average()
 
-    def before_forward(self, *_: object) -> None:
-        """Do what DistributedDataParallel's forward pass does, as a hook of the model: see `Accelerator`.
+    def watch_forward(self) -> None:
+        """Let the model's forward pass do what DistributedDataParallel's does, see `before_forward`."""
+        self.hooks.append(self.model.register_forward_pre_hook(self.before_forward))
 
-        It finishes what a backward pass has begun, and a forward pass in `no_sync` keeps the gradients that come of it
-        in their rank, wherever their backward pass is.
+    def before_forward(self, *_: object) -> None:
+        """A forward pass finishes what a backward pass has begun.
+
+        One in `no_sync` keeps the gradients that come of it in their rank, wherever their backward pass is.
         """
         if self.has_begun:
             self.finish()
         self.expected = self.enabled
         if self.joining:
+            self.passes += 1
             sum_over_ranks(1, torch.is_grad_enabled() and self.enabled)
 
     @contextmanager
-    def join(self, active: bool = True) -> Iterator[None]:
-        """Let a rank leave the `with` block after fewer passes: until all have left, its gradients are 0."""
-        self.joining = active
+    def join(self) -> Iterator[None]:
+        """Let a rank leave the `with` block after fewer passes: until all have left, it has no gradients.
+
+        At the end all ranks get the weights of the one that did most passes, as torch's `Join` does.
+        """
+        self.joining, self.passes = True, 0
         try:
             yield
         finally:
             self.joining = False
         if self.has_begun:
             self.finish()
-        while active:
-            running, averaged = sum_over_ranks(0, 0)  # the ranks that do another pass
-            if not running:
-                return
-            if averaged:
-                own = [parameter.grad for parameter in self.parameters]
+        while (left := sum_over_ranks(0, 0))[0]:  # the ranks that do another pass, and those that average it
+            if left[1]:
                 for parameter in self.parameters:
-                    parameter.grad = torch.zeros_like(parameter)
+                    parameter.grad = None
                 self.average()
-                for parameter, gradient in zip(self.parameters, own, strict=True):
-                    parameter.grad = gradient
+        passes = gather_objects(self.passes)
+        last = max(range(len(passes)), key=lambda rank: (passes[rank], rank))
+        for tensor in (*self.model.parameters(), *self.model.buffers()):
+            broadcast(tensor.detach(), last)
 
     def average(self) -> None:
         """What `finish` does, unless it is called in `no_sync`."""
 
     def remove(self) -> None:
-        """Take the hooks off the parameters."""
+        """Take the hooks off the model and its parameters."""
+        for hook in self.hooks:
+            hook.remove()
+        self.hooks.clear()
 
 
 class NaiveAveraging(Averaging):
@@ -169,10 +181,6 @@ class OverlappedAveraging(BucketedAveraging):
         self.sent = 0
         for bucket in self.buckets:
             bucket.receive()
-
-    def remove(self) -> None:
-        for hook in self.hooks:
-            hook.remove()
 
 
 def make_averaging(model: nn.Module, kind: str, bucket_cap_mb: float) -> Averaging:

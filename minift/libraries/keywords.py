@@ -123,7 +123,7 @@ WITHOUT_EFFECT: dict[str, dict[str, tuple[Any, ...] | str]] = {
     # model
     "AutoConfig.from_pretrained": CONFIG,
     "PretrainedConfig.from_pretrained": CONFIG,
-    "PreTrainedModel.__call__": {
+    "PreTrainedModel.call": {
         "encoder_attention_mask": (None,),
         "encoder_hidden_states": (None,),
         "head_mask": (None,),

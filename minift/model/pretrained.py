@@ -40,8 +40,8 @@ def skeleton() -> Iterator[None]:
             layer.reset_parameters = reset
 
 
-def is_of_minift(kind: type) -> bool:
-    """Tell whether a class is defined here, and not by a user."""
+def is_of_minift(kind: Any) -> bool:
+    """Tell whether a class or a function is defined here, and not by a user."""
     return kind.__module__.startswith("minift.")
 
 
@@ -54,6 +54,7 @@ class PreTrainedModel(nn.Module, StoredModel):
     def __init__(self, config: PretrainedConfig) -> None:
         super().__init__()
         self.check_config(config)
+        config.validate()  # it may have been changed since it was made
         self.config = config
         self.drawn: set[str] = set()  # the parameters that `post_init` has drawn
 
@@ -159,9 +160,13 @@ class PreTrainedModel(nn.Module, StoredModel):
 
     # -- embeddings ---------------------------------------------------------------------------------------------
 
-    @drops_keywords
     def __call__(self, *args: Any, **options: Any) -> Any:
-        """Compute what `forward` says; also with arguments of transformers' that change nothing in an encoder."""
+        """Compute what `forward` says; ours also with arguments of transformers' that change nothing in an encoder."""
+        ours = is_of_minift(type(self).forward)
+        return self.call(*args, **options) if ours else super().__call__(*args, **options)
+
+    @drops_keywords
+    def call(self, *args: Any, **options: Any) -> Any:
         return super().__call__(*args, **options)
 
     def get_input_embeddings(self) -> nn.Embedding:

@@ -88,6 +88,12 @@ def load_optimizer(
     optimizer.load_state_dict({"state": state, "param_groups": stored["param_groups"]})
 
 
+def note_callbacks(state: TrainerState, callbacks: CallbackHandler) -> None:
+    """Note what the callbacks remember, where it is in transformers' form, for ``trainer_state.json``."""
+    states = {type(callback).__name__: callback.state() for callback in callbacks.callbacks}
+    state.stateful_callbacks = {name: remembered for name, remembered in states.items() if is_exported(remembered)}
+
+
 def save_state(folder: str | Path, state: TrainerState, control: TrainerControl) -> None:
     """Write ``trainer_state.json`` with the fields and the layout that transformers gives it."""
     exported = state.stateful_callbacks | {"TrainerControl": control.state()}
@@ -144,8 +150,7 @@ def save_checkpoint(folder: Path, run: Run, callbacks: CallbackHandler, save: Ca
                 "callbacks": {type(callback).__name__: callback.state() for callback in callbacks.callbacks},
             }
             write_json(fresh / RESUME_FILE, record)
-        states = {type(callback).__name__: callback.state() for callback in callbacks.callbacks}
-        run.state.stateful_callbacks = {name: state for name, state in states.items() if is_exported(state)}
+        note_callbacks(run.state, callbacks)
         save_state(fresh, run.state, run.control)
 
 
@@ -271,15 +276,14 @@ def clear_way(run: Run) -> None:
     of them, or in their favour what this run writes, that is a ValueError.
     """
     args = run.args
-    others = [folder for folder in checkpoints(args.output_dir) if folder.name not in run.saved]
-    others = others if args.save_strategy != "no" else []
-    barrier()  # all ranks have looked
+    found = [folder.name for folder in checkpoints(args.output_dir) if folder.name not in run.saved]
+    others = broadcast_object(found if args.save_strategy != "no" else [])  # rank 0's disk is the one that is written
     if others and args.overwrite_output_dir:
-        for folder in others if args.process_index == 0 else ():
-            remove_checkpoint(folder)
+        for name in others if args.process_index == 0 else ():
+            remove_checkpoint(Path(args.output_dir) / name)
         barrier()
     elif others:
-        said = f"{args.output_dir} holds {others[-1].name} of another run, and a new one begins at step 0"
+        said = f"{args.output_dir} holds {others[-1]} of another run, and a new one begins at step 0"
         choices = "resume_from_checkpoint=True goes on with it, overwrite_output_dir=True deletes it"
         if args.save_total_limit:
             raise ValueError(f"{said}: save_total_limit={args.save_total_limit} would delete from both. {choices}")

@@ -10,7 +10,7 @@ NOT_CALLED = """
     _rotate_checkpoints _run_epoch _save_optimizer_and_scheduler _save_rng_state _save_scaler
     _set_signature_columns_if_needed _sorted_checkpoints _track_num_input_tokens _tune_save_checkpoint
     _update_auto_batch_size _validate_args _wrap_model autocast_smart_context_manager
-    create_accelerator_and_postprocess create_model_card get_batch_samples get_learning_rates
+    create_accelerator_and_postprocess get_batch_samples get_learning_rates
     get_num_trainable_parameters get_optimizer_group get_total_train_batch_size hyperparameter_search
     init_hf_repo metrics_format num_examples num_tokens prediction_loop set_initial_training_values store_flos
 """.split()  # noqa: SIM905 - a list of 50 lines
@@ -29,5 +29,5 @@ def check_hooks(trainer: type, base: type) -> None:
                     "get_eval_dataloader, get_test_dataloader, _get_train_sampler, _get_eval_sampler, training_step, "
                     "_prepare_inputs, compute_loss, compute_loss_context_manager, floating_point_ops, prediction_step, "
                     "evaluation_loop, evaluate, predict, log, save_model, _save, _save_checkpoint, _load_best_model, "
-                    "get_optimizer_cls_and_kwargs and call_model_init"
+                    "get_optimizer_cls_and_kwargs, call_model_init and create_model_card"
                 )

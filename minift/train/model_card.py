@@ -4,12 +4,14 @@ Re-implements `TrainingSummary` of transformers/modelcard.py.
 """
 
 import re
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import tokenizers
 import torch
 import yaml
+
+from minift import __version__
 
 TASKS = {
     "fill-mask": "Masked Language Modeling",
@@ -169,12 +171,5 @@ def model_card(trainer: Any, card: dict[str, Any], former: str = "") -> str:
     lines += [f"- {name}: {value}" for name, value in hyperparameters(trainer.args).items()]
     if rows:
         lines += ["", "### Training results", "", table(rows).rstrip()]
-    lines += ["", "### Framework versions", "", f"- minift {installed('minift')}", f"- Pytorch {torch.__version__}"]
-    return "\n".join([*lines, f"- Tokenizers {installed('tokenizers')}"]) + "\n"
-
-
-def installed(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "(not installed)"
+    lines += ["", "### Framework versions", "", f"- minift {__version__}", f"- Pytorch {torch.__version__}"]
+    return "\n".join([*lines, f"- Tokenizers {tokenizers.__version__}"]) + "\n"

@@ -1,5 +1,6 @@
 """The `set_…` methods of transformers' TrainingArguments: several fields that belong together, in one call."""
 
+from inspect import Parameter, Signature
 from typing import Any
 
 from minift.train.argument_checks import check_combinations, check_ranges, check_types
@@ -76,13 +77,16 @@ SWITCHES = {"set_evaluate": "do_eval", "set_testing": "do_predict", "set_push_to
 def setter(method: str) -> Any:
     """Make the method: it sets its fields, checks all of them, and returns the arguments."""
     fields = METHODS[method]
+    defaults = ((name, default) for name, (_, default) in fields.items())
+    signature = Signature([Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=value) for name, value in defaults])
 
     def set_fields(self: Any, *values: Any, **options: Any) -> Any:
-        given = dict(zip(fields, values, strict=False)) | options
-        if unknown := given.keys() - fields.keys():
+        if unknown := options.keys() - fields.keys():
             raise TypeError(f"TrainingArguments.{method} does not support {', '.join(map(repr, sorted(unknown)))}")
-        for name, (field, default) in fields.items():
-            setattr(self, field, given.get(name, default))
+        given = signature.bind(*values, **options)
+        given.apply_defaults()
+        for name, value in given.arguments.items():
+            setattr(self, fields[name][0], value)
         if method in SWITCHES:
             setattr(self, SWITCHES[method], method != "set_evaluate" or self.eval_strategy != "no")
         if method == "set_training":

@@ -1,5 +1,6 @@
 """What transformers' Trainer offers besides training: counts, blocks and files of numbers, the card, the upload."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ class TrainerSurface:
     state: TrainerState
     model: nn.Module
     optimizer: torch.optim.Optimizer | None
+    save_model: Callable[..., None]
 
     # -- counts
 
@@ -65,7 +67,7 @@ class TrainerSurface:
         return self.optimizer.param_groups
 
     def hyperparameter_search(self, *_: Any, **__: Any) -> None:
-        raise NotImplementedError("minift has no Trainer.hyperparameter_search: train once for each set of arguments")
+        raise ValueError("Trainer does not support hyperparameter_search: train once for each set of arguments")
 
     # -- numbers, shown and written; the first of several processes does
 
@@ -110,24 +112,20 @@ class TrainerSurface:
         with atomic_path(file) as fresh:
             fresh.write_text(text, encoding="utf-8")
 
-    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        raise NotImplementedError
-
     def push_to_hub(
         self, commit_message: str = "End of training", folder: str | Path | None = None, **card: Any
     ) -> str | None:
         """Upload the model (or a checkpoint's folder) to the Hub; returns the address of the commit.
 
-        `card` are arguments of `create_model_card`, which is then called. Of several processes only the first uploads;
-        the others return None at once.
+        With the model goes its card; `card` are arguments of `create_model_card`. Of several processes only the first
+        uploads; the others return None at once.
         """
         if not self.is_world_process_zero():
             return None
         if folder is None:
             folder = self.args.output_dir
             self.save_model()
-            if card:
-                self.create_model_card(**card)
+            self.create_model_card(**card)
         return upload_folder(
             folder,
             self.args.hub_model_id or Path(self.args.output_dir).resolve().name,

@@ -213,6 +213,8 @@ class Trainer(TrainerSurface, Evaluator):
         self.optimizer, self.lr_scheduler = self.given_optimizers
         self.create_optimizer_and_scheduler(max_steps)
         run.clip = make_clip(run.optimizer, args)
+        if run.noise is not None:  # of a run that an error ended
+            run.noise.remove()
         run.noise = add_noise(run.model, args.neftune_noise_alpha)
         run.scaler = torch.amp.GradScaler(enabled=args.fp16 and args.device.type == "cuda")
         run.state = new_state(args)
@@ -362,4 +364,5 @@ class Trainer(TrainerSurface, Evaluator):
     def save_state(self) -> None:
         """Write ``trainer_state.json``."""
         if self.is_world_process_zero():
+            checkpoint.note_callbacks(self.state, self.callback_handler)
             checkpoint.save_state(self.args.output_dir, self.state, self.control)

@@ -77,6 +77,21 @@ def test_keywords_of_decoders_at_the_values_that_change_nothing():
         model(IDS, wrong=None)
 
 
+def test_a_forward_of_the_users_own_gets_what_it_is_given():
+    class Own(minift.BertForSequenceClassification):
+        def forward(self, input_ids, head_mask=None, use_cache=None):
+            return head_mask, use_cache
+
+    assert Own(minift.BertConfig(**BERT))(IDS, head_mask=3, use_cache=True) == (3, True)
+
+
+def test_a_configuration_that_was_changed_is_looked_at_again():
+    config = minift.BertConfig(**BERT)
+    config.is_decoder = True
+    with pytest.raises(ValueError, match="is_decoder=True is not supported"):
+        minift.BertModel(config)
+
+
 def own_layers(library):
     class Own(library.BertPreTrainedModel):
         def __init__(self, config):

@@ -39,6 +39,15 @@ def test_set_methods(method, tmp_path, caplog):
         getattr(ours, method)(wrong=1)
 
 
+def test_set_methods_by_position(tmp_path):
+    args = minift.TrainingArguments(str(tmp_path), use_cpu=True)
+    assert args.set_save("epoch", 7).save_steps == 7
+    with pytest.raises(TypeError, match="too many positional arguments"):
+        args.set_testing(3, False, 5)
+    with pytest.raises(TypeError, match="multiple values for argument 'batch_size'"):
+        args.set_testing(3, batch_size=4)
+
+
 def test_set_methods_check_what_they_set(tmp_path):
     with pytest.raises(ValueError, match="learning_rate must be at least 0, not -1"):
         minift.TrainingArguments(str(tmp_path), use_cpu=True).set_training(learning_rate=-1)
@@ -90,7 +99,7 @@ def test_counts(trained):
     weight = ours.model.classifier.weight
     assert any(one is weight for one in ours.get_optimizer_group(weight)["params"])
     assert [len(group) for group in ours.get_optimizer_group()] == [len(g) for g in theirs.get_optimizer_group()]
-    with pytest.raises(NotImplementedError, match="no Trainer.hyperparameter_search"):
+    with pytest.raises(ValueError, match="does not support hyperparameter_search"):
         ours.hyperparameter_search()
 
 
@@ -143,6 +152,19 @@ def test_the_card(trained, tmp_path):
         line for line in theirs if not line.startswith(known)
     ]
     assert body.count("\n|") == their_body.count("\n|") == 4
+
+
+def test_a_subclass_may_write_its_own_card(tmp_path, monkeypatch):
+    """An upload asks for it, as transformers' does."""
+
+    class Own(minift.Trainer):
+        def create_model_card(self, **given):
+            self.asked = given
+
+    monkeypatch.setattr("minift.train.surface.upload_folder", lambda folder, name, **options: "address")
+    trainer = Own(tiny_model(), minift.TrainingArguments(str(tmp_path), use_cpu=True))
+    assert trainer.push_to_hub(language="en") == "address"
+    assert trainer.asked == {"language": "en"}
 
 
 def test_a_new_card_keeps_what_a_person_has_written(trained):

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import torch
+from torch.distributed.algorithms.join import Join
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import (
     BatchSampler,
     DataLoader,
@@ -164,6 +166,36 @@ def accelerator_loops(folder, results):
         torch_adamw = lambda p: torch.optim.AdamW(p, lr=5e-4, weight_decay=0.0, foreach=False, fused=False)  # noqa: E731
         results[f"{name}, minift"] = accelerator_loop(minift, ours, folder, lambda p: minift.AdamW(p, lr=5e-4), split)
         results[f"{name}, library"] = accelerator_loop(transformers, theirs, folder, torch_adamw, split)
+
+
+def joined_loops(folder, results):
+    """Rank 0 has a batch more than rank 1, and takes a step more; beside torch's own wrapper and its `Join`."""
+    rows = torch.randn(10, 3, generator=torch.Generator().manual_seed(1))
+
+    def parts():
+        torch.manual_seed(3)
+        model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Linear(4, 1))
+        return model, torch.optim.SGD(model.parameters(), lr=0.1)
+
+    def weights(model):
+        return [number for weight in model.state_dict().values() for number in weight.flatten().tolist()]
+
+    model, optimizer = parts()
+    wrapped = DistributedDataParallel(model)
+    with Join([wrapped]):
+        for batch in rows.split(2)[world().rank :: 2]:
+            wrapped(batch).square().mean().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    results["joined, torch"] = weights(model)
+    accelerator = minift.Accelerator(cpu=True, even_batches=False)
+    model, optimizer, loader = accelerator.prepare(*parts(), DataLoader(rows, batch_size=2))
+    with accelerator.join_uneven_inputs([model]):
+        for batch in loader:
+            accelerator.backward(model(batch).square().mean())
+            optimizer.step()
+            optimizer.zero_grad()
+    results["joined, minift"] = weights(model)
 
 
 class Numbers(IterableDataset):

@@ -99,6 +99,8 @@ def joined(folder):
     with accelerator.trigger_sync_in_backward(model):
         accelerator.backward(losses[1])
     assert model.weight.grad.item() == 4.0
+    accelerator.free_memory()
+    assert not model._forward_pre_hooks
 
 
 def told_apart(folder):
