@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux, for renameat2
 UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
@@ -69,6 +70,17 @@ def read_json_object(path: str | Path) -> dict[str, Any]:
     content = read_json(path)
     if not isinstance(content, dict):
         raise ValueError(f"{path} must hold a JSON object, not a {type(content).__name__}")
+    return content
+
+
+def read_yaml_object(path: str | Path) -> dict[str, Any]:
+    """Parse a YAML (or JSON) file that holds names and values; anything else in it is a ValueError."""
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} must hold names and values, not a {type(content).__name__}")
     return content
 
 

@@ -23,7 +23,7 @@ ROWS = [
     ["tasks", "pipelines", "accelerator"],
     ["loop", "train"],
     ["fast", "distributed"],
-    ["batches"],
+    ["batches", "report"],
     ["tokenizer", "data", "model"],
     ["optim", "metrics", "files", "hub", "tensors"],
     ["ranges"],

@@ -11,31 +11,41 @@ import json
 import re
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin
 
 BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
-def add_flags(parser: argparse.ArgumentParser, function: Callable, **defaults: Any) -> None:
+def add_flags(
+    parser: argparse.ArgumentParser, function: Callable, everyday: list[str] | None = None, /, **defaults: Any
+) -> None:
     """Add a flag for each argument of a function, or a dataclass, that can be given by name.
 
     An argument whose type is a dataclass gives a group with a flag for each field. An argument without default is a
-    required flag. `defaults` replace those of the signature, also for the fields of dataclasses.
+    required flag. `defaults` replace those of the signature, also for the fields of dataclasses. If there are
+    `everyday` flags, the help shows only these, and with ``--help-all`` the others as well.
     """
     texts = argument_texts(function)
+    hides = everyday is not None and not getattr(parser, "shows_all", False)
     for argument in arguments_of(function):
         name, default = argument.name, defaults.get(argument.name, argument.default)
         if dataclasses.is_dataclass(argument.annotation):
-            add_flags(parser.add_argument_group(argument.annotation.__name__), argument.annotation, **defaults)
+            group = parser.add_argument_group("training")
+            group.shows_all = not hides
+            add_flags(group, argument.annotation, everyday, **defaults)
             continue
         required = default is argument.empty
-        shown = "" if required or str(default) == "<factory>" else f" [{default}]"  # <factory>: of an empty list
+        shown = (
+            "" if required or default is None or str(default) == "<factory>" else f" [{default}]"
+        )  # of an empty list
+        text = texts[name].replace("%", "%%") + shown
         parser.add_argument(
             f"--{name}",
             required=required,
             default=defaults.get(name, argparse.SUPPRESS),  # what is not given is left to the signature
-            help=texts[name].replace("%", "%%") + shown,
+            help=argparse.SUPPRESS if hides and name not in everyday else text,
             **reader_of(argument.annotation),
         )
 
@@ -60,6 +70,7 @@ def arguments_of(function: Callable) -> list[inspect.Parameter]:
 def reader_of(annotation: Any) -> dict[str, Any]:
     """Return the arguments of `add_argument` that read a value of this type."""
     kinds = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
+    kinds = [kind for kind in kinds if kind not in (Path, type(None))] or kinds
     if get_origin(kinds[0]) is Literal:
         return {"choices": get_args(kinds[0])}
     if bool in kinds:

@@ -128,9 +128,8 @@ def _batches(reader: TableReader, call: Call, rows: range, rank: int | None) -> 
         reader.formatter.kind is None,
         replace(reader.formatter, columns=None, output_all_columns=False),
     )
-    with tqdm(
-        total=count, desc=call.desc, unit=" examples", disable=True if rank or NO_BARS in os.environ else None
-    ) as bar:
+    hidden = True if rank or NO_BARS in os.environ else None
+    with tqdm(total=count, desc=call.desc, unit=" examples", leave=False, disable=hidden) as bar:
         for start in range(0, count, size):
             numbers = rows[start : min(start + size, count)]
             table = reader.arrow_rows(numbers)

@@ -11,14 +11,14 @@ from minift.batches.mask import DataCollatorForLanguageModeling, freeze_masks
 from minift.batches.word_mask import DataCollatorForWholeWordMask
 from minift.data.dataset import Dataset
 from minift.data.features import Features
-from minift.data.load import load_dataset
 from minift.model.checks import check_vocabulary
 from minift.model.config import AutoConfig
-from minift.tasks.task import is_text
+from minift.tasks.columns import is_text
+from minift.tasks.source import describe_splits, open_source
 from minift.tokenizer.classes import AutoTokenizer
 from minift.tokenizer.tokenizer import Tokenizer
 from minift.train.arguments import TrainingArguments
-from minift.train.report import say
+from minift.train.report import stage, tell
 
 MAP_ROWS = 1000  # documents that are chunked together, as in the course; the number of blocks depends on it
 
@@ -36,11 +36,14 @@ def load_blocks(
     kind: str,
     /,
     model: str | Path,
-    dataset: str | Path,
+    dataset: str | Path | list[str] | None,
     args: TrainingArguments,
     config: str | None = None,
     text_column: str | None = None,
     split: str = "train",
+    train_file: list[str] | None = None,
+    validation_file: list[str] | None = None,
+    holdout: float = 0.1,
     chunk_size: int = 128,
     mlm_probability: float = 0.15,
     whole_word_mask: bool = False,
@@ -55,11 +58,14 @@ def load_blocks(
 
     Args:
         model: folder or Hub name of the checkpoint to start from
-        dataset: folder or Hub name of the data set
+        dataset: data files, a folder (of .txt files, for example), or a Hub name
         args: the training arguments, whose `seed` draws the blocks and freezes the masks
-        config: configuration of the data set
+        config: configuration of a data set on the Hub; FILE.yaml or FILE.json: options, a name each
         text_column: the column to read; None finds it
         split: the split to train on
+        train_file: files to train on
+        validation_file: files to evaluate on
+        holdout: share of the blocks to evaluate on, taken from those to train on if there is no other split
         chunk_size: T, the tokens in a block
         mlm_probability: share of tokens, or of words, to predict
         whole_word_mask: hide whole words, not single tokens
@@ -77,30 +83,28 @@ def load_blocks(
     masking = partial(collator, tokenizer, mlm_probability=mlm_probability, return_tensors=kind)
     frozen_masks = masking(seed=args.seed)
 
-    data = load_dataset(dataset, config)
+    if not 0 < holdout < 1:
+        raise ValueError(f"holdout={holdout} must be a share between 0 and 1")
+    with stage("data") as lines:
+        data = open_source(dataset, config, train_file, validation_file)
+        lines.append(describe_splits(dataset, data))
     text_column = find_text_column(data[split].features, text_column)
-    hold_out = train_size is not None or test_size is not None
     others = [name for name in ("validation", "test") if name in data and name != split]
-    if not hold_out and not others:
-        raise ValueError(
-            f"there is no validation or test split beside {split!r} (the data set has {', '.join(data)}): "
-            "hold blocks out with train_size and test_size"
-        )
-    eval_split = split if hold_out else others[0]
+    takes_part = train_size is not None or test_size is not None or not others
+    eval_split = split if takes_part else others[0]
     blocks = {}
-    for name, rows in data.items():
-        count = "not used"
-        if name in (split, eval_split):
-            tokenised = tokenize(rows, tokenizer, text_column, word_ids=whole_word_mask)
+    for name in dict.fromkeys((split, eval_split)):
+        with stage("blocks") as lines:
+            tokenised = tokenize(data[name], tokenizer, text_column, word_ids=whole_word_mask)
             blocks[name] = chunk_dataset(tokenised, chunk_size, batch_size=MAP_ROWS)
-            count = f"{len(blocks[name]):,} blocks of {chunk_size} tokens"
-        say(f"{name}: {len(rows):,} rows, {count}")
+            lines.append(f"{name}: {len(blocks[name]):,} of {chunk_size} tokens, from the column {text_column}")
     train, evaluation = blocks[split], blocks[eval_split]
-    if hold_out:
-        test_size = max(1, train_size // 10) if test_size is None else test_size
-        held_out = train.train_test_split(test_size, train_size, seed=args.seed)
-        train, evaluation = held_out["train"], held_out["test"]
-    say(f"training on {len(train):,} blocks, evaluating on {len(evaluation):,}")
+    if takes_part:
+        if test_size is None:
+            test_size = max(1, train_size // 10) if train_size is not None else max(1, round(holdout * len(train)))
+        parts = train.train_test_split(test_size, train_size, seed=args.seed)
+        train, evaluation = parts["train"], parts["test"]
+    tell("", f"{len(train):,} blocks to train on, {len(evaluation):,} to evaluate on")
     if freeze_eval_masks:
         evaluation = freeze_masks(evaluation, frozen_masks)
     return Blocks(tokenizer, train, evaluation, masking, freeze_eval_masks)

@@ -6,48 +6,61 @@ from typing import Any
 
 from minift.batches.collate import default_data_collator
 from minift.distributed.exchange import main_process_first
-from minift.files import check_writable
 from minift.metrics.losses import perplexity
 from minift.model.auto import AutoModelForMaskedLM
+from minift.report.run_page import write_report
 from minift.tasks.blocks import load_blocks
+from minift.tasks.output import check_output, settings_of, write_options
+from minift.tasks.show import Show, add_console, train
 from minift.train.arguments import TrainingArguments
 from minift.train.loader import Loader
-from minift.train.progress import EpochTable
-from minift.train.report import print_perplexity
+from minift.train.report import print_perplexity, stage
 from minift.train.seed import set_seed
 from minift.train.setup import make_loader
 from minift.train.trainer import Trainer, TrainOutput
 
 
 def mlm(
-    model: str | Path, dataset: str | Path, args: TrainingArguments, **options: Any
+    model: str | Path,
+    dataset: str | Path | list[str] | None,
+    args: TrainingArguments,
+    show: Show | None = None,
+    **options: Any,
 ) -> tuple["MaskedLMTrainer", TrainOutput]:
     """Load, tokenise, cut into blocks, train, print perplexities, and save; arguments as for `load_blocks`.
 
-    Returns the trainer and the summary of the training. An output folder that cannot be written to is an OSError.
+    Returns the trainer and the summary of the training. An output folder that cannot be written to is an OSError; one
+    that holds another run, a ValueError. `Interrupted` says that a signal has stopped the training, with a checkpoint.
     """
-    check_writable(args.output_dir)  # better now than after hours of training
+    check_output(args)
     with main_process_first():  # the other processes map what it has made into memory
         blocks = load_blocks("pt", model, dataset, args, **options)
+    write_options(args, {"model": str(model), "dataset": dataset} | options)
     if "word_ids" in blocks.train.column_names:
         args = replace(args, remove_unused_columns=False)  # the collator needs word_ids, and removes them itself
 
     set_seed(args.seed)
+    with stage("model") as lines:
+        network = AutoModelForMaskedLM.from_pretrained(model)
+        lines.append(f"{type(network).__name__} from {model}, {network.num_parameters():,} parameters")
     trainer = MaskedLMTrainer(
-        AutoModelForMaskedLM.from_pretrained(model),
+        network,
         args,
         data_collator=blocks.masking(),
         train_dataset=blocks.train,
         eval_dataset=blocks.evaluation,
         processing_class=blocks.tokenizer,
-        callbacks=[EpochTable],
         frozen_masks=blocks.frozen,
     )
+    console = add_console(trainer, show)
     print_perplexity("before training", trainer.evaluate())
-    output = trainer.train(args.resume_from_checkpoint)
+    output = train(trainer, console)
     print_perplexity("after training", trainer.evaluate())
     trainer.save_model()
     trainer.save_state()
+    if args.process_index == 0:
+        page = Path(args.output_dir, "report.html")
+        write_report(page, page.parent.name, trainer.state.log_history, {"model": str(model)} | settings_of(args))
     return trainer, output
 
 

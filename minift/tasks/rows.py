@@ -3,16 +3,21 @@
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow.compute as pc
 
 from minift.data.dataset import Dataset, DatasetDict
-from minift.data.load import load_dataset
 from minift.model.checks import check_vocabulary
 from minift.model.config import AutoConfig
+from minift.tasks.holdout import hold_out
+from minift.tasks.source import describe_splits, open_source
 from minift.tasks.task import Task, find_task
 from minift.tokenizer.classes import AutoTokenizer
 from minift.tokenizer.tokenizer import Tokenizer
 from minift.train.arguments import TrainingArguments
+from minift.train.report import stage, tell
 
 logger = logging.getLogger(__name__)
 
@@ -22,16 +27,22 @@ class Rows:
     task: Task
     tokenizer: Tokenizer
     train: Dataset  # in the columns that the model reads
-    evaluation: Dataset | None  # None: no split but "train" has labels
+    evaluation: Dataset | None  # None: no rows but those to train on have labels
+    texts: Dataset | None  # the rows of `evaluation` as they were read, for the report
 
 
 def load_rows(
     model: str | Path,
-    dataset: str | Path,
+    dataset: str | Path | list[str] | None,
     args: TrainingArguments,
     config: str | None = None,
     text_columns: list[str] | None = None,
     label_column: str | None = None,
+    problem_type: Literal["single_label_classification", "regression"] | None = None,
+    train_file: list[str] | None = None,
+    validation_file: list[str] | None = None,
+    test_file: list[str] | None = None,
+    holdout: float = 0.1,
     max_length: int | None = None,
     max_train_samples: int | None = None,
     max_eval_samples: int | None = None,
@@ -43,19 +54,32 @@ def load_rows(
 
     Args:
         model: folder or Hub name of the checkpoint to start from
-        dataset: folder or Hub name of the data set
+        dataset: data files, a folder, or a Hub name
         args: the training arguments, whose `seed` draws the rows
-        config: configuration of the data set, such as mrpc
+        config: configuration of a data set on the Hub, such as mrpc; FILE.yaml or FILE.json: options, a name each
         text_columns: one or two columns to read; None finds them
         label_column: the column to predict; None finds it
+        problem_type: single_label_classification or regression, for integers; None tells it from the labels
+        train_file: files to train on
+        validation_file: files to evaluate on
+        test_file: files to evaluate on, where there are none for validation
+        holdout: share of the rows to evaluate on, taken from those to train on if no others have labels; 0 takes none
         max_length: tokens to cut a row to; None takes what the model can read
         max_train_samples: rows to train on, drawn at random; None takes all
         max_eval_samples: rows to evaluate on, drawn at random; None takes all
     """
-    task, data = find_task(load_dataset(dataset, config), config, text_columns, label_column)
-    kind = f"one of {task.num_labels} classes" if task.label_names else "a number"
-    texts, evaluated = " and ".join(task.text_columns), task.eval_split or "nothing"
-    logger.info("Task: from %s tell %s, %s; evaluated on: %s", texts, task.label_column, kind, evaluated)
+    if not 0 <= holdout < 1:
+        raise ValueError(f"holdout={holdout} must be a share from 0 to below 1")
+    with stage("data") as lines:
+        splits = open_source(dataset, config, train_file, validation_file, test_file)
+        lines.append(describe_splits(dataset, splits))
+    task, data = find_task(splits, config, text_columns, label_column, problem_type)
+    tell("texts", f"{' and '.join(task.text_columns)} ({task.reasons['text']})")
+    tell("label", f"{task.label_column} ({task.reasons['label']}): {task.kind}")
+    if task.eval_split is None and holdout and args.eval_strategy != "no":
+        train, held_out, drawn = hold_out(data["train"], holdout, args.seed, task.label_column, task.problem_type)
+        tell("", f"{len(held_out):,} of {len(data['train']):,} rows are held out to evaluate on ({drawn})")
+        data, task = DatasetDict(train=train, holdout=held_out), replace(task, eval_split="holdout")
     for split, limit in (("train", max_train_samples), (task.eval_split, max_eval_samples)):
         if limit is not None and split is not None:
             data[split] = data[split].shuffle(seed=args.seed).take(limit)
@@ -66,8 +90,12 @@ def load_rows(
     if max_length is not None and max_length > longest:
         raise ValueError(f"max_length={max_length}: the model reads at most {longest} tokens (max_position_embeddings)")
     tokenizer.model_max_length = min(tokenizer.model_max_length, longest)  # saved with it, for predictions
-    tokenised = tokenize(data, task, tokenizer, max_length)
-    return Rows(task, tokenizer, tokenised["train"], tokenised[task.eval_split] if task.eval_split else None)
+    with stage("tokens") as lines:
+        tokenised = tokenize(data, task, tokenizer, max_length)
+        lines.append(_describe(tokenised, max_length or tokenizer.model_max_length))
+    if task.eval_split is None:
+        return Rows(task, tokenizer, tokenised["train"], None, None)
+    return Rows(task, tokenizer, tokenised["train"], tokenised[task.eval_split], data[task.eval_split])
 
 
 def tokenize(data: DatasetDict, task: Task, tokenizer: Tokenizer, max_length: int | None = None) -> DatasetDict:
@@ -87,9 +115,24 @@ def tokenize(data: DatasetDict, task: Task, tokenizer: Tokenizer, max_length: in
     return tokenised
 
 
+def _describe(tokenised: DatasetDict, longest: int) -> str:
+    """Say how many tokens there are, and how long the rows are."""
+    if not all(len(rows) for rows in tokenised.values()):
+        return "none: there are no rows"
+    lengths = np.concatenate([row_lengths(rows) for rows in tokenised.values()])
+    at_limit = int((lengths >= longest).sum())
+    cut = f", {at_limit:,} of them cut to {longest}" if at_limit else ""
+    return f"{lengths.sum():,} in {len(lengths):,} rows of {lengths.min()} to {lengths.max()}{cut}"
+
+
+def row_lengths(rows: Dataset) -> np.ndarray:
+    """Return the number of tokens of each row (N,)."""
+    return np.asarray(pc.list_value_length(rows.arrow_column("input_ids")))
+
+
 def without_evaluation(args: TrainingArguments, rows: Rows) -> TrainingArguments:
     """Return the arguments; without rows to evaluate on, turn evaluation off in them and warn."""
     if rows.evaluation is not None or args.eval_strategy == "no":
         return args
-    logger.warning("only the split 'train' has labels: training without evaluation")
+    logger.warning("no rows but those to train on have labels: training without evaluation")
     return replace(args, eval_strategy="no", evaluation_strategy=None)

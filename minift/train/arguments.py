@@ -42,7 +42,7 @@ class TrainingArguments(Settings):
     """
 
     output_dir: str = "trainer_output"
-    """Folder for the checkpoints; made when training starts."""
+    """Folder for the model and its checkpoints; made when training starts."""
 
     # How much to train
     per_device_train_batch_size: int = 8
@@ -165,7 +165,7 @@ class TrainingArguments(Settings):
     greater_is_better: bool | None = None
     """Whether that metric should rise; None: unless its name ends with "loss"."""
     resume_from_checkpoint: str | bool | None = None
-    """For scripts: what they may hand to `Trainer.train(resume_from_checkpoint=…)`."""
+    """Go on from a checkpoint: a folder, or True for the newest in `output_dir`. Scripts give it to `Trainer.train`."""
     ignore_data_skip: bool = False
     """When resuming, begin the interrupted epoch anew instead of skipping the batches already seen."""
     do_train: bool = False

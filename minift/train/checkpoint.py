@@ -1,6 +1,7 @@
 """Checkpoints: everything a run needs to go on as if it had never stopped, without pickle."""
 
 import dataclasses
+import json
 import logging
 import math
 import os
@@ -15,6 +16,7 @@ import torch
 
 from minift.distributed.exchange import barrier, broadcast_object, gather_nests
 from minift.files import atomic_path, read_json_object, write_json
+from minift.train.arguments import TrainingArguments
 from minift.train.callbacks import CallbackHandler, is_exported
 from minift.train.run import Run
 from minift.train.seed import rng_state, set_rng_state
@@ -26,6 +28,8 @@ STATE_FILE = "trainer_state.json"  # as transformers writes it
 RESUME_FILE = "resume.json"  # generators, position in the data, schedule, loss so far
 OPTIMIZER_FILE = "optimizer.safetensors"
 MODEL_FILE = "model.safetensors"
+ARGUMENTS_FILE = "training_args.json"
+OF_NO_CONCERN = ("resume_from_checkpoint", "overwrite_output_dir", "hub_token")  # for `changed_arguments`
 NOT_UPLOADED = [".*", "checkpoint-*", OPTIMIZER_FILE, RESUME_FILE]
 
 
@@ -43,7 +47,7 @@ def save_model(folder: str | Path, model: torch.nn.Module, tokenizer: Any = None
     if tokenizer is not None:
         tokenizer.save_pretrained(folder)
     if args is not None:
-        write_json(folder / "training_args.json", args.to_dict())
+        write_json(folder / ARGUMENTS_FILE, args.to_dict())
 
 
 def load_weights(folder: str | Path, model: torch.nn.Module, file: str = MODEL_FILE) -> None:
@@ -174,6 +178,8 @@ def resume(folder: str | Path, run: Run, callbacks: CallbackHandler) -> tuple[in
     """
     stored_state, record = read_resume(folder)
     args = run.args
+    if changes := changed_arguments(folder, args):
+        logger.warning("resuming with other arguments than those of %s: %s", folder, ", ".join(changes))
     if len(record["ranks"]) != args.world_size:
         raise ValueError(
             f"{folder} was written by {len(record['ranks'])} processes, and this run has {args.world_size}: a place in "
@@ -201,6 +207,18 @@ def resume(folder: str | Path, run: Run, callbacks: CallbackHandler) -> tuple[in
     if record.get("batches", batches) != batches:
         epoch, position = _other_batches(run, record["batches"], position or {"epoch_rng": own["rng"]})
     return epoch, None if args.ignore_data_skip else position
+
+
+def changed_arguments(folder: str | Path, args: TrainingArguments) -> list[str]:
+    """List the arguments that are others now than when the checkpoint was written, each with both values."""
+    path = Path(folder) / ARGUMENTS_FILE
+    before = read_json_object(path) if path.is_file() else {}
+    now = json.loads(args.to_json_string())  # as JSON, as those before are
+    return [
+        f"{name} {before[name]!r} -> {value!r}"
+        for name, value in now.items()
+        if name in before and name not in OF_NO_CONCERN and before[name] != value
+    ]
 
 
 def _other_batches(run: Run, before: list[int], position: dict[str, Any]) -> tuple[int, dict[str, Any] | None]:

@@ -1,6 +1,5 @@
-"""Callbacks that show how a run goes: progress bars, lines of the log, and the table by epoch."""
+"""Callbacks that show how a run goes: progress bars, and lines of the log."""
 
-import sys
 from typing import Any
 
 from tqdm.auto import tqdm
@@ -46,39 +45,6 @@ class PrinterCallback(TrainerCallback):
 
     def on_log(self, args, state, control, logs=None, **objects):
         print(format_log(logs), flush=True)
-
-
-class EpochTable(TrainerCallback):
-    """Prints a row for every evaluation, as the course's notebooks show it: losses, then metrics.
-
-    The training loss is the latest entry of the log; "No log" before there is one.
-    """
-
-    hidden = ("loss", "weighted_loss", "runtime", "samples_per_second", "steps_per_second", "epoch")
-
-    def __init__(self):
-        self.rows: list[list[str]] = []
-
-    def state(self):
-        return {"rows": self.rows}
-
-    def on_evaluate(self, args, state, control, metrics=None, **objects):
-        if state.max_steps == 0:  # evaluated before any training
-            return
-        by_epoch = args.eval_strategy == "epoch"
-        values = {name.removeprefix("eval_"): value for name, value in metrics.items()}
-        names = [name for name in values if name not in self.hidden]
-        logged = [entry["loss"] for entry in state.log_history if "loss" in entry]
-        if not self.rows:
-            heads = [name.replace("_", " ").title() for name in names]
-            self.rows.append(["Epoch" if by_epoch else "Step", "Training Loss", "Validation Loss", *heads])
-        row = [f"{state.epoch:g}" if by_epoch else str(state.global_step)]
-        row += [f"{logged[-1]:.6f}" if logged else "No log", f"{values['loss']:.6f}"]
-        self.rows.append(row + [f"{values[name]:.6f}" for name in names])
-
-    def on_train_end(self, args, state, control, **objects):
-        if len(self.rows) > 1 and state.is_world_process_zero:
-            tqdm.write(format_table(self.rows), file=sys.stdout)
 
 
 def format_log(logs: dict[str, Any]) -> str:

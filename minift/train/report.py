@@ -1,17 +1,40 @@
-"""What a run tells its reader besides the log: the header, and blocks and files of metrics."""
+"""What a run tells its reader besides the log: stages, the header, and blocks and files of metrics."""
 
 import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minift.distributed.process import is_main_process
 from minift.files import read_json, write_json
 
 if TYPE_CHECKING:  # it imports torch, which the TensorFlow path does without
     from minift.train.run import Run
 
 logger = logging.getLogger(__name__)
+stages = logging.getLogger("minift.stages")  # apart from the header: the command line shows these instead
+
+
+@contextmanager
+def stage(name: str) -> Iterator[list[str]]:
+    """Log a line about what is done in this block, and the time that it took.
+
+    The block gets a list for the lines: the first is the stage's own, others stand below it.
+    """
+    lines: list[str] = []
+    start = time.perf_counter()
+    yield lines
+    first, *more = lines
+    stages.info("%-8s%s (%.1f s)", name, first, time.perf_counter() - start)
+    for line in more:
+        tell("", line)
+
+
+def tell(name: str, text: str) -> None:
+    """Log a line of a stage."""
+    stages.info("%-8s%s", name, text)
 
 
 def announce(run: "Run") -> None:
@@ -67,15 +90,10 @@ def save_metrics(split: str, metrics: dict[str, float], output_dir: str, combine
         write_json(together, (read_json(together) if together.is_file() else {}) | metrics)
 
 
-def say(text: str) -> None:
-    """Print a line, from the first process only."""
-    if is_main_process():
-        print(text)
-
-
 def print_perplexity(when: str, metrics: dict[str, float]) -> None:
-    """Print the perplexity as the course computes it, and the one per token."""
-    say(
+    """Log the perplexity as the course computes it, and the one per token."""
+    tell(
+        "scores",
         f"perplexity {when}: {metrics['eval_perplexity']:.2f} "
-        f"({metrics['eval_weighted_perplexity']:.2f} weighted by tokens)"
+        f"({metrics['eval_weighted_perplexity']:.2f} weighted by tokens)",
     )

@@ -18,6 +18,12 @@ from minift.train.run import Run
 Batch = Mapping[str, Tensor]
 
 
+class NotFinite(ValueError):
+    """A loss or a gradient is NaN or infinite."""
+
+    is_failed_work = True  # not a mistake in how something was called
+
+
 class Hooks(Protocol):
     """What a step asks of the Trainer, whose subclasses may do it in another way."""
 
@@ -74,7 +80,7 @@ def forward_and_backward(run: Run, batch: Batch, num_items: int, hooks: Hooks, i
     """Add a batch's gradients to those of the step, and its loss to the running loss.
 
     Raises:
-        ValueError: the loss is NaN or infinite, unless `logging_nan_inf_filter` says to go on.
+        NotFinite: the loss is NaN or infinite, unless `logging_nan_inf_filter` says to go on.
     """
     # Only the last batch's backward pass sends gradients to the other ranks: what the others add waits for it.
     with nullcontext() if is_last else run.averaging.no_sync():
@@ -85,7 +91,7 @@ def forward_and_backward(run: Run, batch: Batch, num_items: int, hooks: Hooks, i
         run.running_loss += run.running_loss / (1 + run.state.global_step - run.logged_step)
     else:
         step = run.state.global_step + 1
-        raise ValueError(f"the loss is {loss.item()} at step {step}: lower the learning rate, check the labels")
+        raise NotFinite(f"the loss is {loss.item()} at step {step}: lower the learning rate, check the labels")
 
 
 def average(run: Run) -> None:
@@ -98,14 +104,14 @@ def clip(run: Run) -> None:
     """Scale the gradients down so that their common norm is at most `max_grad_norm`; keep the norm they had.
 
     Raises:
-        ValueError: the norm is NaN or infinite, unless `logging_nan_inf_filter` says to go on, or float16's scale is at
+        NotFinite: the norm is NaN or infinite, unless `logging_nan_inf_filter` says to go on, or float16's scale is at
             fault. The weights are still those of the step before.
     """
     run.grad_norm = run.clip(run.model)
     goes_on = run.args.logging_nan_inf_filter or run.scaler.is_enabled()
     if not goes_on and not torch.isfinite(run.grad_norm):
         last = get_last_checkpoint(run.args.output_dir)
-        raise ValueError(
+        raise NotFinite(
             f"the gradient is {run.grad_norm.item()} at step {run.state.global_step + 1}, which is not taken; "
             + (f"the last checkpoint is {last}" if last else "there is no checkpoint yet")
         )

@@ -8,7 +8,7 @@ from functools import wraps
 import pytest
 
 import minift
-from minift.cli.commands import read_items
+from minift.cli.answers import read_items
 from minift.cli.main import main
 from minift.demo.corpus import write_corpus, write_model
 from minift.demo.demo import demo
@@ -67,11 +67,14 @@ def test_finetune_tells_what_it_does(corpus, start, tmp_path, capsys, caplog):
     with caplog.at_level("INFO"):
         assert main(["finetune", *map(str, args)]) == 0
     out, logged = capsys.readouterr().out, caplog.text
-    assert "Total optimization steps = 4" in logged
+    assert "3,600 rows, 4 steps, 8 rows a step" in logged
     assert "classifier.weight" in logged  # the report of the new head
-    assert "| Training Loss | Validation Loss | Accuracy |" in out
-    for name in ("global_step", "train_loss", "train_runtime", "train_samples_per_second", "total_flos"):
-        assert name in out
+    head, row, saved, scores, report, after = out.splitlines()
+    assert head.split() == ["epoch", "loss", "eval", "loss", "accuracy", "f1", "time"]
+    assert len(row.split()) == 6
+    assert saved.startswith(f"saved   {tmp_path} (4 steps in ")
+    assert scores.startswith("scores  accuracy 0.")
+    assert (report, after) == (f"report  {tmp_path}/report.html", f"next    minift predict --model {tmp_path} FILE")
     config = json.loads((tmp_path / "config.json").read_text())
     assert config["id2label"] == {"0": "not_equivalent", "1": "equivalent"}
     assert (tmp_path / "trainer_state.json").is_file()
@@ -81,8 +84,11 @@ def test_finetune_resumes(corpus, start, tmp_path, capsys):
     args = ["finetune", "--model", start, "--dataset", corpus, "--config", "reviews", "--output_dir", tmp_path]
     args = [str(arg) for arg in args] + ["--max_steps", "3", "--save_steps", "2", "--disable_tqdm"]
     assert main(args) == 0
-    assert main([*args, "--resume_from_checkpoint", "True"]) == 0
-    assert "global_step" in capsys.readouterr().out
+    capsys.readouterr()
+    assert main([*args, "--resume_from_checkpoint", "--json"]) == 0
+    last = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert last["global_step"] == 3
+    assert {"train_loss", "train_runtime", "train_samples_per_second", "total_flos", "eval_accuracy"} <= last.keys()
 
 
 def test_predict(classifier, tmp_path, capsys):
@@ -98,14 +104,15 @@ def test_predict(classifier, tmp_path, capsys):
     assert all(line["label"] in ("equivalent", "not_equivalent") for line in lines)
 
 
-def test_mlm_and_fill_mask(corpus, start, tmp_path, capsys):
+def test_mlm_and_fill_mask(corpus, start, tmp_path, capsys, caplog):
+    caplog.set_level("INFO")
     args = ["mlm", "--model", start, "--dataset", corpus, "--config", "reviews", "--output_dir", tmp_path]
     options = ["--split", "unsupervised", "--chunk_size", "16", "--train_size", "40", *QUICK]
     assert main([*map(str, args), *options]) == 0
-    out = capsys.readouterr().out
-    assert "training on 40 blocks, evaluating on 4" in out
-    assert "perplexity before training: " in out
-    assert "perplexity after training: " in out
+    assert "40 blocks to train on, 4 to evaluate on" in caplog.text
+    assert "perplexity before training: " in caplog.text
+    assert "perplexity after training: " in caplog.text
+    capsys.readouterr()
     assert main(["fill-mask", "--model", str(tmp_path), "The [MASK] is dull.", "--top_k", "3"]) == 0
     assert [len(line.split()) > 2 for line in capsys.readouterr().out.splitlines()] == [True] * 3
     assert main(["fill-mask", "--model", str(tmp_path), "The [MASK] is [MASK]."]) == 0
@@ -159,8 +166,8 @@ def test_bad_lines_are_named(tmp_path, line, message):
         (["--config", "reviewz"], "reviewz"),
         (["--text_columns", "texts"], "no column 'texts'; it has: text, label"),
         (["--label_column", "stars"], "no column 'stars'"),
-        (["--eval_strategy", "sometimes"], "eval_strategy must be one of"),
-        (["--learning_rate", "-1"], "learning_rate must be at least 0"),
+        (["--eval_strategy", "sometimes"], "--eval_strategy must be one of"),
+        (["--learning_rate", "-1"], "--learning_rate must be at least 0"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )

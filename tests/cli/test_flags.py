@@ -85,7 +85,7 @@ def test_other_defaults_are_passed_and_shown():
 
 def test_the_help_is_read_off_the_docstrings():
     words = " ".join(parse("--name", "x")[1].split())
-    for text in ("whom", "{a,b} which, of two [a]", "how many; None takes all [None]", "in capitals [False]"):
+    for text in ("whom", "{a,b} which, of two [a]", "how many; None takes all", "in capitals [False]"):
         assert text in words
     assert "several names a folder" in words.replace("--resume [RESUME] ", "")  # no default is shown for a list
     assert "has no flag" not in words

@@ -92,9 +92,13 @@ def test_string_labels_are_numbered_alike_in_all_splits(start, reviews, tmp_path
     assert capsys.readouterr().out.splitlines()[-1].split()[0] in ("glad", "sad")
 
 
-def test_training_alone_is_not_evaluated_and_says_so(start, reviews, tmp_path, caplog):
+def test_a_part_is_held_out_where_there_is_nothing_to_evaluate_on(start, reviews, tmp_path, caplog):
     data = write_jsonl(tmp_path / "data", {"train": only(reviews, "text", "label")["train"]})
-    _, state = run(start, data, tmp_path / "out")
+    with caplog.at_level("INFO"):
+        _, state = run(start, data, tmp_path / "out")
+    assert last_evaluation(state)
+    assert "2 of 24 rows are held out to evaluate on (stratified, seed 42)" in caplog.text
+    _, state = run(start, data, tmp_path / "out2", "--holdout", "0")
     assert not any("eval_loss" in entry for entry in state["log_history"])
     assert "training without evaluation" in caplog.text
 
@@ -133,7 +137,8 @@ def test_named_columns_go_before_found_ones(start, reviews, tmp_path, caplog):
     data = write_jsonl(tmp_path / "data", data)
     with caplog.at_level("INFO"):
         run(start, data, tmp_path / "out", "--text_columns", "text", "id", "--label_column", "likes")
-    assert "from text and id tell likes, one of 2 classes; evaluated on: validation" in caplog.text
+    assert "text and id (as named)" in caplog.text
+    assert "likes (as named): one of 2 classes: False, True" in caplog.text
 
 
 def test_texts_are_cut_to_what_the_model_reads(start, tmp_path):
@@ -184,7 +189,9 @@ def test_integers_count_from_0_to_the_largest():
         (Value("int64"), [0, 1, -1], "split 'train', row 2: label -1 is not one of the 2 classes"),
         (Value("int64"), [0, 0, 0], "'label' has the class 0 only"),
         (Value("string"), ["x", "x", "x"], "'label' has the class x only"),
-        (List(Value("int64")), [[0], [1], [0]], "'label' holds List.*expected classes, strings or numbers"),
+        (List(Value("int64")), [[0], [], [-1]], "split 'train', row 2: .-1. is not labels of the 1: 0|fewer than two"),
+        (List(Value("float32")), [[0.5], [1], [0]], "'label' holds lists of float32: expected 0 and 1"),
+        (List(List(Value("int64"))), [[[0]], [[1]], [[0]]], "'label' holds List.*expected lists of classes"),
         (Value("date32"), [None, None, None], "row 0: column 'label' is null"),
     ],
     ids=str,
@@ -251,13 +258,14 @@ def test_a_vocabulary_larger_than_the_embedding_is_refused(start, reviews, tmp_p
 
 def test_a_length_that_the_model_cannot_read_is_refused(start, reviews, tmp_path, capsys):
     assert refuse(start, write_jsonl(tmp_path / "data", reviews), tmp_path / "out", "--max_length", "65") == 2
-    assert "max_length=65: the model reads at most 64 tokens" in capsys.readouterr().err
+    assert "--max_length 65: the model reads at most 64 tokens" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("out", ["file", "file/out"])
 def test_an_output_folder_that_cannot_be_is_refused(start, reviews, tmp_path, capsys, out):
     (tmp_path / "file").write_text("kept")
-    assert refuse(start, tmp_path / "no-data", tmp_path / out) == 2
+    data = write_jsonl(tmp_path / "data", {"train": FINE})
+    assert refuse(start, data, tmp_path / out) == 2
     assert str(tmp_path / "file") in capsys.readouterr().err
     assert (tmp_path / "file").read_text() == "kept"
 

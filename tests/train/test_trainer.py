@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from minift import EvalPrediction, Trainer, TrainerCallback, TrainingArguments
-from minift.train.progress import EpochTable, format_table
 from tests.tiny import PadRows, tiny_model, tiny_rows
 
 
@@ -197,23 +196,6 @@ def test_best_model_is_loaded_at_the_end(tmp_path):
     assert sorted(folder.name for folder in tmp_path.glob("checkpoint-*")) == ["checkpoint-3", "checkpoint-9"]
     assert trainer.state.best_model_checkpoint == str(tmp_path / "checkpoint-3")
     assert json.loads((tmp_path / "checkpoint-9" / "trainer_state.json").read_text())["best_metric"] == worst
-
-
-def test_epoch_table(trainer_for, capsys):
-    trainer = trainer_for(
-        evaluate=tiny_rows(8),
-        compute_metrics=accuracy,
-        callbacks=[EpochTable],
-        eval_strategy="epoch",
-        num_train_epochs=2,
-        logging_steps=3,
-    )
-    trainer.train()
-    table = [line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
-    assert [cell.strip() for cell in table[0]] == ["Epoch", "Training Loss", "Validation Loss", "Accuracy"]
-    assert [row[0].strip() for row in table[2:]] == ["1", "2"]
-    assert table[2][1].strip() == "No log"
-    assert format_table([["a", "b"], ["10", "2"]]) == "|  a | b |\n|---:|--:|\n| 10 | 2 |"
 
 
 class Recorder(TrainerCallback):

@@ -1,0 +1,122 @@
+"""`minift predict` and `minift fill-mask`: what a trained model says."""
+
+import json
+import logging
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from typing import Any
+
+from minift.cli.paths import check_data, check_model
+
+logger = logging.getLogger(__name__)
+UNTRAINED = "answer also with parts of the model that were never trained: at random"
+
+
+def check_trained(model: Any, untrained: bool) -> None:
+    """Raise a ValueError if parts of the model, such as its head, are not in its checkpoint: they answer at random."""
+    missing = model.loading_report.missing
+    if missing and not untrained:
+        raise ValueError(
+            f"{model.name_or_path} holds no trained {', '.join(missing[:2])}{' …' * (len(missing) > 2)} for this task: "
+            "its answers would be random. Train it first, or pass --untrained"
+        )
+
+
+def predict(parser: ArgumentParser) -> None:
+    parser.add_argument("data", nargs="?", help="a file of texts (.csv .tsv .json .jsonl .parquet .txt, also .gz)")
+    parser.add_argument("--model", required=True, help="folder or Hub name of a fine-tuned model")
+    parser.add_argument("--text", help="the text, or the first of a pair")
+    parser.add_argument("--text_pair", help="the second text of a pair")
+    parser.add_argument("--file", help='the same; - reads JSON lines, {"text": …, "text_pair": …}, from standard input')
+    parser.add_argument("--text_columns", nargs="*", help="one or two columns to read [those that it was trained on]")
+    parser.add_argument("--output", help="file to write, of any of these kinds [JSON lines, to standard output]")
+    parser.add_argument("--all_scores", action="store_true", help="the score of every class, not of the best alone")
+    parser.add_argument("--batch_size", type=int, default=8, help="texts in a batch [8]")
+    parser.add_argument("--device", help="what to compute on: cpu, cuda [a GPU if there is one]")
+    parser.add_argument("--untrained", action="store_true", help=UNTRAINED)
+
+    def run(options: Namespace) -> None:
+        path = options.data or options.file
+        if (path is None) == (options.text is None) or (options.data and options.file):
+            raise ValueError("name a file, or a text (--text), and not both")
+        if path is not None and options.text_pair is not None:
+            raise ValueError("--text_pair goes with --text; in a file, the second text is a column (--text_columns)")
+        check_model(options.model)
+        check_data([path] if path not in (None, "-") else [])
+
+        from minift.tasks import predict as task
+
+        if options.output is not None:
+            task.check_destination(options.output, path or "")
+        if path not in (None, "-"):
+            rows = task.open_rows(path)
+            columns = task.text_columns_of(rows, options.model, options.text_columns)
+        classify = _pipeline("text-classification", options, batch_size=options.batch_size, truncation=True)
+        if path is None:
+            answers = classify([{"text": options.text, "text_pair": options.text_pair}], top_k=None)[0]
+            for answer in answers if options.all_scores else answers[:1]:
+                print(f"{answer['label']}  {answer['score']:.4f}")
+            return
+        if path == "-":
+            from minift.data.dataset import Dataset
+
+            rows, columns = Dataset.from_list(list(read_items(path))), ["text"]
+            columns += ["text_pair"] if "text_pair" in rows.column_names else []
+        answered = task.predict_rows(classify, rows, columns, options.all_scores)
+        if options.output is None:
+            for row in answered:
+                print(task.json_line(row))
+        else:
+            task.write_rows(answered, options.output)
+            print(f"wrote   {options.output}: {len(answered):,} rows, from {' and '.join(columns)}")
+        if "predicted_label" in answered.column_names:
+            right = sum(str(a) == str(b) for a, b in zip(answered["label"], answered["predicted_label"], strict=True))
+            logger.info("scores  %.1f %% of the labels in the file are predicted", 100 * right / len(answered))
+
+    parser.set_defaults(run=run)
+
+
+def _pipeline(name: str, options: Namespace, **more: Any) -> Any:
+    from minift.pipelines.pipeline import pipeline
+
+    answer = pipeline(name, options.model, device=options.device, **more)
+    check_trained(answer.model, options.untrained)
+    return answer
+
+
+def read_items(path: str) -> Iterator[dict[str, str]]:
+    """Read JSON lines with "text" and perhaps "text_pair", "-" from standard input; errors name the line."""
+    with open(path, encoding="utf-8") if path != "-" else sys.stdin as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                item = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise ValueError(f"{path}, line {number}: not JSON: {error}") from error
+            if not isinstance(item, dict) or not isinstance(item.get("text"), str):
+                raise ValueError(f'{path}, line {number}: expected an object with a string "text", not {line.strip()}')
+            if not isinstance(item.get("text_pair", ""), str):
+                raise ValueError(f'{path}, line {number}: expected a string "text_pair", not {item["text_pair"]!r}')
+            yield {name: item[name] for name in ("text", "text_pair") if name in item}
+
+
+def fill_mask(parser: ArgumentParser) -> None:
+    parser.add_argument("--model", required=True, help="folder or Hub name of a masked language model")
+    parser.add_argument("text", help='the text, such as "This is a great [MASK]."')
+    parser.add_argument("--top_k", type=int, default=5, help="how many tokens to print [5]")
+    parser.add_argument("--device", help="what to compute on: cpu, cuda [a GPU if there is one]")
+    parser.add_argument("--untrained", action="store_true", help=UNTRAINED)
+
+    def run(options: Namespace) -> None:
+        check_model(options.model)
+        answers = _pipeline("fill-mask", options)(options.text, top_k=options.top_k)
+        masks = answers if isinstance(answers[0], list) else [answers]
+        for number, best in enumerate(masks, 1):
+            if len(masks) > 1:
+                print(f"mask {number}")
+            for answer in best:
+                print(f"{answer['score']:.4f}  {answer['token_str']:<12}  {answer['sequence']}")
+
+    parser.set_defaults(run=run)

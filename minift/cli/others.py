@@ -1,0 +1,34 @@
+"""`minift demo`, `minift crosscheck` and `minift run`."""
+
+from argparse import REMAINDER, ArgumentParser, Namespace
+
+from minift.cli.flags import add_flags, read_flags
+
+
+def demo(parser: ArgumentParser) -> None:
+    from minift.demo.demo import demo
+
+    add_flags(parser, demo)
+    parser.set_defaults(run=lambda options: demo(**read_flags(demo, options)) and None)
+
+
+def crosscheck(parser: ArgumentParser) -> None:
+    from minift.crosscheck.job import Job
+
+    add_flags(parser, Job)
+    parser.add_argument("--json", help="file to write the comparison to, for programs")
+
+    def run(options: Namespace) -> int:
+        from minift.crosscheck.report import crosscheck
+
+        return 0 if crosscheck(Job(**read_flags(Job, options)), options.json) else 1
+
+    parser.set_defaults(run=run)
+
+
+def run(parser: ArgumentParser) -> None:
+    from minift.libraries.run import run
+
+    parser.add_argument("script", help="the file to run")
+    parser.add_argument("args", nargs=REMAINDER, help="the script's own arguments")
+    parser.set_defaults(run=lambda options: run(options.script, options.args))
