@@ -17,6 +17,7 @@ from minift.model.config import BertConfig
 from minift.tokenizer.classes import AutoTokenizer
 
 SPLITS = {"train": 3600, "validation": 450, "test": 450}
+WITHOUT_DROPOUT = dict(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)  # the demo's model is small for that
 UNLABELLED = {"unsupervised": 6000}  # more reviews, with the label -1, as IMDb has them
 
 
@@ -70,7 +71,7 @@ def _distinct(make: Callable[[random.Random], tuple], rng: random.Random) -> Ite
             yield *texts, label
 
 
-def write_model(folder: str | Path, corpus: str | Path, vocab_size: int = 600) -> Path:
+def write_model(folder: str | Path, corpus: str | Path, vocab_size: int = 700) -> Path:
     """Write a small BERT without weights: its configuration, and a vocabulary trained on the corpus's train splits."""
     texts = []
     for name, config in CONFIGS.items():
@@ -86,7 +87,7 @@ def write_model(folder: str | Path, corpus: str | Path, vocab_size: int = 600) -
     return Path(folder)
 
 
-def train_vocabulary(texts: list[str], size: int = 600) -> list[str]:
+def train_vocabulary(texts: list[str], size: int = 700) -> list[str]:
     """Train a lower-cased WordPiece vocabulary of at most `size` tokens; return them in the order of their ids.
 
     The five special tokens come first. WordPiece: Wu et al., 2016, https://arxiv.org/abs/1609.08144.

@@ -1,26 +1,27 @@
-"""The whole pipeline offline, in two minutes: a generated corpus, a small BERT, pre-training, a trained classifier."""
+"""The whole pipeline offline, in two minutes: a generated corpus, a small BERT, and what pre-training is worth."""
 
+import logging
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
-from minift.batches.chunk import chunk_dataset
 from minift.batches.collate import DataCollatorWithPadding
 from minift.batches.mask import DataCollatorForLanguageModeling
 from minift.data.load import load_dataset
 from minift.demo.corpus import train_vocabulary, write_corpus, write_model
+from minift.demo.grammar import review
 from minift.files import read_json
+from minift.report.charts import sparkline
 from minift.tensors import import_tensorflow
 from minift.tokenizer.classes import AutoTokenizer
 from minift.train.arguments import TrainingArguments
 
-SENTENCES = [
-    "The plot is clever and the cast is charming.",
-    "The plot is not clever.",
-    "Nobody could call the ending boring.",
-    "The music was moving, but the script is weak.",
-]
-MASKED = "The [MASK] is not boring."
+MASKED = "Dull, [MASK] plot and clumsy, weak ending."
+LABELS = 16  # reviews that somebody has labelled; thousands are there without a label
+SEEDS = 3  # trainings of each kind, whose mean is told: sixteen reviews are soon good or bad luck
 
 
 def demo(
@@ -28,8 +29,8 @@ def demo(
 ) -> dict[str, float]:
     """Run every stage on generated data, printing what each stage does and which file does it.
 
-    Returns the accuracy on the validation split, after fine-tuning from random and from pre-trained weights. The
-    arguments are also the flags of `minift demo`.
+    Returns the accuracy on the validation split after fine-tuning on `LABELS` labels from random and from pre-trained
+    weights, the mean over `SEEDS` trainings. The arguments are also the flags of `minift demo`.
 
     Args:
         output_dir: folder for the corpus and the models
@@ -67,32 +68,59 @@ def demo(
     print(f"  {run.make_model(start, seed):,} parameters")
     show_fill(run.fill_mask(start, MASKED, top_k=5))
 
-    chunk, mask = file_of(chunk_dataset), file_of(DataCollatorForLanguageModeling)
-    stage(run.pretrain, f"pre-trains it on unlabelled reviews, cut into blocks ({chunk}) with words hidden ({mask})")
-    args = arguments(adapted, seed, batch_size=32, num_train_epochs=8, learning_rate=1e-3)
-    run.pretrain(start, corpus, args, config="reviews", split="unsupervised", chunk_size=20, test_size=200)
+    mask = file_of(DataCollatorForLanguageModeling)
+    stage(run.pretrain, f"pre-trains it on unlabelled reviews with words hidden ({mask})")
+    args = arguments(adapted, seed, batch_size=32, num_train_epochs=9, learning_rate=1e-3, eval_strategy="epoch")
+    args.logging_steps = 0.02
+    rows = dict(config="reviews", split="unsupervised", line_by_line=True, chunk_size=24, test_size=200)
+    run.pretrain(start, corpus, args, **rows)
     show_fill(run.fill_mask(adapted, MASKED, top_k=5))
 
-    accuracy = {}
+    stage(run.train, f"trains classifiers on {LABELS} labelled reviews: AdamW, a falling rate")
+    texts, labels = list(data["validation"]["text"]), list(data["validation"]["label"])
+    names = data["validation"].features["label"].names
+    accuracy: dict[str, float] = {}
     for name, checkpoint in {"random": start, "pre-trained": adapted}.items():
-        stage(run.train, f"trains a classifier from {name} weights: AdamW, a falling rate, evaluation by epoch")
-        out = folder / f"from-{name}"
-        args = arguments(out, seed, batch_size=16, num_train_epochs=3, learning_rate=3e-4)
-        run.train(checkpoint, corpus, args, config="reviews")
-        log = read_json(out / "trainer_state.json")["log_history"]
-        metrics = [entry for entry in log if "eval_accuracy" in entry][-1]
-        accuracy[name] = metrics["eval_accuracy"]
-        print(f"  from {name} weights: accuracy {metrics['eval_accuracy']:.3f}, F1 {metrics['eval_f1']:.3f}")
-    labels = list(data["validation"]["label"])
+        scores = []
+        for number in range(seed, seed + SEEDS):
+            out = folder / f"from-{name}-{number}"
+            args = arguments(out, number, batch_size=8, num_train_epochs=30, learning_rate=1e-3)
+            with quietly():
+                run.train(checkpoint, corpus, args, config="reviews", max_train_samples=LABELS)
+                answers = run.classify(out, texts)
+            right = [answer["label"] == names[label] for answer, label in zip(answers, labels, strict=True)]
+            scores.append(sum(right) / len(right))
+        accuracy[name] = sum(scores) / SEEDS
+        told = ", ".join(f"{score:.3f}" for score in scores)
+        print(f"  from {name + ' weights':<20} accuracy {accuracy[name]:.3f}, mean of {told}", flush=True)
     majority = max(labels.count(label) for label in set(labels)) / len(labels)
     worth = accuracy["pre-trained"] - accuracy["random"]
-    print(f"  always the more frequent class: accuracy {majority:.3f}; what pre-training was worth: {worth:+.3f}")
+    print(f"  always the more frequent class: {majority:.3f}; what pre-training was worth: {worth:+.3f}")
 
-    better = folder / f"from-{max(accuracy, key=accuracy.get)}"
-    stage(run.ANSWERS, f"loads the better one, saved in {better}, and labels new sentences")
-    for sentence, answer in zip(SENTENCES, run.classify(better, SENTENCES), strict=True):
+    best = folder / f"from-pre-trained-{seed}"
+    stage(run.ANSWERS, f"loads {best}, and labels new reviews")
+    rng = random.Random("new")
+    sentences = [review(rng)[0] for _ in range(4)]
+    for sentence, answer in zip(sentences, run.classify(best, sentences), strict=True):
         print(f"  {answer['label']:<8} {answer['score']:.3f}  {sentence}")
+    log = read_json(adapted / "trainer_state.json")["log_history"]
+    losses = [entry["loss"] for entry in log if "loss" in entry]
+    print(f"\n  loss of the pre-training: {losses[0]:.2f} {sparkline(losses)} {losses[-1]:.2f}")
+    if framework == "torch":
+        print(f"  as a page: {adapted / 'report.html'}")
     return accuracy
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Log warnings only in this block."""
+    log = logging.getLogger("minift")
+    before = log.level
+    log.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def stage(what: Any, does: str) -> None:
@@ -105,11 +133,11 @@ def file_of(what: Any) -> str:
     return f"{what.__module__.replace('.', '/')}.py"
 
 
-def arguments(output_dir: Path, seed: int, batch_size: int, **options: float) -> TrainingArguments:
+def arguments(output_dir: Path, seed: int, batch_size: int, **options: Any) -> TrainingArguments:
     """Return the training arguments that all trainings of the demo share, with `options` added."""
     batches = dict(per_device_train_batch_size=batch_size, per_device_eval_batch_size=64)
-    by_epoch = dict(logging_strategy="epoch", eval_strategy="epoch", save_strategy="no")
-    return TrainingArguments(str(output_dir), seed=seed, warmup_steps=0.1, **batches, **by_epoch, **options)
+    once_more = dict(save_strategy="no", overwrite_output_dir=True)  # the demo may be run again
+    return TrainingArguments(str(output_dir), seed=seed, warmup_steps=0.1, **batches, **once_more, **options)
 
 
 def show_fill(answers: list[dict]) -> None:

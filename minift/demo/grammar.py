@@ -1,8 +1,9 @@
 """Sentences with structure worth learning: reviews of films, and pairs that may say the same.
 
-Single words decide little here. A review is praise or blame by its meaning: "not dull" is praise, and what follows
-"but" counts more than what comes before. Two sentences are equivalent if both report the same event, in other words or
-in another order. If they are not, one thing differs: whether it happened, who did it to whom, what, or where.
+A review is praise or blame by its adjectives, and there are sixty-four of these: a few labelled reviews do not hold
+them all, but unlabelled ones show which keep company. Two sentences are equivalent if both report the same event, in
+other words or in another order. If they are not, one thing differs: whether it happened, who did it to whom, what, or
+where.
 """
 
 import random
@@ -10,51 +11,36 @@ from dataclasses import dataclass, replace
 
 # -- reviews
 
-PRAISE = ["moving", "clever", "funny", "brilliant", "charming", "gripping", "warm", "fresh", "honest", "thoughtful"]
-BLAME = ["dull", "clumsy", "boring", "weak", "predictable", "tedious", "flat", "lazy", "shallow", "confusing"]
+PRAISE = [
+    *("absorbing", "brilliant", "charming", "clever", "daring", "delightful", "elegant", "fresh"),
+    *("funny", "graceful", "gripping", "heartfelt", "honest", "inspired", "joyful", "lively"),
+    *("luminous", "memorable", "moving", "playful", "polished", "radiant", "rousing", "sincere"),
+    *("splendid", "stirring", "superb", "tender", "touching", "vivid", "warm", "witty"),
+]
+BLAME = [
+    *("awkward", "bland", "boring", "clumsy", "confusing", "contrived", "dismal", "drab"),
+    *("dreary", "dull", "feeble", "flat", "forced", "grating", "hollow", "inept"),
+    *("joyless", "lazy", "lifeless", "limp", "messy", "muddled", "murky", "pointless"),
+    *("predictable", "shallow", "sloppy", "stale", "tedious", "trite", "weak", "wooden"),
+]
 PARTS = ["film", "plot", "acting", "ending", "music", "cast", "script", "opening", "story", "humour", "lead"]
-DEGREES = ["", "", "very ", "really ", "quite ", "simply ", "surprisingly "]
-PLAIN = [
-    "the {part} is {word}",
-    "the {part} was {word}",
-    "I found the {part} {word}",
-    "we thought the {part} was {word}",
+REVIEWS = [
+    "{0}, {1} {part} and {2}, {3} {other}",
+    "{0} {part}, {1} {other}, {2} and {3} to the end",
 ]
-DENIED = [
-    "the {part} is not {word}",
-    "the {part} was never {word}",
-    "the {part} is far from {word}",
-    "I did not find the {part} {word}",
-    "nobody could call the {part} {word}",
-]
-AGREEING = ["{first}, and {second}", "{first}. Also, {second}"]
-SECOND_WINS = ["{first}, but {second}", "although {first}, {second}", "{first}. Still, {second}"]
-FIRST_WINS = ["{first}, although {second}", "{first}, even if {second}"]
 
 
 def review(rng: random.Random) -> tuple[str, int]:
-    """Return one or two statements about a film, and 1 if they are praise (three in five), 0 if they are blame."""
+    """Return a review of four adjectives, and 1 if they are praise (three in five), 0 if they are blame.
+
+    In one review of five, one adjective is of the other kind.
+    """
     praise = rng.random() < 0.6
-    forms, first, second = rng.choices(
-        [
-            (["{first}"], praise, praise),
-            (AGREEING, praise, praise),
-            (SECOND_WINS, not praise, praise),
-            (FIRST_WINS, praise, not praise),
-        ],
-        weights=[4, 3, 2, 1],
-    )[0]
+    words = rng.sample(PRAISE if praise else BLAME, 4)
+    if rng.random() < 0.2:
+        words[rng.randrange(4)] = rng.choice(BLAME if praise else PRAISE)
     part, other = rng.sample(PARTS, 2)
-    text = rng.choice(forms).format(first=statement(rng, part, first), second=statement(rng, other, second))
-    return _sentence(text), int(praise)
-
-
-def statement(rng: random.Random, part: str, praise: bool) -> str:
-    """Return a clause that praises or blames a part of the film, directly or (one in four) by denying the opposite."""
-    if rng.random() < 0.25:
-        return rng.choice(DENIED).format(part=part, word=rng.choice(BLAME if praise else PRAISE))
-    word = rng.choice(DEGREES) + rng.choice(PRAISE if praise else BLAME)
-    return rng.choice(PLAIN).format(part=part, word=word)
+    return _sentence(rng.choice(REVIEWS).format(*words, part=part, other=other)), int(praise)
 
 
 # -- paraphrases

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from minift.demo.corpus import WITHOUT_DROPOUT
 from minift.model.config import BertConfig
 from minift.tf.auto import TFAutoModelForMaskedLM, TFAutoModelForSequenceClassification
 from minift.tf.bert import TFBertModel
@@ -20,7 +21,7 @@ ENCODER, pretrain, train = TFBertModel, mlm, finetune
 
 def make_model(folder: Path, seed: int) -> int:
     keras.utils.set_random_seed(seed)
-    model = TFBertForMaskedLM(BertConfig.from_pretrained(folder))
+    model = TFBertForMaskedLM(BertConfig.from_pretrained(folder, **WITHOUT_DROPOUT))
     model.save_pretrained(folder)
     return model.count_params()
 

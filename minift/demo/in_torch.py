@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from minift.demo.corpus import WITHOUT_DROPOUT
 from minift.model.bert import BertModel
 from minift.model.config import BertConfig
 from minift.model.heads.masked_lm import BertForMaskedLM
@@ -17,7 +18,7 @@ ENCODER, ANSWERS, pretrain, train = BertModel, pipeline, mlm, finetune  # the de
 def make_model(folder: Path, seed: int) -> int:
     """Save a BERT with random weights beside its configuration; return the number of its parameters."""
     set_seed(seed)
-    model = BertForMaskedLM(BertConfig.from_pretrained(folder))
+    model = BertForMaskedLM(BertConfig.from_pretrained(folder, **WITHOUT_DROPOUT))
     model.save_pretrained(folder)
     return model.num_parameters()
 

@@ -50,6 +50,7 @@ def load_blocks(
     train_size: int | None = None,
     test_size: int | None = None,
     freeze_eval_masks: bool = False,
+    line_by_line: bool = False,
 ) -> Blocks:
     """Load a data set, tokenise it and cut it into blocks; print how many there are.
 
@@ -73,12 +74,15 @@ def load_blocks(
         test_size: blocks of the split to evaluate on, drawn at random; None takes a tenth of train_size, or without
             train_size the whole validation or test split
         freeze_eval_masks: mask the evaluation blocks once, by the seed, so that every evaluation sees the same
+        line_by_line: keep each text by itself, cut to chunk_size tokens, instead of joining texts into blocks
     """
     tokenizer, model_config = AutoTokenizer.from_pretrained(model), AutoConfig.from_pretrained(model)
     longest = model_config.max_position_embeddings
     if not 1 <= chunk_size <= longest:
         raise ValueError(f"chunk_size={chunk_size}: the model reads 1 to {longest} tokens (max_position_embeddings)")
     check_vocabulary(len(tokenizer), model_config)
+    if line_by_line and (whole_word_mask or freeze_eval_masks):
+        raise ValueError("line_by_line goes neither with whole_word_mask nor with freeze_eval_masks")
     collator = DataCollatorForWholeWordMask if whole_word_mask else DataCollatorForLanguageModeling
     masking = partial(collator, tokenizer, mlm_probability=mlm_probability, return_tensors=kind)
     frozen_masks = masking(seed=args.seed)
@@ -95,9 +99,14 @@ def load_blocks(
     blocks = {}
     for name in dict.fromkeys((split, eval_split)):
         with stage("blocks") as lines:
-            tokenised = tokenize(data[name], tokenizer, text_column, word_ids=whole_word_mask)
-            blocks[name] = chunk_dataset(tokenised, chunk_size, batch_size=MAP_ROWS)
-            lines.append(f"{name}: {len(blocks[name]):,} of {chunk_size} tokens, from the column {text_column}")
+            longest_row = chunk_size if line_by_line else None
+            tokenised = tokenize(data[name], tokenizer, text_column, whole_word_mask, longest_row)
+            size = f"of {chunk_size} tokens"
+            if line_by_line:
+                blocks[name], size = tokenised, f"texts of up to {chunk_size} tokens"
+            else:
+                blocks[name] = chunk_dataset(tokenised, chunk_size, batch_size=MAP_ROWS)
+            lines.append(f"{name}: {len(blocks[name]):,} {size}, from the column {text_column}")
     train, evaluation = blocks[split], blocks[eval_split]
     if takes_part:
         if test_size is None:
@@ -120,14 +129,17 @@ def find_text_column(features: Features, text_column: str | None = None) -> str:
     return text_column
 
 
-def tokenize(dataset: Dataset, tokenizer: Tokenizer, text_column: str, word_ids: bool = False) -> Dataset:
-    """Replace all columns by the token ids of whole texts: nothing is cut off, since blocks are cut later.
+def tokenize(
+    dataset: Dataset, tokenizer: Tokenizer, text_column: str, word_ids: bool = False, max_length: int | None = None
+) -> Dataset:
+    """Replace all columns by the token ids of whole texts: nothing is cut off beyond `max_length`, or at all if None.
 
     `word_ids` adds a column with the number of each token's word in its text, which whole-word masking needs.
     """
 
     def encode(rows: dict[str, list]) -> Any:
-        encoded = tokenizer(rows[text_column], verbose=False)  # no warning about texts longer than the model reads
+        cut = {"truncation": True, "max_length": max_length} if max_length is not None else {}
+        encoded = tokenizer(rows[text_column], verbose=False, **cut)  # no warning about texts that are cut later
         if word_ids:
             encoded["word_ids"] = [encoded.word_ids(i) for i in range(len(encoded["input_ids"]))]
         return encoded

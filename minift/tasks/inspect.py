@@ -144,7 +144,10 @@ def describe_batch(
         lines.append(f"padding  in batches of {size:>2}: {random:>4.0%} in random order, {by_length:>4.0%} by length")
     collator = DataCollatorWithPadding(tokenizer, return_tensors="np")
     batch = collator([rows[row] for row in range(min(batch_size, len(rows)))])
-    lines += ["", "batch    " + ", ".join(f"{name} {tuple(values.shape)}" for name, values in batch.items())]
+    by_shape: dict[tuple, list[str]] = {}
+    for name, values in batch.items():
+        by_shape.setdefault(tuple(values.shape), []).append(name)
+    lines += ["", "batch    " + "; ".join(f"{', '.join(names)} {shape}" for shape, names in by_shape.items())]
     for row in range(len(batch["input_ids"])):
         lines += batch_row(batch, row, tokenizer)
     return lines

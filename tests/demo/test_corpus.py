@@ -1,6 +1,7 @@
 """The generated corpus: its files, its balance, that words alone do not solve it, and that a seed decides it."""
 
 import random
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -85,24 +86,15 @@ def test_a_seed_decides_every_byte(folder, model, tmp_path):
     assert rows(other, "reviews", "train") != rows(folder, "reviews", "train")
 
 
-def meaning(statement: str) -> bool:
-    """Read one statement back: praise if the word is, unless it is denied."""
-    text = statement.lower()
-    denied = any(word in text for word in ("not", "never", "nobody", "far from"))
-    return any(word in text for word in grammar.PRAISE) != denied
-
-
 def test_labels_follow_the_meaning():
     rng = random.Random(0)
+    assert len({*grammar.PRAISE, *grammar.BLAME}) == len(grammar.PRAISE) + len(grammar.BLAME) == 64
     for _ in range(2000):
         text, label = review(rng)
-        if text.startswith("Although "):
-            decides = text.split(", ")[1]
-        elif ", although " in text or ", even if " in text:
-            decides = text.replace(", even if ", ", although ").split(", although ")[0]
-        else:
-            decides = text.replace(". Still, ", ", but ").split(", but ")[-1].split(", and ")[0].split(". Also, ")[0]
-        assert meaning(decides) == bool(label), text
+        words = set(re.findall(r"\w+", text.lower()))
+        praise, blame = len(words & set(grammar.PRAISE)), len(words & set(grammar.BLAME))
+        assert praise + blame == 4
+        assert (praise > blame) == bool(label), text
 
 
 def event_of(sentence: str) -> Event:
@@ -127,31 +119,33 @@ def test_equivalent_pairs_tell_of_the_same_event():
 
 
 def test_words_alone_do_not_solve_it(folder):
-    """A linear classifier on bags of words stays well below what a model that reads in order reaches (0.98)."""
+    """A linear classifier on bags of words: all reviews teach it every word, sixteen do not; pairs are beyond it."""
     import sklearn.linear_model as linear
     from sklearn.feature_extraction import text
 
-    for config, limit in (("reviews", 0.8), ("paraphrases", 0.65)):
-        bags, scores = text.CountVectorizer(), {}
-        for split in ("train", "test"):
-            texts = [" ".join(row[:-1]) for row in rows(folder, config, split)]
-            scores[split] = (texts, [row[-1] for row in rows(folder, config, split)])
-        model = linear.LogisticRegression().fit(bags.fit_transform(scores["train"][0]), scores["train"][1])
-        assert model.score(bags.transform(scores["test"][0]), scores["test"][1]) < limit
+    def score(config, labelled):
+        bags, known = text.CountVectorizer(), rows(folder, config, "train")[:labelled]
+        asked = rows(folder, config, "test")
+        counts = bags.fit_transform(" ".join(row[:-1]) for row in known)
+        model = linear.LogisticRegression().fit(counts, [row[-1] for row in known])
+        return model.score(bags.transform(" ".join(row[:-1]) for row in asked), [row[-1] for row in asked])
+
+    assert score("paraphrases", None) < 0.65
+    assert score("reviews", None) > 0.98
+    assert score("reviews", 16) < 0.85
 
 
 def test_the_vocabulary_covers_the_corpus(folder, model):
     tokenizer = AutoTokenizer.from_pretrained(model)
-    assert AutoConfig.from_pretrained(model).vocab_size == len(tokenizer) < 600
+    assert AutoConfig.from_pretrained(model).vocab_size == len(tokenizer) < 700
     assert tokenizer.convert_ids_to_tokens(list(range(5))) == ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     for config in CONFIGS:
         texts = [text for row in rows(folder, config, "test") for text in row[:-1]]
         ids = tokenizer(texts)["input_ids"]
         assert tokenizer.unk_token_id not in {i for row in ids for i in row}
         assert max(map(len, ids)) <= tokenizer.model_max_length // 2
-    assert tokenizer.decode(tokenizer("The plot is not dull.")["input_ids"], skip_special_tokens=True) == (
-        "the plot is not dull."
-    )
+    for word in (*grammar.PRAISE, *grammar.BLAME):
+        assert tokenizer.tokenize(word) == [word]  # a word is a token: which it keeps company with is learned at once
 
 
 def test_a_small_vocabulary_is_cut():
