@@ -126,6 +126,13 @@ def test_a_wrong_path_is_told_before_torch_is_imported(tmp_path):
     assert set(ENDINGS) == set(FORMATS)
 
 
+def test_a_folder_called_minift_beside_a_script_hides_nothing(tmp_path):
+    (tmp_path / "minift").mkdir()
+    (tmp_path / "script.py").write_text("from minift import TrainingArguments\nprint(TrainingArguments.__module__)")
+    done = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, cwd=tmp_path)
+    assert (done.stdout, done.stderr) == ("minift.train.arguments\n", "")
+
+
 def test_flags_take_hyphens_and_messages_name_flags():
     assert with_underscores("--output-dir=a-b") == "--output_dir=a-b"
     assert [with_underscores(word) for word in ("-h", "a-b", "--", "--5-4")] == ["-h", "a-b", "--", "--5-4"]
