@@ -39,9 +39,9 @@ def mlm(parser: ArgumentParser) -> None:
 
 def _train(parser: ArgumentParser, load: Callable, task: str, everyday: list[str], after: str) -> None:
     """Take the arguments of `load` as flags; run `task` ("file.function") of `minift.tasks` or `minift.tf`."""
-    parser.add_argument("data", nargs="*", help=f"{FILES}, a folder, or a name on the Hub")
     from minift.tasks.output import check_other_run
 
+    parser.add_argument("data", nargs="*", help=f"{FILES}, a folder, or a name on the Hub")
     defaults = {"model": DEFAULT_MODEL, "eval_strategy": "epoch", "output_dir": None}
     add_flags(parser, load, everyday, dataset=None, **defaults)
     more = parser.add_argument_group("the machine, and what is shown")

@@ -35,9 +35,10 @@ class Console(TrainerCallback):
         self.bar: tqdm | None = None
         self.is_training = self.has_head = False  # the latter: of the table
         self.refreshed = self.start = 0.0
+        self.first_step = 0  # of what is done now: a resumed run begins later
 
     def on_train_begin(self, args, state, control, **objects):
-        self.start, self.is_training = time.perf_counter(), True
+        self.start, self.first_step, self.is_training = time.perf_counter(), state.global_step, True
         if self.is_live:
             form = "{n_fmt}/{total_fmt} |{bar}| {desc}  {remaining} left"
             self.bar = tqdm(
@@ -68,7 +69,7 @@ class Console(TrainerCallback):
         if self.bar is not None:
             speed = (self.bar.format_dict["rate"] or 0.0) * rows
         else:
-            speed = state.global_step * rows / seconds
+            speed = (state.global_step - self.first_step) * rows / seconds
         return f"loss {loss:.4f}  rate {rate:.1e}  {speed:.0f} rows/s"
 
     def on_prediction_step(self, args, state, control, **objects):

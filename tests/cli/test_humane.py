@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -246,22 +245,6 @@ def test_a_signal_ends_a_run_with_a_checkpoint_from_which_it_goes_on(rows, start
     subprocess.run([*command, "out", "--resume_from_checkpoint"], check=True, capture_output=True)
     subprocess.run([*command, "whole"], check=True, capture_output=True)
     assert Path("out/model.safetensors").read_bytes() == Path("whole/model.safetensors").read_bytes()
-
-
-def test_a_second_signal_stops_at_once(rows, start):
-    command = [sys.executable, "-m", "minift", "finetune", rows, "--model", start, "--num_train_epochs", "1000"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        next(line for line in process.stdout if line.split()[:1] == ["1"])
-        process.send_signal(signal.SIGSTOP)  # both come while the process cannot do a step
-        for _ in range(2):
-            process.send_signal(signal.SIGINT)
-            time.sleep(0.05)
-        process.send_signal(signal.SIGTERM)
-        process.send_signal(signal.SIGCONT)
-        _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert said.strip().splitlines()[-1] == "minift finetune: stopped at once"
-    assert not any(name.startswith(".checkpoint") for name in os.listdir("rows-model"))
 
 
 def test_resuming_with_other_arguments_lists_them(rows, start, caplog):
