@@ -131,7 +131,6 @@ def conclude(options: Namespace, metrics: dict[str, Any], log: list[dict[str, An
     print(f"saved   {folder} ({metrics['global_step']:,} steps in {metrics['train_runtime']:.0f} s)")
     if shown:
         print("scores  " + ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in shown.items()))
-    if options.framework == "torch":
-        print(f"report  {folder}/report.html")
+    print(f"report  {folder}/report.html")
     print(f"next    {after.format(folder=folder)}")
     sys.stdout.flush()

@@ -62,7 +62,7 @@ def test_finetune_saves_what_the_torch_path_reads(start, corpus, tmp_path, capsy
     summary = json.loads(out.splitlines()[-1])
     assert summary["global_step"] == 8
     assert {"traced_graphs", "eval_accuracy"} <= summary.keys()
-    saved = ["checkpoint-4", "checkpoint-8", "config.json", "model.safetensors"]
+    saved = ["checkpoint-4", "checkpoint-8", "config.json", "model.safetensors", "report.html"]
     assert set(saved) <= {file.name for file in tmp_path.iterdir()}
     state = json.loads((tmp_path / "trainer_state.json").read_text())
     assert [entry["step"] for entry in state["log_history"]] == [4, 4, 8, 8]
