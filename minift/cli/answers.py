@@ -30,6 +30,7 @@ def predict(parser: ArgumentParser) -> None:
     parser.add_argument("--text_pair", help="the second text of a pair")
     parser.add_argument("--file", help='the same; - reads JSON lines, {"text": …, "text_pair": …}, from standard input')
     parser.add_argument("--text_columns", nargs="*", help="one or two columns to read [those that it was trained on]")
+    parser.add_argument("--encoding", help="of a file of text, such as latin-1 [UTF-8]")
     parser.add_argument("--output", help="file to write, of any of these kinds [JSON lines, to standard output]")
     parser.add_argument("--all_scores", action="store_true", help="the score of every class, not of the best alone")
     parser.add_argument("--batch_size", type=int, default=8, help="texts in a batch [8]")
@@ -50,7 +51,7 @@ def predict(parser: ArgumentParser) -> None:
         if options.output is not None:
             task.check_destination(options.output, path or "")
         if path not in (None, "-"):
-            rows = task.open_rows(path)
+            rows = task.open_rows(path, options.encoding)
             columns = task.text_columns_of(rows, options.model, options.text_columns)
         classify = _pipeline("text-classification", options, batch_size=options.batch_size, truncation=True)
         if path is None:

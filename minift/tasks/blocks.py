@@ -43,6 +43,7 @@ def load_blocks(
     split: str = "train",
     train_file: list[str] | None = None,
     validation_file: list[str] | None = None,
+    encoding: str | None = None,
     holdout: float = 0.1,
     chunk_size: int = 128,
     mlm_probability: float = 0.15,
@@ -66,6 +67,7 @@ def load_blocks(
         split: the split to train on
         train_file: files to train on
         validation_file: files to evaluate on
+        encoding: of files of text, such as latin-1; None is UTF-8
         holdout: share of the blocks to evaluate on, taken from those to train on if there is no other split
         chunk_size: T, the tokens in a block
         mlm_probability: share of tokens, or of words, to predict
@@ -90,7 +92,7 @@ def load_blocks(
     if not 0 < holdout < 1:
         raise ValueError(f"holdout={holdout} must be a share between 0 and 1")
     with stage("data") as lines:
-        data = open_source(dataset, config, train_file, validation_file)
+        data = open_source(dataset, config, train_file, validation_file, encoding=encoding)
         lines.append(describe_splits(dataset, data))
     text_column = find_text_column(data[split].features, text_column)
     others = [name for name in ("validation", "test") if name in data and name != split]

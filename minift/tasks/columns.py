@@ -52,6 +52,14 @@ def find_label(rows: Dataset) -> tuple[str, str]:
     if len(counts) == 1:
         name, count = next(iter(counts.items()))
         return name, f"the only column with few values, {count}"
+    others = [name for name, feature in features.items() if not is_text(feature)]
+    if not counts and len(features) == 2 and len(others) == 1:
+        return others[0], "the only column beside the texts"
+    if list(features) == ["text"]:
+        raise ValueError(
+            "there are texts and no labels: begin each line with __label__NAME, or name a file with columns "
+            "(`minift mlm` learns from texts alone)"
+        )
     found = ", ".join(f"{name} ({count} values)" for name, count in counts.items())
     raise ValueError(
         f"cannot tell which column is the label: {found or ', '.join(features)}; name it with label_column"

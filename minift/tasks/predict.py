@@ -18,9 +18,9 @@ WRITTEN = (".csv", ".tsv", ".json", ".jsonl", ".parquet")  # each also with .gz 
 LIKELY = 0.5  # the probability above which one of several labels is predicted
 
 
-def open_rows(path: str) -> Dataset:
+def open_rows(path: str, encoding: str | None = None) -> Dataset:
     """Read the rows of a file, of the only split of a folder, or of its split "test"."""
-    splits = open_source(path)
+    splits = open_source(path, encoding=encoding)
     if len(splits) > 1 and "test" not in splits:
         raise ValueError(f"{path} has the splits {', '.join(splits)}; name one file")
     return splits["test"] if len(splits) > 1 else next(iter(splits.values()))

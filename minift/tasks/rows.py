@@ -42,6 +42,7 @@ def load_rows(
     train_file: list[str] | None = None,
     validation_file: list[str] | None = None,
     test_file: list[str] | None = None,
+    encoding: str | None = None,
     holdout: float = 0.1,
     max_length: int | None = None,
     max_train_samples: int | None = None,
@@ -63,6 +64,7 @@ def load_rows(
         train_file: files to train on
         validation_file: files to evaluate on
         test_file: files to evaluate on, where there are none for validation
+        encoding: of files of text, such as latin-1; None is UTF-8
         holdout: share of the rows to evaluate on, taken from those to train on if no others have labels; 0 takes none
         max_length: tokens to cut a row to; None takes what the model can read
         max_train_samples: rows to train on, drawn at random; None takes all
@@ -71,7 +73,7 @@ def load_rows(
     if not 0 <= holdout < 1:
         raise ValueError(f"holdout={holdout} must be a share from 0 to below 1")
     with stage("data") as lines:
-        splits = open_source(dataset, config, train_file, validation_file, test_file)
+        splits = open_source(dataset, config, train_file, validation_file, test_file, encoding)
         lines.append(describe_splits(dataset, splits))
     task, data = find_task(splits, config, text_columns, label_column, problem_type)
     tell("texts", f"{' and '.join(task.text_columns)} ({task.reasons['text']})")

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from minift.data.compressed import inner_suffix
-from minift.data.data_files import FORMATS
+from minift.data.compressed import inner_suffix, read_bytes
+from minift.data.data_files import FORMATS, OPTIONS
 from minift.data.dataset import Dataset, DatasetDict
 from minift.data.load import load_dataset, load_from_disk
 
@@ -16,6 +16,7 @@ def open_source(
     train_file: str | list[str] | None = None,
     validation_file: str | list[str] | None = None,
     test_file: str | list[str] | None = None,
+    encoding: str | None = None,
 ) -> DatasetDict:
     """Load the splits of what a user names.
 
@@ -23,6 +24,7 @@ def open_source(
         dataset: a name on the Hub, a folder, or one or more data files, whose rows are the split "train".
         config: configuration of a data set on the Hub or in a folder.
         train_file, validation_file, test_file: the data files of each split, in any of the formats.
+        encoding: of files of text, such as latin-1; None is UTF-8.
 
     Raises:
         FileNotFoundError: there is no such file, folder or repository.
@@ -38,12 +40,12 @@ def open_source(
         files["train"] = named
     elif named:
         data = _open_folder(named[0], config)
-        return DatasetDict(data | _read_files(files) if files else data)
+        return DatasetDict(data | _read_files(files, encoding) if files else data)
     if not files:
         raise ValueError("name the data: a file, a folder or a name on the Hub")
     if config is not None:
         raise ValueError(f"config={config!r} chooses a configuration of a data set on the Hub; files have none")
-    return _read_files(files)
+    return _read_files(files, encoding)
 
 
 def names_a_file(path: str) -> bool:
@@ -59,7 +61,7 @@ def _open_folder(path: str, config: str | None) -> DatasetDict:
     return saved if isinstance(saved, DatasetDict) else DatasetDict(train=saved)
 
 
-def _read_files(files: dict[str, list[str]]) -> DatasetDict:
+def _read_files(files: dict[str, list[str]], encoding: str | None) -> DatasetDict:
     """Read the files of each split; splits of one format are read together, so that they have the same columns."""
     of_format: dict[str, dict[str, list[str]]] = {}
     for split, paths in files.items():
@@ -74,8 +76,18 @@ def _read_files(files: dict[str, list[str]]) -> DatasetDict:
         of_format.setdefault(kinds.pop(), {})[split] = paths
     data = DatasetDict()
     for kind, splits in of_format.items():
-        data |= load_dataset(kind, data_files=splits)
+        options = {"encoding": encoding} if encoding and "encoding" in OPTIONS[kind] else {}
+        if kind == "csv" and (sep := _separator(next(iter(splits.values()))[0])):
+            options["sep"] = sep
+        data |= load_dataset(kind, data_files=splits, **options)
     return DatasetDict({split: _with_labels(data[split]) for split in files})
+
+
+def _separator(path: str) -> str | None:
+    """Tell from the first line what stands between the columns of a CSV file; None: a comma, or what the name says."""
+    first = read_bytes(Path(path).expanduser()).partition(b"\n")[0]
+    others = [sep for sep in (";", "\t", "|") if sep.encode() in first]
+    return others[0] if others and b"," not in first else None
 
 
 def _with_labels(rows: Dataset) -> Dataset:

@@ -59,6 +59,8 @@ def find_task(
     if "train" not in data:
         raise ValueError(f"the data set has no split 'train', only {', '.join(data)}")
     train = data["train"]
+    if len(train) == 0:
+        raise ValueError("split 'train' is empty")
     features = train.features
     for column in filter(None, [*(text_columns or ()), label_column]):
         if column not in features:
@@ -81,6 +83,11 @@ def find_task(
         found, expected = split.features[label_column], features[label_column]
         if _classes(found) != _classes(expected):
             raise ValueError(f"split {name!r}: column {label_column!r} holds {found!r}, but {expected!r} in 'train'")
+    if is_text(features[label_column]) and label_column in data["train"].unique(label_column):
+        raise ValueError(
+            f"the first line was taken for the names of the columns, and looks like a row: {', '.join(features)}; "
+            "begin the file with a line of names"
+        )
     kind, names = number_labels(data, label_column, problem_type)
     return Task(text_columns, label_column, names, kind, eval_split, config if glue else None, reasons), data
 

@@ -17,6 +17,7 @@ from minift.tasks.columns import find_label, find_texts
 from minift.tasks.holdout import hold_out
 from minift.tasks.labels import MANY, NUMBER, ONE, number_labels
 from minift.tasks.source import open_source
+from minift.tasks.task import find_task
 
 QUEUES = ("billing", "network", "other")
 
@@ -327,3 +328,55 @@ def test_words_that_are_html_stay_words(start, tmp_path):
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
     assert "<b>" not in page.replace("<b style", "")
+
+
+# -- files that are not quite as they should be
+
+
+def lines_of(path, *lines, encoding="utf-8"):
+    path.write_bytes("".join(f"{line}\n" for line in lines).encode(encoding))
+    return str(path)
+
+
+ROWS = [f"the film is {word},{label}" for word, label in zip(["good", "bad"] * 8, ["fine", "poor"] * 8, strict=True)]
+
+
+@pytest.mark.parametrize("sep", [";", "\t", "|"])
+def test_other_separators_are_seen(tmp_path, sep):
+    path = lines_of(tmp_path / "rows.csv", f"message{sep}category", *(row.replace(",", sep) for row in ROWS))
+    rows = open_source(path)["train"]
+    assert rows.column_names == ["message", "category"]
+    assert rows[1] == {"message": "the film is bad", "category": "poor"}
+
+
+def test_a_byte_order_mark_and_other_encodings(tmp_path):
+    path = lines_of(tmp_path / "bom.csv", "\ufefftext,label", *ROWS)
+    assert open_source(path)["train"].column_names == ["text", "label"]
+    path = lines_of(tmp_path / "latin.csv", "text,label", "café,a", encoding="latin-1")
+    with pytest.raises(ValueError, match="latin.csv.*not UTF-8 text; pass encoding"):
+        open_source(path)
+    assert open_source(path, encoding="latin-1")["train"][0]["text"] == "café"
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (ROWS, "the first line was taken for the names of the columns, and looks like a row: the film is good, fine"),
+        (["text,label"], "split 'train' is empty"),
+        (["text,label", *ROWS, ",fine"], "split 'train', row 16: column 'text' is null"),
+        (["text,label", *ROWS, "the film,"], "split 'train', row 16: column 'label' is null"),
+        (["text,a,b", *(f"{row},{row[-4:]}" for row in ROWS)], r"the label: a \(2 values\), b \(2 values\); name it"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_what_is_wrong_with_a_file_is_said(tmp_path, lines, message):
+    with pytest.raises(ValueError, match=message):
+        find_task(open_source(lines_of(tmp_path / "rows.csv", *lines)), None)
+
+
+def test_a_number_beside_the_texts_is_the_label(tmp_path):
+    path = lines_of(tmp_path / "rows.csv", "note,price", *(f"the film is {i},{i * 1.5}" for i in range(60)))
+    task, _ = find_task(open_source(path), None)
+    assert (task.label_column, task.problem_type) == ("price", NUMBER)
+    with pytest.raises(ValueError, match="there are texts and no labels: begin each line with __label__NAME"):
+        find_task(open_source(lines_of(tmp_path / "rows.txt", *ROWS)), None)
