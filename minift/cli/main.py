@@ -43,6 +43,7 @@ class Parser(argparse.ArgumentParser):
     """A parser whose errors are one line."""
 
     shows_all = False  # also the flags that few people need
+    takes_script = False  # of crosscheck: a script is named, and not a built-in job
 
     def actions(self) -> dict[str, argparse.Action]:
         """Return all arguments by the names under which they are stored."""
@@ -85,6 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if name != command:  # what the others need is not imported
             continue
         subparser.shows_all = "--help_all" in argv
+        subparser.takes_script = any(word.endswith(".py") for word in argv)
         getattr(import_module(f"minift.cli.{file}"), name.replace("-", "_"))(subparser)
         if name != "run":
             subparser.usage = usage_of(subparser)

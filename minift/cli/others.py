@@ -15,6 +15,9 @@ def demo(parser: ArgumentParser) -> None:
 def crosscheck(parser: ArgumentParser) -> None:
     from minift.crosscheck.job import Job
 
+    if parser.takes_script:
+        crosscheck_script(parser)
+        return
     add_flags(parser, Job)
     parser.add_argument("--json", help="file to write the comparison to, for programs")
 
@@ -22,6 +25,21 @@ def crosscheck(parser: ArgumentParser) -> None:
         from minift.crosscheck.report import crosscheck
 
         return 0 if crosscheck(Job(**read_flags(Job, options)), options.json) else 1
+
+    parser.set_defaults(run=run)
+
+
+def crosscheck_script(parser: ArgumentParser) -> None:
+    parser.add_argument("script", help="the script to run on both sides; options for crosscheck stand before it")
+    parser.add_argument("args", nargs=REMAINDER, help="the script's own arguments")
+    parser.add_argument("--steps", type=int, default=0, help="optimizer steps after which both are stopped [0: none]")
+    parser.add_argument("--json", help="file to write the comparison to, for programs")
+
+    def run(options: Namespace) -> int:
+        from minift.crosscheck.script import crosscheck_script
+
+        same = crosscheck_script(options.script, options.args, options.steps, options.json)
+        return 0 if same else 1
 
     parser.set_defaults(run=run)
 
