@@ -13,13 +13,14 @@ from typing import Any
 
 from safetensors.torch import load_file
 
-from minift.crosscheck.compare import Comparison, compare
+from minift.crosscheck.compare import compare
 from minift.crosscheck.job import Stage
 from minift.crosscheck.observe import EVENTS_FILE, TENSORS_FILE
 from minift.files import write_json
 
 logger = logging.getLogger(__name__)
 
+Event = tuple[str, Any]  # its kind, and its values
 SIDES = ("minift", "libraries")
 WIDTH = 100  # characters of a line
 # what the first difference usually means
@@ -69,12 +70,14 @@ def crosscheck_script(script: str, argv: Sequence[str], steps: int = 0, json_fil
         for side in SIDES:
             logger.info("%s", side)
             seen[side] = observe(side, Path(folder) / side, script, argv, steps)
-    results = compare_sides(seen["minift"], seen["libraries"])
-    print(f"{script}: {len(seen['minift']['inputs'])} calls of a model, {len(seen['minift']['gradient norm'])} steps")
+    ours, theirs = (by_kind(seen[side]) for side in SIDES)
+    results = [(stage, compare(ours[stage.name], theirs[stage.name], stage.axes)) for stage in STAGES]
+    print(f"{script}: {len(ours['inputs'])} calls of a model, {len(ours['gradient norm'])} steps")
     for stage, result in results:
         said = "equal to the bit" if result.equal else f"differs: {result.first}"
-        print(shorten(f"{stage.name:<22}{result.values:>12,}  {said}", WIDTH))
-    first = next((stage.name for stage, result in results if not result.equal), None)
+        line = f"{stage.name:<22}{result.values:>12,}  {said}"
+        print(line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…")
+    first = first_difference(*seen.values())
     if first is not None:
         print(f"first difference: {first}. {HINTS.get(first, '')}")
     if json_file is not None:
@@ -83,8 +86,8 @@ def crosscheck_script(script: str, argv: Sequence[str], steps: int = 0, json_fil
     return first is None
 
 
-def observe(side: str, folder: Path, script: str, argv: Sequence[str], steps: int) -> dict[str, list[Any]]:
-    """Run the script on one side; return its events by kind, each with its tensors, and what it printed."""
+def observe(side: str, folder: Path, script: str, argv: Sequence[str], steps: int) -> list[Event]:
+    """Run the script on one side; return its events in their order, with their tensors, and what it printed."""
     folder.mkdir()
     command = [sys.executable, "-m", "minift.crosscheck.observe", side, str(folder), str(steps), script, *argv]
     environment = os.environ | {"PYTHONHASHSEED": "0", "TOKENIZERS_PARALLELISM": "false"}
@@ -93,15 +96,23 @@ def observe(side: str, folder: Path, script: str, argv: Sequence[str], steps: in
         said = "\n".join(done.stderr.strip().splitlines()[-5:])
         raise ChildProcessError(f"{script} fails on {side} with exit code {done.returncode}:\n{said}")
     tensors = load_file(folder / TENSORS_FILE)
-    seen: dict[str, list[Any]] = {stage.name: [] for stage in STAGES}
-    for kind, values in json.loads((folder / EVENTS_FILE).read_text(encoding="utf-8")):
-        seen[kind].append({name: unpacked(value, tensors) for name, value in values.items()})
-    seen["printed lines"] = [line for line in done.stdout.splitlines() if line.strip() and not TIMES.search(line)]
-    return seen
+    events = json.loads((folder / EVENTS_FILE).read_text(encoding="utf-8"))
+    seen = [(kind, {name: unpacked(value, tensors) for name, value in values.items()}) for kind, values in events]
+    return seen + [
+        ("printed lines", line) for line in done.stdout.splitlines() if line.strip() and not TIMES.search(line)
+    ]
 
 
-def shorten(line: str, width: int) -> str:
-    return line if len(line) <= width else f"{line[: width - 1]}…"
+def by_kind(events: list[Event]) -> dict[str, list[Any]]:
+    return {stage.name: [values for kind, values in events if kind == stage.name] for stage in STAGES}
+
+
+def first_difference(ours: list[Event], theirs: list[Event]) -> str | None:
+    """Return the kind of the first event that differs, in the order of time: what follows differs because of it."""
+    for (kind, values), (other, others) in zip(ours, theirs, strict=False):
+        if kind != other or not compare(values, others).equal:
+            return kind
+    return None if len(ours) == len(theirs) else max(ours, theirs, key=len)[min(len(ours), len(theirs))][0]
 
 
 def unpacked(value: Any, tensors: dict[str, Any]) -> Any:
@@ -110,7 +121,3 @@ def unpacked(value: Any, tensors: dict[str, Any]) -> Any:
         return value
     tensor = tensors[value["tensor"]]
     return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
-
-
-def compare_sides(ours: dict[str, list], theirs: dict[str, list]) -> list[tuple[Stage, Comparison]]:
-    return [(stage, compare(ours[stage.name], theirs[stage.name], stage.axes)) for stage in STAGES]

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from minift.cli.main import main
-from minift.crosscheck.script import HINTS, STAGES, crosscheck_script, observe
+from minift.crosscheck.script import HINTS, STAGES, by_kind, crosscheck_script, first_difference, observe
 from minift.demo.corpus import write_corpus, write_model
 from minift.model.config import BertConfig
 from minift.model.heads.masked_lm import BertForMaskedLM
@@ -69,7 +69,7 @@ def test_what_is_seen_of_a_script_and_that_watching_changes_nothing(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(PLAIN)
     alone = subprocess.run([sys.executable, str(script), "--x"], capture_output=True, text=True, check=True)
-    seen = observe("libraries", tmp_path / "seen", str(script), ["--x"], steps=0)
+    seen = by_kind(observe("libraries", tmp_path / "seen", str(script), ["--x"], steps=0))
     assert seen["printed lines"] == alone.stdout.splitlines()
     assert [len(seen[stage.name]) for stage in STAGES] == [1, 6, 3, 3, 1, 3, 3, 1, 1, 1]
     assert seen["inputs"][0]["0"].shape == (2, 4)
@@ -78,7 +78,7 @@ def test_what_is_seen_of_a_script_and_that_watching_changes_nothing(tmp_path):
     assert set(seen["weights at the end"][0]) == {"0.weight", "0.bias", "2.weight", "2.bias"}
     assert (seen["weights at the start"][0]["0.weight"] != seen["weights after step 1"][0]["0.weight"]).any()
 
-    first = observe("libraries", tmp_path / "first", str(script), [], steps=2)
+    first = by_kind(observe("libraries", tmp_path / "first", str(script), [], steps=2))
     assert len(first["gradient norm"]) == 2
     assert first["printed lines"] == ["[stopped after 2 steps]"]
 
@@ -89,6 +89,15 @@ def test_what_cannot_be_run_is_named(tmp_path, capsys):
     (tmp_path / "script.py").write_text("print('a')\nraise ValueError('on purpose')\n")
     with pytest.raises(ChildProcessError, match="fails on libraries with exit code 1:\n(.|\n)*on purpose"):
         observe("libraries", tmp_path / "seen", str(tmp_path / "script.py"), [], 0)
+
+
+def test_the_first_difference_is_the_first_in_time():
+    events = [("inputs", {"x": 1}), ("outputs", {"y": 2.0}), ("learning rate", {"rate": 0.1}), ("outputs", {"y": 3.0})]
+    assert first_difference(events, list(events)) is None
+    later = [*events[:2], ("learning rate", {"rate": 0.2}), ("outputs", {"y": 4.0})]
+    assert first_difference(events, later) == "learning rate"
+    assert first_difference(events, events[:2]) == "learning rate"
+    assert first_difference(events[1:], events) == "outputs"
 
 
 @pytest.mark.long
