@@ -148,17 +148,15 @@ def settings_of(optimizer: Optimizer) -> dict[str, Any]:
     return groups
 
 
-def main() -> int:
+def main() -> None:
     side, folder, steps, script, *argv = sys.argv[1:]
     observer = Observer(int(steps))
     observer.install()
     torch.set_num_threads(1)
-    code = 0
     try:
-        if side == "minift":
-            from minift.libraries.run import run
-
-            code = run(script, argv)
+        if side == "minift":  # as `python -m minift run SCRIPT ARGS`
+            sys.argv = ["minift", "run", script, *argv]
+            runpy.run_module("minift", run_name="__main__")
         else:
             sys.argv = [script, *argv]
             sys.path[0] = str(Path(script).resolve().parent)
@@ -167,8 +165,7 @@ def main() -> int:
         print(f"[stopped after {steps} steps]")
     finally:
         observer.write(Path(folder))
-    return code
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
