@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     command = next((word for word in argv if not word.startswith("-")), None)
     if command != "run":
-        argv = [with_underscores(word) for word in argv]
+        argv = normalised(argv)
         # A thread that waits sleeps: where others need the cores, spinning makes a run three times slower.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if argv[:1] and argv[0] in LOOKS_EARLY:
@@ -117,8 +117,7 @@ def run(options: argparse.Namespace, flags: list[str], argv: list[str]) -> int:
         return options.run(options) or 0
     except KeyboardInterrupt as stopped:
         if is_main_process():
-            again = shlex.join(word for word in argv if not word.startswith("--resume_from_checkpoint"))
-            how = f"; go on with: minift {again} --resume_from_checkpoint" if hasattr(stopped, "signal") else ""
+            how = f"; go on with: minift {to_go_on(argv)}" if hasattr(stopped, "signal") else ""
             print(f"minift {options.command}: {stopped or 'stopped'}{how}", file=sys.stderr)
         return 128 + getattr(stopped, "signal", 2)
     except Exception as error:
@@ -135,6 +134,28 @@ def run(options: argparse.Namespace, flags: list[str], argv: list[str]) -> int:
         hint = "" if is_wrong_use else " (--debug shows where)"
         print(f"minift {options.command}: {kind}{name_flags(message, flags)}{hint}", file=sys.stderr)
         return code
+
+
+def to_go_on(argv: Sequence[str]) -> str:
+    """Return the command that resumes a run: the same, without what said how the run was to begin."""
+    kept, skips = [], False
+    for word in argv:
+        begins = word.startswith(("--resume_from_checkpoint", "--overwrite_output_dir"))
+        if not begins and not (skips and not word.startswith("-")):
+            kept.append(word)
+        skips = begins and "=" not in word  # its value follows
+    return shlex.join([*kept, "--resume_from_checkpoint"])
+
+
+def normalised(argv: Sequence[str]) -> list[str]:
+    """Write flags with underscores, and ``--config=FILE`` as two words; what follows a script is the script's own."""
+    words: list[str] = []
+    for number, word in enumerate(argv):
+        if word.endswith(".py"):
+            return [*words, *argv[number:]]
+        name, equals, value = with_underscores(word).partition("=")
+        words += [name, value] if name == "--config" and equals else [f"{name}{equals}{value}"]
+    return words
 
 
 def with_underscores(word: str) -> str:

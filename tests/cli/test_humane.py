@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from minift.cli.main import COMMANDS, main, name_flags, with_underscores
+from minift.cli.main import COMMANDS, main, name_flags, normalised, to_go_on, with_underscores
 from minift.cli.paths import ENDINGS, check_data, data_name
 from minift.data.data_files import FORMATS
 from minift.data.dataset import Dataset
@@ -140,6 +140,22 @@ def test_flags_take_hyphens_and_messages_name_flags():
     assert name_flags("the seed of 'max_length' in a/max_length", flags) == "the seed of 'max_length' in a/max_length"
 
 
+def test_what_follows_a_script_is_its_own():
+    assert normalised(["crosscheck", "--max-rows", "3", "a.py", "--max-rows"]) == [
+        *("crosscheck", "--max_rows", "3", "a.py", "--max-rows")
+    ]
+    assert normalised(["finetune", "--config=a.yaml"]) == ["finetune", "--config", "a.yaml"]
+
+
+@pytest.mark.parametrize(
+    "how", [[], ["--resume_from_checkpoint"], ["--resume_from_checkpoint", "True"], ["--overwrite_output_dir=true"]]
+)
+def test_how_to_go_on(how):
+    assert (
+        to_go_on(["finetune", "a b.csv", *how, "--seed", "7"]) == "finetune 'a b.csv' --seed 7 --resume_from_checkpoint"
+    )
+
+
 def test_names_of_data():
     assert data_name(["data/tickets.csv.gz"]) == "tickets"
     assert data_name(["nyu-mll/glue"]) == "glue"
@@ -214,7 +230,7 @@ def test_a_folder_with_a_model_is_refused_and_left_alone(rows, start, capsys):
     assert main(["finetune", rows, "--model", start, *QUICK, "--output_dir", "out", "--overwrite_output_dir"]) == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_a_signal_ends_a_run_with_a_checkpoint_from_which_it_goes_on(rows, start, number):
     flags = [
         "finetune",
