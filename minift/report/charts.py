@@ -1,7 +1,7 @@
 """Charts as SVG text: lines over steps, and bars. Colours are CSS classes of the page, so that they fit its theme."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import NamedTuple
 
@@ -71,18 +71,18 @@ def drawing(content: str, title: str) -> str:
 def line_chart(series: Sequence[Series], x_name: str, title: str) -> str:
     """Draw a line for each series; points that are not finite are left out. Without points the answer is ""."""
     kept = []
-    for one in series:
+    for number, one in enumerate(series):  # which decides its colour, also where another has no points
         points = [(x, y) for x, y in zip(one.x, one.y, strict=True) if math.isfinite(y)]
         if points:
-            kept.append((one, points))
+            kept.append((number, one, points))
     if not kept:
         return ""
-    everything = [point for _, points in kept for point in points]
+    everything = [point for _, _, points in kept for point in points]
     xs, ys = [x for x, _ in everything], [y for _, y in everything]
     margin = 0.05 * (max(ys) - min(ys))
     axes = Axes((min(xs), max(xs)), (min(ys) - margin, max(ys) + margin), x_name, title)
     parts = [axes.draw()]
-    for number, (one, points) in enumerate(kept):
+    for number, one, points in kept:
         places = [(axes.across(x), axes.down(y)) for x, y in points]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
         parts.append(f'<polyline class="line c{number % 8}" points="{path}"/>')
@@ -90,11 +90,11 @@ def line_chart(series: Sequence[Series], x_name: str, title: str) -> str:
             for (x, y), (step, value) in zip(places, points, strict=True):
                 tip = f"<title>{escape(one.name)}: {value:.4g} at {step:,.6g}</title>"
                 parts.append(f'<circle class="dot c{number % 8}" cx="{x:.1f}" cy="{y:.1f}" r="3.5">{tip}</circle>')
-    return drawing("".join(parts), title) + legend([one.name for one, _ in kept])
+    return drawing("".join(parts), title) + legend({number: one.name for number, one, _ in kept})
 
 
-def legend(names: Sequence[str]) -> str:
-    keys = "".join(f'<span><i class="c{number % 8}"></i>{escape(name)}</span>' for number, name in enumerate(names))
+def legend(names: Mapping[int, str]) -> str:
+    keys = "".join(f'<span><i class="c{number % 8}"></i>{escape(name)}</span>' for number, name in names.items())
     return f'<p class="legend">{keys}</p>'
 
 

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
 from minift.files import atomic_path, read_json_object
-from minift.report.charts import Series, line_chart
+from minift.report.charts import HEIGHT, WIDTH, Series, line_chart
 from minift.report.page import STYLE, page, section, table
 from minift.report.run_page import NO_SCORES, scores, series
 
@@ -42,9 +43,8 @@ def compare_runs(runs: Sequence[str | Path], output: str | Path) -> Path:
         if kind == ".png":
             draw_png(charts, fresh)
         elif kind == ".svg":
-            fresh.write_text(
-                stacked([line_chart(lines, "step", name) for name, lines in charts.items()]), encoding="utf-8"
-            )
+            drawings = {name: line_chart(lines, "step", name) for name, lines in charts.items()}
+            fresh.write_text(stacked(drawings, list(logs)), encoding="utf-8")
         else:
             boxes = [section(name, line_chart(lines, "step", name)) for name, lines in charts.items()]
             last = {run: [entry for entry in log if "eval_loss" in entry][-1:] for run, log in logs.items()}
@@ -65,7 +65,7 @@ def charts_of(logs: dict[str, list[dict[str, Any]]]) -> dict[str, list[Series]]:
     for key, name in keys.items():
         lines = [series(run, log, key, marked=key != "loss") for run, log in logs.items()]
         if any(line.x for line in lines):
-            charts[name] = [line for line in lines if line.x]
+            charts[name] = lines
     return charts
 
 
@@ -79,12 +79,21 @@ def same_columns(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{head: row.get(head, "–") for head in heads} for row in rows]
 
 
-def stacked(drawings: list[str]) -> str:
-    """Put the SVG drawings below each other in one, with the colours of the light page."""
-    bodies = [re.search(r"(?s)<svg[^>]*>(.*)</svg>", drawing)[1] for drawing in drawings]
-    rows = "".join(f'<g transform="translate(0 {280 * number})">{body}</g>' for number, body in enumerate(bodies))
-    size = f'viewBox="0 0 480 {280 * len(bodies)}" width="720"'
-    return f'<svg xmlns="http://www.w3.org/2000/svg" {size}><style>{STYLE}</style>{rows}</svg>\n'
+def stacked(drawings: dict[str, str], runs: list[str]) -> str:
+    """Put SVG drawings below each other in one, each with its name, below a line with the colours of the runs."""
+    row, head = HEIGHT + 40, 30
+    parts = []
+    for number, run in enumerate(runs):
+        place = f'x="{10 + number * WIDTH / len(runs):.0f}" y="18"'
+        parts.append(
+            f'<text {place} class="c{number % 8}" style="fill: var(--c); font-weight: bold">{escape(run)}</text>'
+        )
+    for number, (name, drawing) in enumerate(drawings.items()):
+        body = re.search(r"(?s)<svg[^>]*>(.*)</svg>", drawing)[1]
+        title = f'<text x="10" y="-6" style="fill: var(--ink)">{escape(name)}</text>'
+        parts.append(f'<g transform="translate(0 {head + 20 + row * number})">{title}{body}</g>')
+    size = f'viewBox="0 0 {WIDTH} {head + row * len(drawings)}" width="720"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size}><style>{STYLE}</style>{"".join(parts)}</svg>\n'
 
 
 def draw_png(charts: dict[str, list[Series]], path: Path) -> None:

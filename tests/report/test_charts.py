@@ -55,6 +55,12 @@ def test_what_is_not_finite_is_left_out_and_nothing_gives_nothing():
     assert line_chart([Series("loss", [], [])], "step", "loss") == ""
 
 
+def test_a_line_keeps_its_colour_where_another_has_no_points():
+    drawing = line_chart([Series("a", [], []), Series("b", [1, 2], [1.0, 2.0])], "step", "loss")
+    assert 'class="line c1"' in drawing
+    assert '<i class="c1"></i>b' in drawing
+
+
 @given(st.lists(st.integers(0, 5000), min_size=1, max_size=200))
 def test_the_bars_hold_all_values(values):
     svg = parse(histogram(values, "tokens", "rows"))
