@@ -71,7 +71,8 @@ def demo(
     mask = file_of(DataCollatorForLanguageModeling)
     stage(run.pretrain, f"pre-trains it on unlabelled reviews with words hidden ({mask})")
     args = arguments(adapted, seed, batch_size=32, num_train_epochs=9, learning_rate=1e-3, eval_strategy="epoch")
-    args.logging_steps = 0.02
+    if framework == "torch":  # Keras logs by epoch
+        args.logging_steps = 0.02
     rows = dict(config="reviews", split="unsupervised", line_by_line=True, chunk_size=24, test_size=200)
     run.pretrain(start, corpus, args, **rows)
     show_fill(run.fill_mask(adapted, MASKED, top_k=5))
