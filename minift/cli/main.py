@@ -79,7 +79,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             check_early(argv)
         except (OSError, ValueError) as error:
-            print(f"minift {command}: {error}", file=sys.stderr)
+            if is_main_process():
+                print(f"minift {command}: {error}", file=sys.stderr)
             return 2
     for name, (file, text) in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=text, description=text, allow_abbrev=False)

@@ -1,6 +1,6 @@
 """What a data set asks of a classifier: which texts, which labels, which metrics."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow.compute as pc
@@ -18,10 +18,13 @@ class Task:
     text_columns: list[str]
     label_column: str
     label_names: list[str]  # empty: the label is a number, and the task a regression
-    problem_type: str  # as in the model's configuration: one class a row, any number of them, or a number
     eval_split: str | None
     glue: str | None  # the GLUE configuration, whose metrics are reported
-    reasons: dict[str, str]  # "text" and "label" -> how these columns were found
+    problem_type: str = ""  # as in the model's configuration; by default one class a row, or without names a number
+    reasons: dict[str, str] = field(default_factory=dict)  # "text" and "label" -> how these columns were found
+
+    def __post_init__(self) -> None:
+        self.problem_type = self.problem_type or (ONE if self.label_names else NUMBER)
 
     @property
     def num_labels(self) -> int:
@@ -89,7 +92,7 @@ def find_task(
             "begin the file with a line of names"
         )
     kind, names = number_labels(data, label_column, problem_type)
-    return Task(text_columns, label_column, names, kind, eval_split, config if glue else None, reasons), data
+    return Task(text_columns, label_column, names, eval_split, config if glue else None, kind, reasons), data
 
 
 def metrics_of(task: Task) -> Any:

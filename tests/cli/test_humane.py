@@ -230,7 +230,8 @@ def test_a_folder_with_a_model_is_refused_and_left_alone(rows, start, capsys):
     assert main(["finetune", rows, "--model", start, *QUICK, "--output_dir", "out", "--overwrite_output_dir"]) == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_run_with_a_checkpoint_from_which_it_goes_on(rows, start, number):
     flags = [
         "finetune",

@@ -133,7 +133,7 @@ def another_shuffle(patch):
 
 
 def a_shorter_cut(patch):
-    patch.setattr(on_minift, "tokenize_rows", functools.partial(on_minift.tokenize_rows, max_length=31))
+    patch.setattr(on_minift, "tokenize_rows", functools.partial(on_minift.tokenize_rows, max_length=13))
 
 
 def chunked_in_other_groups(patch):

@@ -65,6 +65,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.long
 def test_what_is_seen_of_a_script_and_that_watching_changes_nothing(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(PLAIN)
@@ -83,6 +84,7 @@ def test_what_is_seen_of_a_script_and_that_watching_changes_nothing(tmp_path):
     assert first["printed lines"] == ["[stopped after 2 steps]"]
 
 
+@pytest.mark.long
 def test_what_cannot_be_run_is_named(tmp_path, capsys):
     assert main(["crosscheck", str(tmp_path / "none.py")]) == 2
     assert "none.py: no such script" in capsys.readouterr().err
