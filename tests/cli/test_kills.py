@@ -17,7 +17,7 @@ from minift.model.bert import BertModel
 from minift.model.config import BertConfig
 from minift.train.checkpoint import checkpoints
 
-TRIES = int(os.environ.get("MINIFT_TRIES", 20))  # 100 take ten minutes
+TRIES = int(os.environ.get("MINIFT_TRIES", 8))
 SIGNALS = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
 
 
