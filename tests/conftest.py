@@ -46,3 +46,16 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def start(tmp_path_factory):
+    """The folder of the demo's small BERT with random weights, without a head; nobody writes to it."""
+    from minift.demo.corpus import write_corpus, write_model
+    from minift.model.bert import BertModel
+    from minift.model.config import BertConfig
+
+    folder = tmp_path_factory.mktemp("start")
+    model = write_model(folder / "start", write_corpus(folder / "corpus"))
+    BertModel(BertConfig.from_pretrained(model)).save_pretrained(model)
+    return model

@@ -203,6 +203,9 @@ def read_config(parser: Parser, argv: list[str]) -> None:
             parser.error(f"--config {path}: there is no option {name!r}{suggestion(name, list(known))}")
         known[name].required = False
     del argv[place - 1 : place + 1]
+    if "dataset" in values and "--dataset" not in argv:  # as if it stood on the command line; what does, goes before it
+        values["data"] = [values["dataset"]] if isinstance(values["dataset"], str) else values["dataset"]
+    values.pop("dataset", None)
     parser.set_defaults(**values)
 
 

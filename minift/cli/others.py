@@ -9,7 +9,11 @@ def demo(parser: ArgumentParser) -> None:
     from minift.demo.demo import demo
 
     add_flags(parser, demo)
-    parser.set_defaults(run=lambda options: demo(**read_flags(demo, options)) and None)
+
+    def run(options: Namespace) -> None:
+        demo(**read_flags(demo, options))
+
+    parser.set_defaults(run=run)
 
 
 def crosscheck(parser: ArgumentParser) -> None:

@@ -26,7 +26,8 @@ def check_data(names: Sequence[str]) -> None:
     """Raise a FileNotFoundError for a name that can only be a path, and is none: what the Hub could know passes."""
     for name in names:
         path = Path(name).expanduser()
-        if not path.exists() and (is_path(name) or like_it(path)):
+        is_slip = "/" not in name and path.suffix and like_it(path)  # such as new.cvs; imdb may be on the Hub
+        if not path.exists() and (is_path(name) or is_slip):
             raise FileNotFoundError(f"{name}: no such file or folder{like_it(path)}")
 
 

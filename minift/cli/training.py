@@ -17,10 +17,12 @@ from minift.tensors import import_tensorflow
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"  # small enough for a laptop: 22.7 M parameters
 FILES = "data files (.csv .tsv .json .jsonl .parquet .arrow .txt, also .gz)"
 # what most people need: these flags stand in the help, the others in --help-all
+# fmt: off
 EVERYDAY = [
-    *("text_columns", "label_column", "holdout", "model", "max_length"),
-    *("output_dir", "num_train_epochs", "per_device_train_batch_size", "learning_rate", "resume_from_checkpoint"),
+    "text_columns", "label_column", "holdout", "model", "max_length",
+    "output_dir", "num_train_epochs", "per_device_train_batch_size", "learning_rate", "resume_from_checkpoint",
 ]
+# fmt: on
 EVERYDAY_MLM = ["text_column" if name == "text_columns" else name for name in EVERYDAY if name != "label_column"]
 
 

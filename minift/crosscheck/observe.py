@@ -6,6 +6,7 @@ drawn and no number is changed: only copies are made, in hooks that torch calls 
 
 import hashlib
 import json
+import math
 import random
 import runpy
 import sys
@@ -22,6 +23,7 @@ from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook, 
 EVENTS_FILE, TENSORS_FILE = "events.json", "tensors.safetensors"
 
 
+LARGE = 2**20  # numbers in a tensor, such as the logits of a masked language model
 NO_INPUTS = ("num_items_in_batch",)  # transformers' Trainer hands it to models, minift's keeps it
 
 
@@ -64,13 +66,20 @@ class Observer:
         register_optimizer_step_post_hook(self.after_step)
 
     def note(self, kind: str, values: Mapping[str, Any]) -> None:
-        """Keep an event; of tensors a copy as they are now."""
+        """Keep an event; of tensors a copy as they are now, or a hash of those too large to keep at every call."""
         kept = {}
         for name, value in values.items():
             if isinstance(value, Tensor):
-                number = f"{len(self.tensors):08}"
-                self.tensors[number] = value.detach().cpu().contiguous().clone()
-                value = {"tensor": number}
+                copy = value.detach().cpu().contiguous().clone()
+                if copy.numel() > LARGE and not kind.startswith("weights"):
+                    value = {
+                        "sha256": hashlib.sha256(copy.view(torch.uint8).numpy()).hexdigest(),
+                        "shape": list(copy.shape),
+                    }
+                else:
+                    number = f"{len(self.tensors):08}"
+                    self.tensors[number] = copy
+                    value = {"tensor": number}
             kept[name] = value
         self.events.append((kind, kept))
 
@@ -87,10 +96,10 @@ class Observer:
         if self.steps == 0:
             self.note("optimizer", settings_of(optimizer))
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        squares = torch.stack([gradient.detach().double().pow(2).sum() for gradient in gradients])
+        gradients = [parameter.grad.detach() for parameter in parameters if parameter.grad is not None]
+        norm = math.sqrt(sum(gradient.double().pow(2).sum().item() for gradient in gradients))  # 0.0 without any
         self.note("random state", random_state())
-        self.note("gradient norm", {"norm": squares.sum().sqrt().item()})
+        self.note("gradient norm", {"norm": norm})
         self.note("learning rate", {"rate": [float(group["lr"]) for group in optimizer.param_groups]})
 
     def after_step(self, optimizer: Optimizer, *_: Any) -> None:
@@ -129,9 +138,10 @@ def flat(value: Any, place: str = "") -> dict[str, Any]:
 
 def random_state() -> dict[str, str]:
     """Return the states of the three generators, as hashes: a script may draw from any of them."""
+    _, keys, *place = np.random.get_state()
     states = {
         "torch": torch.get_rng_state().numpy().tobytes(),
-        "numpy": repr(np.random.get_state()[1:3]).encode() + np.random.get_state()[1].tobytes(),
+        "numpy": keys.tobytes() + repr(place).encode(),
         "python": repr(random.getstate()).encode(),
     }
     return {name: hashlib.sha256(state).hexdigest()[:16] for name, state in states.items()}

@@ -11,18 +11,20 @@ from dataclasses import dataclass, replace
 
 # -- reviews
 
+# fmt: off
 PRAISE = [
-    *("absorbing", "brilliant", "charming", "clever", "daring", "delightful", "elegant", "fresh"),
-    *("funny", "graceful", "gripping", "heartfelt", "honest", "inspired", "joyful", "lively"),
-    *("luminous", "memorable", "moving", "playful", "polished", "radiant", "rousing", "sincere"),
-    *("splendid", "stirring", "superb", "tender", "touching", "vivid", "warm", "witty"),
+    "absorbing", "brilliant", "charming", "clever", "daring", "delightful", "elegant", "fresh",
+    "funny", "graceful", "gripping", "heartfelt", "honest", "inspired", "joyful", "lively",
+    "luminous", "memorable", "moving", "playful", "polished", "radiant", "rousing", "sincere",
+    "splendid", "stirring", "superb", "tender", "touching", "vivid", "warm", "witty",
 ]
 BLAME = [
-    *("awkward", "bland", "boring", "clumsy", "confusing", "contrived", "dismal", "drab"),
-    *("dreary", "dull", "feeble", "flat", "forced", "grating", "hollow", "inept"),
-    *("joyless", "lazy", "lifeless", "limp", "messy", "muddled", "murky", "pointless"),
-    *("predictable", "shallow", "sloppy", "stale", "tedious", "trite", "weak", "wooden"),
+    "awkward", "bland", "boring", "clumsy", "confusing", "contrived", "dismal", "drab",
+    "dreary", "dull", "feeble", "flat", "forced", "grating", "hollow", "inept",
+    "joyless", "lazy", "lifeless", "limp", "messy", "muddled", "murky", "pointless",
+    "predictable", "shallow", "sloppy", "stale", "tedious", "trite", "weak", "wooden",
 ]
+# fmt: on
 PARTS = ["film", "plot", "acting", "ending", "music", "cast", "script", "opening", "story", "humour", "lead"]
 REVIEWS = [
     "{0}, {1} {part} and {2}, {3} {other}",

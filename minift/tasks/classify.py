@@ -60,12 +60,14 @@ def finetune(
     output = train(trainer, add_console(trainer, show))
     trainer.save_model()
     trainer.save_state()
-    report(trainer, rows, str(model))
+    with stage("report") as lines:
+        seen = report(trainer, rows, str(model))
+        lines.append(f"{args.output_dir}/report.html, with the answers to {seen:,} rows")
     return trainer, output
 
 
-def report(trainer: Trainer, rows: Rows, model: str) -> None:
-    """Write ``report.html`` beside the model (*collective*)."""
+def report(trainer: Trainer, rows: Rows, model: str) -> int:
+    """Write ``report.html`` beside the model (*collective*); return for how many rows it has the model's answers."""
     predictions = None
     if rows.task.problem_type == ONE and rows.evaluation is not None:
         predictions = predict(trainer, rows)
@@ -81,6 +83,7 @@ def report(trainer: Trainer, rows: Rows, model: str) -> None:
             args.per_device_train_batch_size,
             predictions,
         )
+    return 0 if predictions is None else len(predictions.labels)
 
 
 def predict(trainer: Trainer, rows: Rows) -> Predictions:

@@ -7,19 +7,30 @@ from minift.data.dataset import Dataset
 from minift.data.features import ClassLabel, Feature
 
 # the usual names of a label, the likeliest first; the first two go before everything else
+# fmt: off
 LABELS = [
-    *("label", "labels", "target", "class", "category", "sentiment", "intent", "topic", "emotion", "tags", "tag"),
-    *("rating", "stars", "score", "is_spam", "spam", "toxic", "queue", "priority", "y"),
+    "label", "labels", "target", "class", "category", "sentiment", "intent", "topic", "emotion", "tags", "tag",
+    "rating", "stars", "score", "is_spam", "spam", "toxic", "queue", "priority", "y",
 ]
+# fmt: on
 # the usual names of texts
+# fmt: off
 TEXTS = [
-    *("text", "sentence", "review", "content", "message", "body", "comment", "tweet", "post", "document", "article"),
-    *("description", "utterance", "question", "title", "subject", "headline", "abstract"),
+    "text", "sentence", "review", "content", "message", "body", "comment", "tweet", "post", "document", "article",
+    "description", "utterance", "question", "title", "subject", "headline", "abstract",
 ]
+# fmt: on
 PAIRS = [
-    *(("sentence1", "sentence2"), ("premise", "hypothesis"), ("question1", "question2"), ("question", "sentence")),
-    *(("question", "answer"), ("query", "passage"), ("text", "text_pair"), ("text1", "text2"), ("text_a", "text_b")),
-    *(("sentence_a", "sentence_b"),),
+    ("sentence1", "sentence2"),
+    ("premise", "hypothesis"),
+    ("question1", "question2"),
+    ("question", "sentence"),
+    ("question", "answer"),
+    ("query", "passage"),
+    ("text", "text_pair"),
+    ("text1", "text2"),
+    ("text_a", "text_b"),
+    ("sentence_a", "sentence_b"),
 ]
 SAMPLE = 1000  # rows that are looked at
 FEW = 50  # values; a column that holds more of them is not taken for a label

@@ -107,7 +107,8 @@ def _number_lists(data: DatasetDict, column: str, feature: Feature) -> list[str]
         names = sorted(values) if is_text(inner) else [str(value) for value in range(max(values, default=0) + 1)]
     if len(names) < 2:
         raise ValueError(f"the label column {column!r} has fewer than two labels: there is nothing to tell")
-    numbers = {name: number for number, name in enumerate(names)} if is_text(inner) else range(len(names))
+    known = names if is_text(inner) else range(len(names))
+    numbers = {label: number for number, label in enumerate(known)}  # a dict: a list would take -1 for the last class
     for split, rows in data.items():
         encoded = []
         for row, labels in enumerate(rows[column]):

@@ -5,15 +5,19 @@ from typing import Any
 
 import yaml
 
+from minift.distributed.process import is_main_process
 from minift.files import atomic_path, check_writable, read_yaml_object
 from minift.train.arguments import TrainingArguments
 
 OF_A_MODEL = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
 OPTIONS_FILE = "minift.yaml"
+NOT_WRITTEN = ("hub_token", "overwrite_output_dir", "resume_from_checkpoint")
+# fmt: off
 MAIN = [
-    *("num_train_epochs", "per_device_train_batch_size", "gradient_accumulation_steps", "learning_rate"),
-    *("lr_scheduler_type", "warmup_steps", "weight_decay", "optim", "bf16", "fp16", "seed"),
+    "num_train_epochs", "per_device_train_batch_size", "gradient_accumulation_steps", "learning_rate",
+    "lr_scheduler_type", "warmup_steps", "weight_decay", "optim", "bf16", "fp16", "seed",
 ]
+# fmt: on
 
 
 def check_output(args: TrainingArguments) -> None:
@@ -42,11 +46,11 @@ def check_other_run(args: TrainingArguments) -> None:
 def write_options(args: TrainingArguments, options: dict[str, Any]) -> None:
     """Write all options of a run beside its model, by the names of the flags: `--config` reads them back.
 
-    The token for the Hub is left out.
+    The token for the Hub is left out, and how the run began: another one must not overwrite what it has not named.
     """
-    everything = options | {name: value for name, value in args.to_dict().items() if name != "hub_token"}
+    everything = options | {name: value for name, value in args.to_dict().items() if name not in NOT_WRITTEN}
     everything = {name: plain(value) for name, value in everything.items() if value is not None}
-    if args.process_index == 0:
+    if is_main_process():  # args.process_index would import torch
         with atomic_path(Path(args.output_dir) / OPTIONS_FILE) as fresh:
             fresh.write_text(yaml.safe_dump(everything, sort_keys=False, allow_unicode=True), encoding="utf-8")
 

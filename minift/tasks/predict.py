@@ -115,6 +115,4 @@ def _without_lists(row: dict[str, Any]) -> dict[str, Any]:
 
 def json_line(row: dict[str, Any]) -> str:
     """Write a row as JSON; what JSON has no form for, such as dates, as text."""
-    return json.dumps(
-        {name: value for name, value in row.items() if value is not None}, ensure_ascii=False, default=str
-    )
+    return json.dumps(row, ensure_ascii=False, default=str)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from minift.batches.collate import DataCollatorWithPadding
+from minift.tasks.output import write_options
 from minift.tasks.rows import load_rows, without_evaluation
 from minift.tasks.task import metrics_of
 from minift.tf.auto import TFAutoModelForSequenceClassification
@@ -24,6 +25,8 @@ def finetune(
     """
     check_arguments(args)
     rows = load_rows(model, dataset, args, **options)
+    columns = {"text_columns": rows.task.text_columns, "label_column": rows.task.label_column}
+    write_options(args, {"model": str(model), "dataset": dataset} | options | columns)
     args = without_evaluation(args, rows)
 
     keras.utils.set_random_seed(args.seed)

@@ -6,6 +6,7 @@ from typing import Any
 from minift.batches.collate import DefaultDataCollator
 from minift.metrics.losses import perplexity
 from minift.tasks.blocks import load_blocks
+from minift.tasks.output import write_options
 from minift.tf.auto import TFAutoModelForMaskedLM
 from minift.tf.backend import keras
 from minift.tf.batches import to_tf_dataset
@@ -26,6 +27,7 @@ def mlm(
     """
     check_arguments(args)
     blocks = load_blocks("np", model, dataset, args, **options)
+    write_options(args, {"model": str(model), "dataset": dataset} | options)
 
     keras.utils.set_random_seed(args.seed)
     model = TFAutoModelForMaskedLM.from_pretrained(model, dtype=model_dtype(args))

@@ -16,21 +16,16 @@ from minift.cli.main import COMMANDS, main, name_flags, normalised, to_go_on, wi
 from minift.cli.paths import ENDINGS, check_data, data_name
 from minift.data.data_files import FORMATS
 from minift.data.dataset import Dataset
-from minift.demo.corpus import write_corpus, write_model
-from minift.model.bert import BertModel
-from minift.model.config import BertConfig
 from minift.model.files.folder import read_checkpoint
 from minift.model.files.parameters import map_file
 
 QUICK = ["--max_steps", "2", "--save_strategy", "no"]
 
 
-@pytest.fixture(scope="module")
-def start(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("start")
-    model = write_model(folder / "start", write_corpus(folder / "corpus"))
-    BertModel(BertConfig.from_pretrained(model)).save_pretrained(model)
-    return str(model)
+@pytest.fixture
+def start(start):
+    """The folder of the encoder, as it is written on a command line."""
+    return str(start)
 
 
 @pytest.fixture
@@ -141,9 +136,8 @@ def test_flags_take_hyphens_and_messages_name_flags():
 
 
 def test_what_follows_a_script_is_its_own():
-    assert normalised(["crosscheck", "--max-rows", "3", "a.py", "--max-rows"]) == [
-        *("crosscheck", "--max_rows", "3", "a.py", "--max-rows")
-    ]
+    words = normalised(["crosscheck", "--max-rows", "3", "a.py", "--max-rows"])
+    assert words == ["crosscheck", "--max_rows", "3", "a.py", "--max-rows"]
     assert normalised(["finetune", "--config=a.yaml"]) == ["finetune", "--config", "a.yaml"]
 
 
@@ -156,10 +150,12 @@ def test_how_to_go_on(how):
     )
 
 
-def test_names_of_data():
+def test_names_of_data(tmp_path, monkeypatch):
     assert data_name(["data/tickets.csv.gz"]) == "tickets"
     assert data_name(["nyu-mll/glue"]) == "glue"
-    check_data(["nyu-mll/glue", "imdb"])  # the Hub may know them
+    (tmp_path / "imdb2").mkdir()
+    monkeypatch.chdir(tmp_path)
+    check_data(["nyu-mll/glue", "imdb"])  # the Hub may know them, also where a folder has almost this name
 
 
 def test_failed_work_has_exit_code_1_and_a_traceback_only_if_asked(rows, start, capsys, monkeypatch):
@@ -180,7 +176,13 @@ def test_the_options_of_a_run_are_beside_its_model_and_give_it_again(rows, start
     written = yaml.safe_load(Path("one/minift.yaml").read_text())
     assert (written["dataset"], written["model"], written["seed"], written["max_steps"]) == ("rows.csv", start, 7, 2)
     assert (written["text_columns"], written["label_column"]) == (["text"], "label")
+    assert not {"overwrite_output_dir", "resume_from_checkpoint", "hub_token"} & written.keys()
+    assert main(["finetune", "--config", "one/minift.yaml"]) == 2  # into the folder of that run
+    assert "one holds another run" in capsys.readouterr().err
     assert main(["finetune", "--config", "one/minift.yaml", "--output_dir", "two"]) == 0
+    shutil.copy(rows, "other.csv")
+    assert main(["finetune", "other.csv", "--config", "one/minift.yaml", "--output_dir", "three"]) == 0
+    assert yaml.safe_load(Path("three/minift.yaml").read_text())["dataset"] == "other.csv"
     weights = [read_checkpoint(Path(name), map_file) for name in ("one", "two")]
     assert all((one.tensor == weights[1][name].tensor).all() for name, one in weights[0].items())
 

@@ -84,6 +84,17 @@ def test_what_is_seen_of_a_script_and_that_watching_changes_nothing(tmp_path):
 
 
 @pytest.mark.long
+def test_a_step_without_gradients_and_a_large_tensor_are_seen(tmp_path):
+    script = tmp_path / "script.py"
+    lines = ["import torch", "model = torch.nn.Linear(1, 2**20 + 1)", "model(torch.ones(1, 1))"]
+    script.write_text("\n".join([*lines, "torch.optim.SGD(model.parameters(), lr=0.1).step()"]))
+    seen = by_kind(observe("libraries", tmp_path / "seen", str(script), [], 0))
+    assert seen["gradient norm"] == [{"norm": 0.0}]
+    assert seen["outputs"][0]["value"].keys() == {"sha256", "shape"}
+    assert seen["weights at the end"][0]["weight"].shape == (2**20 + 1, 1)
+
+
+@pytest.mark.long
 def test_what_cannot_be_run_is_named(tmp_path, capsys):
     assert main(["crosscheck", str(tmp_path / "none.py")]) == 2
     assert "none.py: no such script" in capsys.readouterr().err

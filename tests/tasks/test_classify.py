@@ -10,7 +10,7 @@ from minift.cli.main import main
 from minift.data.dataset import Dataset, DatasetDict
 from minift.data.features import ClassLabel, Features, List, Value
 from minift.data.load import load_dataset
-from minift.demo.corpus import write_corpus, write_model
+from minift.demo.corpus import write_corpus
 from minift.model.auto import AutoModelForSequenceClassification
 from minift.model.bert import BertModel
 from minift.model.config import BertConfig
@@ -36,14 +36,6 @@ def reviews(tmp_path_factory):
             "likes": [bool(label) for label in rows["label"]],
         }
     return columns
-
-
-@pytest.fixture(scope="module")
-def start(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("start")
-    model = write_model(folder / "start", write_corpus(folder / "corpus"))
-    BertModel(BertConfig.from_pretrained(model)).save_pretrained(model)
-    return model
 
 
 def write_jsonl(folder, columns):
@@ -189,7 +181,9 @@ def test_integers_count_from_0_to_the_largest():
         (Value("int64"), [0, 1, -1], "split 'train', row 2: label -1 is not one of the 2 classes"),
         (Value("int64"), [0, 0, 0], "'label' has the class 0 only"),
         (Value("string"), ["x", "x", "x"], "'label' has the class x only"),
-        (List(Value("int64")), [[0], [], [-1]], "split 'train', row 2: .-1. is not labels of the 1: 0|fewer than two"),
+        (List(Value("int64")), [[0], [], [0]], "'label' has fewer than two labels: there is nothing to tell"),
+        (List(Value("int64")), [[0], [1], [-1]], "split 'train', row 2: .-1. is not labels of the 2: 0, 1"),
+        (List(Value("int64")), [[0], [1], None], "split 'train', row 2: column 'label' is null"),
         (List(Value("float32")), [[0.5], [1], [0]], "'label' holds lists of float32: expected 0 and 1"),
         (List(List(Value("int64"))), [[[0]], [[1]], [[0]]], "'label' holds List.*expected lists of classes"),
         (Value("date32"), [None, None, None], "row 0: column 'label' is null"),

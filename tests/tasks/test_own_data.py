@@ -3,6 +3,7 @@
 import gzip
 import json
 import random
+from pathlib import Path
 
 import pytest
 
@@ -10,9 +11,6 @@ from minift.cli.main import main
 from minift.data.dataset import Dataset, DatasetDict
 from minift.data.features import ClassLabel, List, Value
 from minift.data.load import load_dataset
-from minift.demo.corpus import write_corpus, write_model
-from minift.model.bert import BertModel
-from minift.model.config import BertConfig
 from minift.tasks.columns import find_label, find_texts
 from minift.tasks.holdout import hold_out
 from minift.tasks.labels import MANY, NUMBER, ONE, number_labels
@@ -36,14 +34,6 @@ def tickets(count=60, seed=0):
         row = {"ticket": f"T{number:04}", "opened": f"2026-01-{number % 28 + 1:02}", "said": " ".join(words)}
         rows.append(row | {"dept": QUEUES[queue]})
     return rows
-
-
-@pytest.fixture(scope="module")
-def start(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("start")
-    model = write_model(folder / "start", write_corpus(folder / "corpus"))
-    BertModel(BertConfig.from_pretrained(model)).save_pretrained(model)
-    return model
 
 
 def write(path, rows):
@@ -272,6 +262,10 @@ def test_an_hour_of_a_new_user(start, tmp_path, monkeypatch, capsys):
     capsys.readouterr()
     assert run("predict", "with.csv", "--model", "tickets-model") == 0
     assert json.loads(capsys.readouterr().out).keys() == {"label", "said", "predicted_label", "score"}
+    Path("nulls.jsonl").write_text('{"said": "the chair", "note": null}\n{"said": "the router", "note": "x"}\n')
+    capsys.readouterr()
+    assert run("predict", "nulls.jsonl", "--model", "tickets-model") == 0
+    assert [json.loads(line)["note"] for line in capsys.readouterr().out.splitlines()] == [None, "x"]
     assert run("predict", "tickets.csv", "--model", "tickets-model", "--output", "tickets.csv") == 2
     assert "--output tickets.csv is the file that is read" in capsys.readouterr().err
     assert run("predict", "tickets.csv", "--model", "tickets-model", "--output", "x.doc") == 2
