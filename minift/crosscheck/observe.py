@@ -1,7 +1,7 @@
 """Watch a script from outside, in a process of its own: what its models are given and give, and what its steps do.
 
-`python -m minift.crosscheck.observe SIDE FOLDER STEPS SCRIPT ARGS…`; the two sides are run by script.py. Nothing is
-drawn and no number is changed: only copies are made, in hooks that torch calls on both sides.
+`python -m minift.crosscheck.observe SIDE FOLDER STEPS SCRIPT ARGS…`; the two sides are run by script.py, each on one
+thread. Nothing is drawn and no number is changed: only copies are made, in hooks that torch calls on both sides.
 """
 
 import hashlib
@@ -21,8 +21,6 @@ from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 EVENTS_FILE, TENSORS_FILE = "events.json", "tensors.safetensors"
-
-
 LARGE = 2**20  # numbers in a tensor, such as the logits of a masked language model
 NO_INPUTS = ("num_items_in_batch",)  # transformers' Trainer hands it to models, minift's keeps it
 

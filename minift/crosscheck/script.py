@@ -54,7 +54,8 @@ def crosscheck_script(script: str, argv: Sequence[str], steps: int = 0, json_fil
     """Run a script on both sides, print how they compare, and return whether everything is equal to the bit.
 
     Args:
-        script: the file; it is run unmodified, first on minift, then on the libraries, in a folder of its own each.
+        script: the file; it is run unmodified in the current folder, first on minift, then on the libraries. What it
+            writes is there for the second run: one that goes on from its own checkpoints begins at another place.
         argv: its arguments.
         steps: optimizer steps after which both are stopped; 0 lets them run to their end.
         json_file: file to write the comparison to.
