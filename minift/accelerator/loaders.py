@@ -13,13 +13,13 @@ from typing import Any
 import torch
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSampler
 
-from minift.accelerator.nests import concatenate, send_to_device
-from minift.accelerator.shares import BatchSamplerShard, IterableDatasetShard, SeedableRandomSampler, part
+from minift.accelerator.nests import send_to_device
+from minift.accelerator.shares import BatchSamplerShard, IterableDatasetShard, SeedableRandomSampler
 from minift.accelerator.state import GradientState, PartialState
 from minift.batches.look_ahead import look_ahead
 from minift.data.stream import IterableDataset as Stream
-from minift.distributed.exchange import broadcast, gather_nests
-from minift.tensors import map_nest
+from minift.distributed.dispatch import dispatch
+from minift.distributed.exchange import broadcast
 
 # the arguments of a DataLoader that say which rows are in which batch
 WHICH_ROWS = {"dataset", "batch_size", "shuffle", "sampler", "batch_sampler", "drop_last"}
@@ -180,45 +180,14 @@ class DispatchedLoader(PreparedLoader):
     def total_batch_size(self) -> int:
         return self.loader.batch_size * (1 if self.split_batches else self.num_processes)
 
-    def groups(self, batches: Iterator[Any]) -> Iterator[Any]:
-        """Yield what is sent at once."""
-        together = 1 if self.split_batches else self.num_processes
-        while group := list(islice(batches, together)):
-            if len(group) == together or not self.drops_last():
-                try:
-                    yield concatenate(group)
-                except RuntimeError as error:
-                    raise RuntimeError(
-                        f"dispatch_batches needs batches of one width, to send them together ({error}): pad them to "
-                        "one length, or pass dispatch_batches=False or split_batches=True"
-                    ) from None
-
     def batches(self) -> Iterator[tuple[Any, bool]]:
         self.set_epoch(self.iteration)
-        iterator, state, first = iter(self.loader), PartialState(), None  # all processes draw what an epoch draws
-        groups = look_ahead(self.groups(iterator)) if state.is_main_process else None
-        while True:
-            group, is_last = gather_nests(next(groups, (None, True)) if groups else None)[0]
-            if group is None:
-                return
-            first = part_of(group, 0, self.num_processes) if first is None else first
-            rows = rows_of(group)
+        iterator = iter(self.loader)  # all processes draw what an epoch draws
+        together = 1 if self.split_batches else self.num_processes
+        for batch, is_last, rows in dispatch(iterator, together, self.drops_last()):
             if is_last:
                 self.remainder = rows
-            size, missing = divmod(rows, self.num_processes)
-            if missing and is_last:
-                group, size = concatenate([group, first]), size + 1
-            yield part_of(group, state.process_index, size), is_last
-
-
-def part_of(batch: Any, number: int, size: int) -> Any:
-    return map_nest(lambda column: part(column, number, size), batch)
-
-
-def rows_of(batch: Any) -> int:
-    lengths: list[int] = []
-    map_nest(lambda column: lengths.append(len(column)), batch)
-    return lengths[0]
+            yield batch, is_last
 
 
 # -- making them

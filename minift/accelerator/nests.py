@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from minift.distributed import exchange
+from minift.distributed.dispatch import concatenate as concatenate  # also one of accelerate's own
 from minift.distributed.world import world
 from minift.tensors import map_nest
 
@@ -35,11 +36,6 @@ def send_to_device(tensor: Any, device: torch.device | str, **unused: Any) -> An
     if hasattr(tensor, "to"):
         return tensor.to(device)
     return map_nest(lambda one: one.to(device) if hasattr(one, "to") else one, tensor)
-
-
-def concatenate(data: list[Any], dim: int = 0) -> Any:
-    """Join nests of one form, tensor by tensor, at axis `dim`."""
-    return map_nest(lambda *parts: torch.cat(parts, dim=dim), *data)
 
 
 def check_shapes(operation: str, nest: Any, described: Callable[[Tensor], Any] = lambda one: list(one.shape)) -> None:

@@ -6,11 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from minift.batches.chunk import chunk_dataset
+from minift.batches.chunk import Chunker, chunk_dataset
 from minift.batches.mask import DataCollatorForLanguageModeling, freeze_masks
 from minift.batches.word_mask import DataCollatorForWholeWordMask
 from minift.data.dataset import Dataset
 from minift.data.features import Features
+from minift.data.stream import IterableDataset
 from minift.model.checks import check_vocabulary
 from minift.model.config import AutoConfig
 from minift.tasks.columns import is_text
@@ -26,7 +27,7 @@ MAP_ROWS = 1000  # documents that are chunked together, as in the course; the nu
 @dataclass
 class Blocks:
     tokenizer: Tokenizer
-    train: Dataset  # rows of T tokens
+    train: Dataset | IterableDataset  # rows of T tokens
     evaluation: Dataset
     masking: Callable[..., Any]  # masking(seed=…) makes a collator that pads a batch and hides tokens in it
     frozen: bool  # the masks of `evaluation` are part of it
@@ -52,6 +53,7 @@ def load_blocks(
     test_size: int | None = None,
     freeze_eval_masks: bool = False,
     line_by_line: bool = False,
+    streaming: bool = False,
 ) -> Blocks:
     """Load a data set, tokenise it and cut it into blocks; print how many there are.
 
@@ -77,6 +79,8 @@ def load_blocks(
             train_size the whole validation or test split
         freeze_eval_masks: mask the evaluation blocks once, by the seed, so that every evaluation sees the same
         line_by_line: keep each text by itself, cut to chunk_size tokens, instead of joining texts into blocks
+        streaming: read the corpus while training, for max_steps: it may be larger than the disk. The first test_size
+            blocks (None: 1,000) of another split, or of the same one, are evaluated on
     """
     tokenizer, model_config = AutoTokenizer.from_pretrained(model), AutoConfig.from_pretrained(model)
     longest = model_config.max_position_embeddings
@@ -91,17 +95,31 @@ def load_blocks(
 
     if not 0 < holdout < 1:
         raise ValueError(f"holdout={holdout} must be a share between 0 and 1")
+    if streaming and kind != "pt":
+        raise ValueError("streaming is not for TensorFlow: Keras's fit counts the batches of an epoch")
+    if streaming and (args.max_steps <= 0 or train_size is not None):
+        raise ValueError("streaming needs max_steps, which says when the training ends; it goes without train_size")
     with stage("data") as lines:
-        data = open_source(dataset, config, train_file, validation_file, encoding=encoding)
+        data = open_source(dataset, config, train_file, validation_file, encoding=encoding, streaming=streaming)
         lines.append(describe_splits(dataset, data))
     text_column = find_text_column(data[split].features, text_column)
     others = [name for name in ("validation", "test") if name in data and name != split]
+    longest_row = chunk_size if line_by_line else None
+    if streaming:
+
+        def read(name: str) -> IterableDataset:
+            rows = tokenize(data[name], tokenizer, text_column, whole_word_mask, longest_row)
+            return rows if line_by_line else rows.map(Chunker(chunk_size), batched=True, batch_size=MAP_ROWS)
+
+        train, evaluation = _first_of_stream(read, [split, *others], test_size or 1000, args.seed)
+        if freeze_eval_masks:
+            evaluation = freeze_masks(evaluation, frozen_masks)
+        return Blocks(tokenizer, train, evaluation, masking, freeze_eval_masks)
     takes_part = train_size is not None or test_size is not None or not others
     eval_split = split if takes_part else others[0]
     blocks = {}
     for name in dict.fromkeys((split, eval_split)):
         with stage("blocks") as lines:
-            longest_row = chunk_size if line_by_line else None
             tokenised = tokenize(data[name], tokenizer, text_column, whole_word_mask, longest_row)
             size = f"of {chunk_size} tokens"
             if line_by_line:
@@ -121,6 +139,21 @@ def load_blocks(
     return Blocks(tokenizer, train, evaluation, masking, freeze_eval_masks)
 
 
+def _first_of_stream(
+    read: Callable[[str], IterableDataset], splits: list[str], test_size: int, seed: int
+) -> tuple[IterableDataset, Dataset]:
+    """Return the blocks of the first split, and the first blocks of the second, or of the same one, to evaluate on."""
+    train, eval_split = read(splits[0]), splits[:2][-1]
+    with stage("blocks") as lines:
+        first = list(read(eval_split).take(test_size))
+        if not first:
+            raise ValueError(f"split {eval_split!r} gives no block to evaluate on")
+        if eval_split == splits[0]:
+            train = train.skip(len(first))
+        lines.append(f"{splits[0]}: read while training; the first {len(first):,} of {eval_split} to evaluate on")
+    return train.shuffle(seed, buffer_size=MAP_ROWS), Dataset.from_list(first)
+
+
 def find_text_column(features: Features, text_column: str | None = None) -> str:
     """Return `text_column`; if it is None, the column called text, or the only column of strings."""
     strings = [name for name, feature in features.items() if is_text(feature)]
@@ -132,8 +165,12 @@ def find_text_column(features: Features, text_column: str | None = None) -> str:
 
 
 def tokenize(
-    dataset: Dataset, tokenizer: Tokenizer, text_column: str, word_ids: bool = False, max_length: int | None = None
-) -> Dataset:
+    dataset: Dataset | IterableDataset,
+    tokenizer: Tokenizer,
+    text_column: str,
+    word_ids: bool = False,
+    max_length: int | None = None,
+) -> Dataset | IterableDataset:
     """Replace all columns by the token ids of whole texts: nothing is cut off beyond `max_length`, or at all if None.
 
     `word_ids` adds a column with the number of each token's word in its text, which whole-word masking needs.

@@ -36,7 +36,7 @@ def mlm(
     with main_process_first():  # the other processes map what it has made into memory
         blocks = load_blocks("pt", model, dataset, args, **options)
     write_options(args, {"model": str(model), "dataset": dataset} | options)
-    if "word_ids" in blocks.train.column_names:
+    if options.get("whole_word_mask"):
         args = replace(args, remove_unused_columns=False)  # the collator needs word_ids, and removes them itself
 
     set_seed(args.seed)

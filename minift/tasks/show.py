@@ -51,6 +51,5 @@ def describe(trainer: Trainer) -> str:
         where = f"the CPU, threads: {torch.get_num_threads()}"
     if args.world_size > 1:
         where = f"{args.world_size} processes, each on {where}"
-    return (
-        f"{len(trainer.train_dataset):,} rows, {amount}, {batch} rows a step, rate {args.learning_rate:g}, on {where}"
-    )
+    rows = f"{len(trainer.train_dataset):,} rows" if hasattr(trainer.train_dataset, "__len__") else "a stream"
+    return f"{rows}, {amount}, {batch} rows a step, rate {args.learning_rate:g}, on {where}"

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from minift.distributed.exchange import gather_nests, sum_over_ranks
+from minift.batches.look_ahead import look_ahead
+from minift.distributed.exchange import gather_nests
 from minift.distributed.world import world
 from minift.fast.casts import keep_casts
 from minift.metrics.losses import weighted_mean
@@ -90,28 +91,29 @@ def evaluation_loop(
         TypeError: `compute_metrics` returned something else than a dict.
     """
     streaming = args.batch_eval_metrics and compute_metrics is not None
-    num_batches, place = int(sum_over_ranks(len(loader))[0]), world()
-    if num_batches == 0:
-        raise ValueError(f"the data set to evaluate ({prefix}) is empty")
+    place, rows = world(), 0
     start, metrics = time.time(), {}
     losses, weights, kept = [], [], []
     with keep_casts():
-        for index, result in enumerate(in_turn(map(predict, loader))):
+        for index, (result, is_last) in enumerate(look_ahead(in_turn(map(predict, loader)))):
+            rows += result["rows"]
             if result["loss"] is not None:
                 losses.append(np.full(result["rows"], result["loss"], dtype=np.float32))
                 weights.append((result["loss"], result["num_labels"]))
             if not loss_only:
                 if streaming and result["labels"] is not None:
                     prediction = make_prediction(result, losses[-1] if losses else None, args)
-                    metrics = compute_metrics(prediction, compute_result=index + 1 == num_batches)
+                    metrics = compute_metrics(prediction, compute_result=is_last)
                 if keep_logits or not streaming:
                     kept.append({name: result[name] for name in ("logits", "labels", "inputs")})
             if index % place.size == place.rank:
                 after_batch()
 
+    if rows == 0:
+        raise ValueError(f"the data set to evaluate ({prefix}) is empty")
     all_losses = np.concatenate(losses) if losses else None
     whole = concatenate(kept) if kept else {"logits": None, "labels": None}
-    if args.eval_sort_by_length and isinstance(loader, Loader):  # a loader of the user's own keeps its order
+    if args.eval_sort_by_length and getattr(loader, "batches", None):  # a stream or a user's loader keeps its order
         all_losses, whole = put_back((all_losses, whole), loader.batches.rows())
     if compute_metrics is not None and not streaming and whole["logits"] is not None and whole["labels"] is not None:
         metrics = compute_metrics(make_prediction(whole, all_losses, args))
@@ -121,7 +123,8 @@ def evaluation_loop(
     if all_losses is not None:
         metrics |= {"loss": all_losses.mean().item(), "weighted_loss": weighted_mean(weights)}
     prefixed = {name if name.startswith(f"{prefix}_") else f"{prefix}_{name}": value for name, value in metrics.items()}
-    num_samples = len(loader.dataset)
+    dataset = getattr(loader, "dataset", None)
+    num_samples = len(dataset) if hasattr(dataset, "__len__") else rows
     prefixed |= speed_metrics(prefix, start, num_samples, math.ceil(num_samples / args.per_device_eval_batch_size))
     return EvalLoopOutput(whole["logits"], whole["labels"], prefixed, num_samples)
 

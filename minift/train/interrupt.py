@@ -41,9 +41,7 @@ class StopOnSignal(TrainerCallback):
         if not self.received:
             self.received, self.at = number, time.monotonic()
             # not through the log, which may be in the middle of a line
-            os.write(
-                sys.__stderr__.fileno(), b"\nstopping after this step, with a checkpoint; once more stops at once\n"
-            )
+            os.write(sys.__stderr__.fileno(), SAID)
 
     def on_step_end(self, args, state, control, **objects):
         self.stops = self.received

@@ -1,6 +1,9 @@
 """Batches for the loop: collated one ahead of the step that uses them, and resumable to the bit."""
 
+import math
+from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 import torch
@@ -9,6 +12,8 @@ from torch.utils.data import DataLoader
 from minift.batches.column_batches import column_batches
 from minift.batches.look_ahead import look_ahead
 from minift.batches.sampler import BatchSampler
+from minift.distributed.dispatch import dispatch
+from minift.distributed.world import world
 from minift.tensors import map_nest
 from minift.train.seed import rng_state, set_rng_state
 
@@ -61,14 +66,6 @@ class Loader:
         skipped = done if self.in_process else 0
         # The batch that waited is drawn from the state that it was drawn from, the others go on from today's.
         states = iter([resume["batch_rng"], rng_state(self.collate)] if resume else [])
-        if resume:
-            set_rng_state(resume["epoch_rng"], self.collate)
-        self.batches.begin(epoch, first_batch=skipped)
-        self.position = {"batches": done, "epoch_rng": rng_state(self.collate)}
-        iterator = iter(self.loader)  # draws the base seed of the workers from torch's global generator
-        self.batches.rows()  # draws the order, if it comes from that generator, too
-        for _ in range(done - skipped):
-            next(iterator, None)
 
         def before_each() -> None:
             state = next(states, None)
@@ -76,10 +73,76 @@ class Loader:
                 set_rng_state(state, self.collate)
             self.position["batch_rng"] = rng_state(self.collate)
 
-        for batch, _ in look_ahead(iterator, before_each):
+        if resume:
+            set_rng_state(resume["epoch_rng"], self.collate)
+        self.begin(epoch, skipped)
+        self.position = {"batches": done, "epoch_rng": rng_state(self.collate)}
+        iterator = iter(self.loader)  # draws the base seed of the workers from torch's global generator
+        batches = self.read(iterator, done - skipped, before_each)
+
+        for batch, _ in batches:
             self.position["batches"] += 1
             yield to_device(batch, self.device)
         before_each()  # if no batch was left, today's state is still to be taken
+
+    def begin(self, epoch: int, first_batch: int) -> None:
+        """Let the next iteration give the batches of `epoch` from `first_batch` on."""
+        self.batches.begin(epoch, first_batch)
+
+    def read(
+        self, batches: Iterator[Any], passed_over: int, before_each: Callable[[], Any]
+    ) -> Iterator[tuple[Any, bool]]:
+        """Pass over the first batches, and collate one ahead; yields each batch and whether it is the last."""
+        self.batches.rows()  # draws the order, if it comes from torch's global generator, too
+        deque(islice(batches, passed_over), maxlen=0)
+        return look_ahead(batches, before_each)
+
+
+class StreamLoader(Loader):
+    """The `Loader` of a set that can only be iterated over; without a length, it begins anew until `max_batches`.
+
+    Of several ranks, the first reads N batches at a time and sends them to all, as `dispatch` says; in an evaluation,
+    each reads all and takes every N-th. To resume, the rows of the interrupted epoch are read again.
+    """
+
+    batches = None
+
+    def __init__(
+        self,
+        dataset: Any,
+        batch_size: int,
+        collate: Callable[[list], Any],
+        device: torch.device,
+        training: bool,
+        max_batches: int,
+        **options: Any,
+    ):
+        self.dataset, self.collate, self.device, self.training = dataset, collate, device, training
+        self.max_batches, self.in_process = max_batches, False
+        self.is_sized = hasattr(dataset, "__len__")
+        self.loader = DataLoader(dataset, batch_size, collate_fn=collate, **options)
+        self.position: dict[str, Any] = {}
+
+    def __len__(self) -> int:
+        """The number of batches in an epoch or, where that is not known, in the whole run."""
+        if not self.is_sized:
+            return self.max_batches
+        return math.ceil(len(self.loader) / world().size)
+
+    def begin(self, epoch: int, first_batch: int) -> None:
+        if hasattr(self.dataset, "set_epoch"):
+            self.dataset.set_epoch(epoch)
+
+    def read(
+        self, batches: Iterator[Any], passed_over: int, before_each: Callable[[], Any]
+    ) -> Iterator[tuple[Any, bool]]:
+        if not self.training:
+            return look_ahead(islice(batches, world().rank, None, world().size))
+        if world().size > 1:
+            parts = dispatch(batches, world().size, False, before_each, passed_over)
+            return ((batch, is_last) for batch, is_last, _ in parts)
+        deque(islice(batches, passed_over), maxlen=0)
+        return look_ahead(batches, before_each)
 
 
 class PlainLoader:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import IterableDataset
 
 from minift.batches.sampler import BatchSampler, LengthGroupedOrder, LengthSortedOrder, RandomOrder, SequentialOrder
 from minift.distributed.exchange import broadcast_object
@@ -23,7 +23,7 @@ from minift.optim.adamw import parameter_groups
 from minift.optim.schedule import get_scheduler
 from minift.train.arguments import TrainingArguments
 from minift.train.columns import CollateUsedColumns, keep_used_columns, used_columns
-from minift.train.loader import Loader
+from minift.train.loader import Loader, StreamLoader
 
 logger = logging.getLogger(__name__)
 
@@ -56,11 +56,11 @@ def make_loader(
     description: str,
     training: bool,
     sampler: Any = None,
-) -> Loader | DataLoader:
+) -> Loader:
     """Make the `Loader` of a training or evaluation set; the columns that it drops are named in the log.
 
-    `sampler` is an iterable of row numbers, one pass for each epoch; None is the order that the arguments name. A
-    training set that can only be iterated over gets a `DataLoader`.
+    `sampler` is an iterable of row numbers, one pass for each epoch; None is the order that the arguments name. A set
+    that can only be iterated over gets a `StreamLoader`.
 
     Of several ranks, each gets its batches: when training, equally many full ones; when evaluating, those that one
     rank alone would have, of which a rank may get one less than another.
@@ -69,8 +69,8 @@ def make_loader(
         TypeError: the data set has no length, or cannot be indexed.
         ValueError: the data set is empty, or none of its columns fits the model.
     """
-    if training and isinstance(dataset, IterableDataset):
-        return loader_of_iterable(dataset, collate, model, args)
+    if isinstance(dataset, IterableDataset):
+        return loader_of_iterable(dataset, collate, model, args, training)
     if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
         raise TypeError(f"the {description} set needs a length and indexing; {type(dataset).__name__} lacks them")
     if len(dataset) == 0:
@@ -107,23 +107,25 @@ def order_of_rows(dataset: Any, args: TrainingArguments, batch_size: int, traini
     return SequentialOrder(len(dataset))
 
 
-def loader_of_iterable(dataset: Any, collate: Callable, model: nn.Module, args: TrainingArguments) -> DataLoader:
-    """Make the loader of a training set without a length, which `max_steps` ends.
+def loader_of_iterable(
+    dataset: Any, collate: Callable, model: nn.Module, args: TrainingArguments, training: bool
+) -> StreamLoader:
+    """Make the loader of a set that can only be iterated over; as in the library, `dataloader_drop_last` is for others.
 
     Raises:
-        ValueError: there is no `max_steps`, or there are several processes, among which such a set is not shared out.
+        ValueError: a training set has no length, and there is no `max_steps` to end the training.
     """
-    if args.max_steps <= 0:
+    if training and args.max_steps <= 0 and not hasattr(dataset, "__len__"):
         raise ValueError("a training set without a length needs max_steps")
-    if world().size > 1:
-        raise ValueError("a training set that can only be iterated over is for one process")
     if args.remove_unused_columns:
         collate = CollateUsedColumns(collate, used_columns(model))
-    return DataLoader(
+    return StreamLoader(
         dataset,
-        args.per_device_train_batch_size,
-        collate_fn=collate,
-        drop_last=args.dataloader_drop_last,
+        args.per_device_train_batch_size if training else args.per_device_eval_batch_size,
+        collate,
+        args.device,
+        training=training,
+        max_batches=args.max_steps * args.gradient_accumulation_steps,
         num_workers=args.dataloader_num_workers,
     )
 

@@ -74,6 +74,7 @@ def test_classification_in_processes_of_their_own(classify):
     assert fast.facts["resident_bytes"] > 0
 
 
+@pytest.mark.long
 def test_masked_language_modelling(masked, here):
     rows = run(compare("name", masked, [Variant("plain"), Variant("fast", FAST_MASKED)], SETTINGS, steps=3))
     assert len(rows) == 2

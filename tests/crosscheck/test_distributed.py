@@ -81,7 +81,7 @@ def small(tmp_path_factory):
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
 
 
-@pytest.mark.parametrize("case", ["uneven", "drop last", "five rows"])
+@pytest.mark.parametrize("case", ["uneven", "drop last", "five rows", "stream", "stream, drop last"])
 @pytest.mark.parametrize("rank", [0, 1])
 def test_trainer_is_equal_to_the_bit(small, case, rank):
     """Every loss, norm and rate, the rows of every batch, the generator at the end, and the weights."""

@@ -90,6 +90,19 @@ def test_map(data, rows, batched, batch_size):
     same(make)
 
 
+def is_possible(rows):
+    return result(lambda: minift.Dataset.from_dict({"a": rows})) != "refused"
+
+
+def fits(found, given):
+    """Whether a value is what was given, with None for the keys that only others have."""
+    if isinstance(given, dict) and isinstance(found, dict):
+        return all(fits(value, given.get(name)) for name, value in found.items()) and given.keys() <= found.keys()
+    if isinstance(given, list) and isinstance(found, list):
+        return len(found) == len(given) and all(map(fits, found, given))
+    return found == given
+
+
 @pytest.mark.parametrize("axis", [0, 1])
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
@@ -101,11 +114,11 @@ def test_concatenate(axis, data):
         parts = [library.Dataset.from_dict({"a": one}), library.Dataset.from_dict({name: other})]
         return library.concatenate_datasets(parts, axis=axis)
 
-    if not any(all(value is None for value in values) for values in (one, other)):
+    types = [str(minift.Dataset.from_dict({"a": rows}).features) for rows in (one, other) if is_possible(rows)]
+    if not any("null" in kind for kind in types):
         same(make)  # of None and structs datasets refuses the sum; minift has it, and the next line looks at that
-    elif axis == 0 and result(lambda: make(minift)) != "refused":
-        joined = minift.concatenate_datasets([minift.Dataset.from_dict({"a": rows}) for rows in (one, other)])
-        assert name == "b" or list(joined["a"]) == one + other
+    elif axis == 0 and name == "a" and (ours := result(lambda: make(minift))) != "refused":
+        assert all(fits(*pair) for pair in zip(make(minift)["a"], one + other, strict=True)), ours
 
 
 FEATURES = ["int64", "int8", "float32", "float64", "string", "bool", "null"]

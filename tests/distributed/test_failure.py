@@ -32,7 +32,11 @@ def test_a_wrong_argument_is_shown_once(tmp_path):
     ("what", "message"),
     [
         ("max_steps", "the ranks do not agree on max_steps: rank 0 has 8, rank 1 has 4"),
-        ("rows", "the ranks do not agree on the length of the training set: rank 0 has 48, rank 1 has 40"),
+        pytest.param(
+            "rows",
+            "the ranks do not agree on the length of the training set: rank 0 has 48, rank 1 has 40",
+            marks=pytest.mark.long,
+        ),
     ],
 )
 def test_ranks_that_are_not_told_the_same_do_not_hang(tmp_path, what, message):
@@ -69,6 +73,7 @@ def test_a_checkpoint_of_two_ranks_is_not_for_one(whole):
         trainer.train(resume_from_checkpoint=True)
 
 
+@pytest.mark.long
 def test_a_rank_that_lost_its_launcher_ends_too(tmp_path):
     """As on a second machine: its launcher knows nothing of the first, so that each rank has to end by itself."""
     command = torchrun(2, "-m", "tests.ranks.run", str(tmp_path), "raise@3@1")

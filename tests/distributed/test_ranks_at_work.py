@@ -52,6 +52,7 @@ def test_finetune_on_two_ranks_prepares_evaluates_logs_and_saves_once(corpus, tm
     assert (tmp_path / "out" / "model.safetensors").is_file()
 
 
+@pytest.mark.long
 def test_mlm_on_two_ranks(corpus, tmp_path):
     options = ("--chunk_size", "16", "--train_size", "40", "--test_size", "9", "--freeze_eval_masks")
     run = ("-m", "minift", "mlm", *common(corpus, tmp_path / "out", "reviews"), *options)
@@ -96,6 +97,7 @@ accelerator.print("steps:", len(loader))
 """
 
 
+@pytest.mark.long
 def test_an_unmodified_script_on_two_ranks(corpus, tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT)
     run = ("-m", "minift", "run", str(tmp_path / "script.py"), str(corpus / "model"), str(corpus / "data"))

@@ -50,7 +50,8 @@ def test_training_takes_the_same_steps(tmp_path, options):
         assert found == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.parametrize("padding_free", [pytest.param(False, marks=pytest.mark.long), True])
+@pytest.mark.parametrize("padding_free", [False, True])
+@pytest.mark.long  # `test_adamw.py` compiles something smaller
 def test_torch_compile(tmp_path, padding_free):
     """Batches of several widths, so that the compiled code has to take any."""
     model = tiny_model(num_hidden_layers=1, **NO_DROPOUT)

@@ -153,7 +153,7 @@ EXPECTED = {
 @needs_hub
 @pytest.mark.parametrize(
     "script",
-    [pytest.param(name, marks=pytest.mark.long if name == "masked_language_model.py" else []) for name in EXPECTED],
+    [pytest.param(name, marks=[] if name == "sentiment_and_pairs.py" else pytest.mark.long) for name in EXPECTED],
 )
 def test_the_courses_calls(script, loopback_hub, tmp_path):  # noqa: F811
     work = tmp_path / "work"

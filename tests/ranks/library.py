@@ -27,13 +27,14 @@ KEYS = ("loss", "grad_norm", "learning_rate", "epoch", "eval_loss", "eval_accura
 
 
 class Recording:
-    """A collator that notes the rows of each batch."""
+    """A collator that notes the rows of each batch, and draws a number, as one that masks does."""
 
     def __init__(self, collate):
         self.collate, self.seen = collate, []
 
     def __call__(self, rows):
         self.seen.append([row.pop("idx") for row in (dict(row) for row in rows)])
+        torch.rand(1)
         return self.collate([{name: value for name, value in row.items() if name != "idx"} for row in rows])
 
 
@@ -53,7 +54,7 @@ def train(library, rows, checkpoint, tokenizer, folder, optimizer=None, evaluati
         model,
         library.TrainingArguments(str(folder), remove_unused_columns=False, **(settings | options)),
         train_dataset=rows,
-        eval_dataset=list(evaluation),
+        eval_dataset=evaluation or None,
         data_collator=collator,
         compute_metrics=accuracy,
         optimizer_cls_and_kwargs=optimizer,
@@ -97,7 +98,8 @@ def tokenizer_of(library, folder):
 
 
 def small_sets(folder, results):
-    """Sets that do not divide by the ranks, accumulation-free; the library's own default weighting, too."""
+    """Sets that do not divide by the ranks, and streams; the library's own default weighting, too."""
+    import datasets
     import transformers
 
     for library, optimizer in ((minift, None), (transformers, PLAIN_ADAMW)):
@@ -112,6 +114,13 @@ def small_sets(folder, results):
             first = options.pop("first", len(rows))
             results[f"{name}, {library.__name__}"] = train(
                 library, rows[:first], folder, tokenizer, folder, optimizer, rows[:32], **options
+            )
+        lists = (minift if library is minift else datasets).Dataset.from_list
+        short = lists([row | {"input_ids": row["input_ids"][:2]} for row in rows]).to_iterable_dataset(2)
+        for name, options in {"stream": {}, "stream, drop last": {"dataloader_drop_last": True}}.items():
+            options |= {"eval_strategy": "steps", "eval_steps": 6, "average_tokens_across_devices": False}
+            results[f"{name}, {library.__name__}"] = train(
+                library, short.shuffle(4, buffer_size=10), folder, tokenizer, folder, optimizer, rows[:32], **options
             )
 
 

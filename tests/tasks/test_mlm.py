@@ -70,7 +70,7 @@ def test_the_first_reviews_and_the_second_block(imdb, distilbert, recwarn):
 @pytest.mark.parametrize(
     ("split", "count"),
     [
-        ("test", 59_905),
+        pytest.param("test", 59_905, marks=pytest.mark.long),
         pytest.param("train", 61_289, marks=pytest.mark.long),
         pytest.param("unsupervised", 122_963, marks=pytest.mark.long),
     ],
@@ -172,6 +172,50 @@ def test_perplexity_falls(model, corpus, arguments, capsys, caplog):
     assert all(torch.equal(weight, weights[name]) for name, weight in trainer.model.state_dict().items())
     assert AutoTokenizer.from_pretrained(trainer.args.output_dir).mask_token == "[MASK]"
     assert output.global_step == trainer.state.global_step == 3 * math.ceil(blocks[0] / 8)
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_a_corpus_read_while_training_gives_the_same_blocks(model, corpus, arguments, split):
+    """Only their order differs; the first are evaluated on, and a resumed run sees what is left."""
+    options = dict(chunk_size=16, streaming=True, test_size=9)
+    rows = {"train_file": [str(corpus / "train.jsonl")]} | (
+        {} if split == "train" else {"validation_file": [str(corpus / "validation.jsonl")]}
+    )
+    args = arguments(max_steps=40, save_strategy="steps", save_steps=25, logging_strategy="steps", logging_steps=1)
+    trainer, _ = mlm(model, None, args, **options, **rows)
+    data = load_dataset("json", data_files=str(corpus / f"{split}.jsonl"))["train"]
+    blocks = chunk_dataset(tokenize(data, trainer.processing_class, "text"), 16, batch_size=1000)
+    assert trainer.eval_dataset["input_ids"][:] == blocks["input_ids"][:9]
+    if split == "train":
+        seen = [row["input_ids"] for row in trainer.train_dataset]
+        assert sorted(seen) == sorted(blocks["input_ids"][9:])
+        assert seen != blocks["input_ids"][9:]
+    again = arguments(
+        **{name: getattr(args, name) for name in ("max_steps", "save_steps", "logging_steps")},
+        save_strategy="steps",
+        logging_strategy="steps",
+        resume_from_checkpoint=f"{args.output_dir}/checkpoint-25",
+    )
+    resumed, _ = mlm(model, None, again, **options, **rows)
+    assert all(
+        torch.equal(*pair)
+        for pair in zip(resumed.model.state_dict().values(), trainer.model.state_dict().values(), strict=True)
+    )
+
+
+@pytest.mark.parametrize(
+    ("steps", "options", "message"),
+    [
+        (-1, {}, "streaming needs max_steps"),
+        (3, {"train_size": 5}, "it goes without train_size"),
+        (3, {"train_file": ["empty.txt"]}, "split 'train' gives no block to evaluate on"),
+    ],
+)
+def test_streams_that_cannot_be(model, arguments, monkeypatch, tmp_path, steps, options, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty.txt").write_text("all day")
+    with pytest.raises(ValueError, match=message):
+        mlm(model, None, arguments(max_steps=steps), chunk_size=32, streaming=True, **options)
 
 
 def test_blocks_held_out(model, corpus, arguments, caplog):

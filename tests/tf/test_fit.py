@@ -164,7 +164,11 @@ def test_mixed_precision(policy):
 
 
 @pytest.mark.parametrize(
-    ("loss", "labels"), [(None, "among"), (SparseCategoricalCrossentropy(from_logits=True), "beside")]
+    ("loss", "labels"),
+    [
+        (None, "among"),
+        pytest.param(SparseCategoricalCrossentropy(from_logits=True), "beside", marks=pytest.mark.long),
+    ],
 )
 def test_two_replicas_are_one(loss, labels, tmp_path):
     """Half of each batch on each of two devices: the losses and the weights of the whole batch on one."""

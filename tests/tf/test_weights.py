@@ -260,6 +260,7 @@ assert "torch" not in sys.modules
 """
 
 
+@pytest.mark.long
 def test_torch_is_never_imported(tmp_path):
     small.build(DISTILBERT, n_layers=1).save_pretrained(tmp_path)
     done = subprocess.run([sys.executable, "-c", WITHOUT_TORCH, tmp_path], capture_output=True, text=True)

@@ -24,6 +24,7 @@ def rust_pieces(tokenizer, texts):
     return [encoding.tokens for encoding in tokenizer.backend_tokenizer.encode_batch(texts, add_special_tokens=False)]
 
 
+@pytest.mark.long
 @needs_hub
 def test_all_pairs_of_mrpc(bert):
     by_hand = WordPiece(bert.get_vocab())

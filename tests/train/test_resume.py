@@ -5,17 +5,20 @@ import shutil
 import pytest
 import torch
 
-from minift import EarlyStoppingCallback, Trainer, TrainingArguments
+from minift import Dataset, EarlyStoppingCallback, Trainer, TrainingArguments
 from minift.train.callbacks import TrainerCallback
 from minift.train.checkpoint import checkpoints, get_last_checkpoint, rotate_checkpoints
 from tests.tiny import NoisyRows, tiny_model, tiny_rows
 
 
-def make(folder, collator, callbacks=(), **options):
+def make(folder, collator, callbacks=(), shards=0, **options):
     settings = dict(num_train_epochs=3, logging_steps=2, save_steps=1, eval_strategy="epoch", disable_tqdm=True)
     args = TrainingArguments(str(folder), **(settings | options))
-    rows = tiny_rows(42)
-    return Trainer(tiny_model(), args, collator, train_dataset=rows, eval_dataset=rows[:9], callbacks=list(callbacks))
+    rows, evaluation = tiny_rows(42), tiny_rows(42)[:9]
+    if shards:
+        rows = Dataset.from_list(rows).to_iterable_dataset(shards).shuffle(1, buffer_size=9)
+        evaluation = Dataset.from_list(evaluation).to_iterable_dataset()
+    return Trainer(tiny_model(), args, collator, train_dataset=rows, eval_dataset=evaluation, callbacks=list(callbacks))
 
 
 def history(trainer):
@@ -34,6 +37,9 @@ def history(trainer):
         ({"logging_strategy": "epoch"}, 6),
         ({"gradient_accumulation_steps": 4}, 3),
         ({"group_by_length": True}, 8),
+        ({"shards": 3, "max_steps": 14}, 4),
+        ({"shards": 3, "max_steps": 14}, 12),  # at the end of an epoch, which is not known yet
+        ({"shards": 3, "max_steps": 9, "gradient_accumulation_steps": 4}, 3),
     ],
     ids=str,
 )
