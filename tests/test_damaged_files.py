@@ -228,19 +228,23 @@ def fuzz(name, folder, seed, count):
     return wrong
 
 
-@pytest.mark.parametrize("name", FORMATS)
-def test_forty_mutants(name, tmp_path):
-    assert fuzz(name, tmp_path, 0, 40) == []
+def fuzz_in_a_small_process(folder, seed, count, *names):
+    """A fork of a process of its own takes 10 ms, of this one many times that."""
+    command = (sys.executable, "-m", "tests.test_damaged_files", str(folder), str(seed), str(count), *names)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment())
+    assert done.stdout.splitlines()[-1:] == ["[]"], done.stdout[-3000:] + done.stderr[-3000:]
+
+
+def test_forty_mutants_of_each(tmp_path):
+    fuzz_in_a_small_process(tmp_path, 0, 40, *FORMATS)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", FORMATS)
 def test_twenty_thousand_mutants_of_all(name, tmp_path):
-    """In a process of its own, which is small: a fork of it takes 10 ms, of this one many times that."""
-    command = (sys.executable, "-m", "tests.test_damaged_files", name, str(tmp_path), str(20_000 // len(FORMATS)))
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment())
-    assert done.stdout.splitlines()[-1:] == ["[]"], done.stdout[-3000:] + done.stderr[-3000:]
+    fuzz_in_a_small_process(tmp_path, 1, 20_000 // len(FORMATS), name)
 
 
 if __name__ == "__main__":
-    print(fuzz(sys.argv[1], Path(sys.argv[2]), seed=1, count=int(sys.argv[3])))
+    folder, seed, count, *names = sys.argv[1:]
+    print([wrong for name in names for wrong in fuzz(name, Path(folder), int(seed), int(count))])

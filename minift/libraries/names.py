@@ -18,6 +18,8 @@ from minift.pipelines.base import Pipeline
 from minift.pipelines.feature_extraction import FeatureExtractionPipeline
 from minift.pipelines.fill_mask import FillMaskPipeline
 from minift.pipelines.text_classification import TextClassificationPipeline
+from minift.pipelines.token_classification import TokenClassificationPipeline
+from minift.pipelines.zero_shot_classification import ZeroShotClassificationPipeline
 from minift.train.callbacks import CallbackHandler
 
 PREFIX_CHECKPOINT_DIR = "checkpoint"

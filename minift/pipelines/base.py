@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, ClassVar
 
 import torch
@@ -99,3 +99,42 @@ class Pipeline(ABC):
 
         `real` (T,) bool is False at padding; `output` holds logits (C,) or (T, V), or states (T, E).
         """
+
+
+class ChunkPipeline(Pipeline):
+    """A pipeline that asks the model several times for one answer: about parts of a text, or with several questions.
+
+    Re-implements `ChunkPipeline` (transformers/pipelines/base.py).
+    """
+
+    def answers(self, inputs: Iterable[Any], size: int, options: dict[str, Any]) -> Iterator[Any]:
+        inputs = iter(inputs)
+        while items := list(islice(inputs, size)):
+            rows = [self.chunks(item, options) for item in items]
+            outputs = self.outputs(list(chain(*rows)), size)
+            for item, chunks in zip(items, rows, strict=True):
+                yield self.combine(item, chunks, list(islice(outputs, len(chunks))), options)
+
+    def outputs(self, rows: list[dict[str, Any]], size: int) -> Iterator[tuple[Tensor, ...]]:
+        """Yield the model's output for each row, a tensor (C,) or (T, C) for each of its fields; `size` at a time."""
+        names = self.tokenizer.model_input_names
+        for first in range(0, len(rows), size):
+            part = [{name: row[name] for name in names if name in row} for row in rows[first : first + size]]
+            batch = self.tokenizer.pad(part, return_tensors="pt").to(self.device)  # (B, T)
+            with torch.inference_mode():
+                fields = [field.float().cpu() for field in self.model(**batch).to_tuple()]  # (B, C) or (B, T, C)
+            for number, real in enumerate(batch["attention_mask"].bool().cpu()):
+                yield tuple(field[number][real] if self.by_token else field[number] for field in fields)
+
+    by_token: ClassVar[bool]  # the model's output is a row for each token, and not one for the whole text
+
+    @abstractmethod
+    def chunks(self, item: Any, options: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return the rows that the model is asked about, each with its `input_ids` and `attention_mask`."""
+
+    @abstractmethod
+    def combine(self, item: Any, chunks: list[dict], outputs: list[tuple[Tensor, ...]], options: dict) -> Any:
+        """Make the answer of an item, from its chunks and the model's output for each."""
+
+    def answer(self, ids: Tensor, real: Tensor, output: Tensor, options: dict[str, Any]) -> Any:
+        raise NotImplementedError("a ChunkPipeline answers in `combine`")

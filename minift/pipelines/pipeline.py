@@ -13,6 +13,8 @@ from minift.pipelines.base import Pipeline
 from minift.pipelines.feature_extraction import FeatureExtractionPipeline
 from minift.pipelines.fill_mask import FillMaskPipeline
 from minift.pipelines.text_classification import TextClassificationPipeline
+from minift.pipelines.token_classification import TokenClassificationPipeline
+from minift.pipelines.zero_shot_classification import ZeroShotClassificationPipeline
 from minift.tokenizer.classes import AutoTokenizer
 from minift.tokenizer.tokenizer import Tokenizer
 
@@ -21,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 class Task(NamedTuple):
     kind: type[Pipeline]
-    checkpoint: str  # the model that is taken when none is named
+    checkpoint: str | None  # the model that is taken when none is named
     architecture: str | None = None  # a checkpoint whose architecture ends so is made for this task
 
 
@@ -31,9 +33,13 @@ TASKS = {
         TextClassificationPipeline, f"{DISTILBERT}-finetuned-sst-2-english", "ForSequenceClassification"
     ),
     "fill-mask": Task(FillMaskPipeline, DISTILBERT, "ForMaskedLM"),
+    "token-classification": Task(
+        TokenClassificationPipeline, "dbmdz/bert-large-cased-finetuned-conll03-english", "ForTokenClassification"
+    ),
     "feature-extraction": Task(FeatureExtractionPipeline, DISTILBERT),
+    "zero-shot-classification": Task(ZeroShotClassificationPipeline, None),  # the library's is a BART
 }
-ALIASES = {"sentiment-analysis": "text-classification"}
+ALIASES = {"sentiment-analysis": "text-classification", "ner": "token-classification"}
 
 
 @drops_keywords
@@ -70,6 +76,8 @@ def pipeline(
     if task not in TASKS:
         raise ValueError(f"unknown task {task!r}; there are: {', '.join([*TASKS, *ALIASES])}")
     kind, checkpoint, _ = TASKS[task]
+    if model is None and checkpoint is None:
+        raise ValueError(f"{task} needs a model: the library's default for it is not an encoder")
     if model is None:
         model = checkpoint
         logger.warning("no model was given for %s: %s is used", task, model)

@@ -1,5 +1,6 @@
 """Pipelines against transformers' own, on small random checkpoints: the same structure, scores to 1e-6."""
 
+import numpy as np
 import pytest
 import torch
 import transformers
@@ -16,6 +17,8 @@ HEADS = {
     "text-classification": "AutoModelForSequenceClassification",
     "fill-mask": "AutoModelForMaskedLM",
     "feature-extraction": "AutoModel",
+    "token-classification": "AutoModelForTokenClassification",
+    "zero-shot-classification": "AutoModelForSequenceClassification",
 }
 
 
@@ -55,7 +58,7 @@ def assert_same(ours, theirs):
         assert len(ours) == len(theirs)
         for a, b in zip(ours, theirs, strict=True):
             assert_same(a, b)
-    elif isinstance(theirs, float):
+    elif isinstance(theirs, float | np.floating):
         assert ours == pytest.approx(theirs, abs=1e-6)
     else:
         assert ours == theirs
@@ -104,3 +107,106 @@ def test_fill_mask_of_a_padded_batch(checkpoint):
 @pytest.mark.parametrize("inputs", [TEXTS[0], TEXTS])
 def test_feature_extraction(checkpoint, inputs):
     assert_same(*both("feature-extraction", checkpoint("feature-extraction"), inputs, {}, {}))
+
+
+LABELS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "MISC"]
+SENTENCES = [
+    *(
+        "the film was longer and bad",
+        "The plot,and the FILM was  good.",
+        "",
+        "longer longer",
+        "a zzz film? ünknown longerer ...",
+    ),
+    "the film was longer and the plot was longer than a good bad film and a long plot was longer",
+]
+
+
+@pytest.fixture(scope="module")
+def taggers(checkpoint):
+    folders = [checkpoint("token-classification", kind, id2label=dict(enumerate(LABELS))) for kind in SIZES]
+    return [[make("ner", model=str(folder), device="cpu") for make in MAKERS] for folder in folders]
+
+
+@pytest.mark.parametrize("strategy", ["none", "simple", "first", "average", "max"])
+@pytest.mark.parametrize("ignored", [None, [], ["PER", "O", "B-LOC"]])
+def test_token_classification(taggers, strategy, ignored):
+    for tag in taggers:
+        for inputs in [*SENTENCES, SENTENCES]:
+            options = {} if ignored is None else {"ignore_labels": ignored}
+            assert_same(*(one(inputs, aggregation_strategy=strategy, **options) for one in tag))
+
+
+@pytest.mark.parametrize("strategy", ["simple", "first", "average", "max"])
+@pytest.mark.parametrize("stride", [0, 2, 5])
+def test_windows(taggers, strategy, stride):
+    for tag in taggers:
+        for one in tag:
+            one.tokenizer.model_max_length = 11
+        assert_same(*(one(SENTENCES, aggregation_strategy=strategy, stride=stride) for one in tag))
+        assert_same(*(one(SENTENCES[-1], aggregation_strategy=strategy) for one in tag))  # cut off
+        for one in tag:
+            one.tokenizer.model_max_length = 512
+
+
+@pytest.mark.parametrize("strategy", ["none", "simple", "first"])
+@pytest.mark.parametrize("options", [{}, {"delimiter": "--"}, {"delimiter": ""}])
+def test_words(taggers, strategy, options):
+    words = ["the", "longer", "film-plot", "was", "ünknown", "longerer"]
+    for tag in taggers:
+        for inputs in (words, [words, words[2:]]):
+            found = [one(inputs, is_split_into_words=True, aggregation_strategy=strategy, **options) for one in tag]
+            assert_same(*found)
+
+
+def test_wrong_options(taggers):
+    for one in taggers[0]:
+        with pytest.raises(ValueError, match="stride"):
+            one("a film", stride=600, aggregation_strategy="simple")
+        with pytest.raises(ValueError, match="stride"):
+            one("a film", stride=2, aggregation_strategy="none")
+        with pytest.raises(ValueError, match="is_split_into_words"):
+            one([["a", "film"]])
+        with pytest.raises((ValueError, KeyError)):
+            one("a film", aggregation_strategy="some")
+
+
+@pytest.mark.parametrize("kind", ["bert", "distilbert"])
+@pytest.mark.parametrize(
+    "names", [["contradiction", "neutral", "entailment"], ["Entailment", "neutral", "contradiction"]]
+)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"candidate_labels": ["good", "bad", "long"]},
+        {"candidate_labels": "good, bad ,, long", "multi_label": True},
+        {"candidate_labels": ["good"]},
+        {"candidate_labels": ["good", "bad"], "hypothesis_template": "the plot was {}", "multi_label": False},
+    ],
+)
+def test_zero_shot_classification(checkpoint, kind, names, options):
+    folder = checkpoint(
+        "zero-shot-classification",
+        kind,
+        id2label=dict(enumerate(names)),
+        label2id={name: i for i, name in enumerate(names)},
+    )
+    for inputs in (TEXTS[1], TEXTS, TEXTS[:1], " ".join(TEXTS * 80)):
+        for batch_size in (1, 4):
+            ask = [make("zero-shot-classification", model=str(folder), device="cpu") for make in MAKERS]
+            for one in ask:
+                one.tokenizer.model_max_length = 40
+            assert_same(*(one(inputs, batch_size=batch_size, **options) for one in ask))
+    assert_same(*(one(TEXTS[0], options["candidate_labels"]) for one in ask))
+
+
+def test_zero_shot_needs_a_model_of_its_kind_and_labels(checkpoint):
+    ask = pipeline("zero-shot-classification", model=str(checkpoint("zero-shot-classification", num_labels=3)))
+    with pytest.raises(ValueError, match="no label that begins with 'entail', only LABEL_0"):
+        ask("a film", ["good"])
+    with pytest.raises(ValueError, match="needs candidate_labels"):
+        ask("a film")
+    with pytest.raises(ValueError, match="needs {}, the place of the label"):
+        ask("a film", ["good"], hypothesis_template="this is good")
+    with pytest.raises(ValueError, match="needs a model"):
+        pipeline("zero-shot-classification")

@@ -170,7 +170,7 @@ def mrpc_loop(library, load_dataset, adamw, accelerator, checkpoint, warmup, dec
         ("bert", False, 0, 0.01, True),
         pytest.param("bert", True, 6, 0.0, True, marks=pytest.mark.long),
         pytest.param("distilbert", False, 6, 0.0, False, marks=pytest.mark.long),
-        ("distilbert", True, 0, 0.01, True),
+        pytest.param("distilbert", True, 0, 0.01, True, marks=pytest.mark.long),
     ],
 )
 def test_sixty_steps_on_real_pairs(name, accelerated, warmup, decay, evaluating, tmp_path):

@@ -54,14 +54,9 @@ def in_order(line: str) -> str:
     return ", ".join(sorted(line.strip("{}").split(", "))) if line.startswith("{") else line
 
 
+@pytest.mark.long
 @needs_hub
-@pytest.mark.parametrize(
-    "script",
-    [
-        "sentiment_and_pairs.py",
-        *[pytest.param(name, marks=pytest.mark.long) for name in TODAY if name != "sentiment_and_pairs.py"],
-    ],
-)
+@pytest.mark.parametrize("script", TODAY)
 def test_a_script_prints_the_same(script, loopback_hub, tmp_path):  # noqa: F811
     code = (SCRIPTS / script).read_text()
     for refused, accepted in TODAY[script].items():

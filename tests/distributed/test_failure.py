@@ -55,8 +55,9 @@ def whole(tmp_path_factory):
 
 @pytest.mark.parametrize(
     "shard",
-    [pytest.param("0", id="whole optimizer"), pytest.param("1", id="sharded optimizer", marks=pytest.mark.long)],
+    [pytest.param("0", id="whole optimizer"), pytest.param("1", id="sharded optimizer")],
 )
+@pytest.mark.long
 def test_a_killed_rank_is_started_anew_and_the_run_ends_with_the_same_bits(tmp_path, whole, shard):
     step, rank = random.randint(1, 13), random.randint(0, 1)  # before the first checkpoint, too
     run = ("-m", "tests.ranks.run", str(tmp_path), f"kill@{step}@{rank}")

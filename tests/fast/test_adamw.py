@@ -35,6 +35,7 @@ def test_blocks_change_no_bit(monkeypatch, size):
     assert len(calls) == 3 + 3 * math.ceil(size * 3 / 64)
 
 
+@pytest.mark.long
 def test_compiled_steps_are_equal_but_for_rounding():
     def weights(compiled: bool) -> list[torch.Tensor]:
         generator = torch.Generator().manual_seed(0)

@@ -7,7 +7,7 @@ from tests.loopback_hub import LoopbackHub
 from tests.pages import PAGES, SEEDS
 from tests.tiny_hub import tiny_hub  # noqa: F401 - a fixture
 
-LONG = ("keras", "masked_language_model", "plain_loop")  # their calls also run in other tests
+LONG = ("keras", "masked_language_model", "plain_loop", "trainer")  # their calls also run in other tests
 pytestmark = [needs_hub, pytest.mark.skipif(not SEEDS.is_dir(), reason=f"the course pages are not at {SEEDS}")]
 
 
