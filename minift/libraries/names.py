@@ -17,6 +17,7 @@ from minift.model.outputs import EncoderOutput, ModelOutput
 from minift.pipelines.base import Pipeline
 from minift.pipelines.feature_extraction import FeatureExtractionPipeline
 from minift.pipelines.fill_mask import FillMaskPipeline
+from minift.pipelines.question_answering import QuestionAnsweringPipeline
 from minift.pipelines.text_classification import TextClassificationPipeline
 from minift.pipelines.token_classification import TokenClassificationPipeline
 from minift.pipelines.zero_shot_classification import ZeroShotClassificationPipeline

@@ -130,7 +130,7 @@ MODULES: dict[str, tuple[str, list[str]]] = {
 NAMES = "minift.libraries.names"
 MAPPINGS = ["CONFIG_MAPPING", "MODEL_MAPPING", *(f"MODEL_FOR_{task}_MAPPING" for task in TASKS)]
 PIPELINES = ["FeatureExtractionPipeline", "FillMaskPipeline", "Pipeline", "TextClassificationPipeline"]
-PIPELINES += ["TokenClassificationPipeline", "ZeroShotClassificationPipeline"]
+PIPELINES += ["QuestionAnsweringPipeline", "TokenClassificationPipeline", "ZeroShotClassificationPipeline"]
 STRATEGIES = ["PaddingStrategy", "TensorType", "TruncationStrategy"]
 # module -> further names, of NAMES
 MORE = {

@@ -6,12 +6,14 @@ from functools import partial
 from typing import Any
 
 from minift.libraries.keywords import drops_keywords
+from minift.metrics.answers import Answers
 from minift.metrics.classes import Confusion
 from minift.metrics.curves import Curve
 from minift.metrics.glue import GLUE
 from minift.metrics.inputs import to_array
 from minift.metrics.multilabel import Indicators
 from minift.metrics.numbers import Errors, Values
+from minift.metrics.tags import Tags
 from minift.metrics.texts import Texts
 
 # key of the result -> what must be accumulated for it, and the score
@@ -28,6 +30,9 @@ SCORES: dict[str, tuple[type, Callable[..., Any]]] = {
     "mae": (Errors, Errors.mae),
     "roc_auc": (Curve, Curve.roc_auc),
     "exact_match": (Texts, Texts.exact_match),
+    "seqeval": (Tags, Tags.scores),
+    "squad": (Answers, Answers.squad),
+    "squad_v2": (Answers, Answers.squad_v2),
 }
 METRICS = [name for name in SCORES if name != "pearson"]
 

@@ -12,6 +12,7 @@ from minift.model.pretrained import PreTrainedModel
 from minift.pipelines.base import Pipeline
 from minift.pipelines.feature_extraction import FeatureExtractionPipeline
 from minift.pipelines.fill_mask import FillMaskPipeline
+from minift.pipelines.question_answering import QuestionAnsweringPipeline
 from minift.pipelines.text_classification import TextClassificationPipeline
 from minift.pipelines.token_classification import TokenClassificationPipeline
 from minift.pipelines.zero_shot_classification import ZeroShotClassificationPipeline
@@ -35,6 +36,9 @@ TASKS = {
     "fill-mask": Task(FillMaskPipeline, DISTILBERT, "ForMaskedLM"),
     "token-classification": Task(
         TokenClassificationPipeline, "dbmdz/bert-large-cased-finetuned-conll03-english", "ForTokenClassification"
+    ),
+    "question-answering": Task(
+        QuestionAnsweringPipeline, "distilbert/distilbert-base-cased-distilled-squad", "ForQuestionAnswering"
     ),
     "feature-extraction": Task(FeatureExtractionPipeline, DISTILBERT),
     "zero-shot-classification": Task(ZeroShotClassificationPipeline, None),  # the library's is a BART
