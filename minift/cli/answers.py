@@ -45,6 +45,9 @@ def predict(parser: ArgumentParser) -> None:
             raise ValueError("--text_pair goes with --text; in a file, the second text is a column (--text_columns)")
         check_model(options.model)
         check_data([path] if path not in (None, "-") else [])
+        if is_tagger(options.model):
+            tag_texts(options, path)
+            return
 
         from minift.tasks import predict as task
 
@@ -76,6 +79,38 @@ def predict(parser: ArgumentParser) -> None:
             logger.info("scores  %.1f %% of the labels in the file are predicted", 100 * right / len(answered))
 
     parser.set_defaults(run=run)
+
+
+def is_tagger(model: str) -> bool:
+    """Whether a checkpoint was saved with a head that labels tokens."""
+    from minift.model.config import AutoConfig
+
+    return any(
+        name.endswith("ForTokenClassification") for name in AutoConfig.from_pretrained(model).architectures or []
+    )
+
+
+def tag_texts(options: Namespace, path: str | None) -> None:
+    """Print the entities of a text, a line each, or of the texts of a file, a JSON line for each row."""
+    if options.text_pair is not None or options.all_scores or options.output is not None:
+        raise ValueError("a tagger takes one text or one column, and prints: without text_pair, all_scores and output")
+    tagger = _pipeline("ner", options, batch_size=options.batch_size, aggregation_strategy="first")
+    if path is None:
+        for entity in tagger(options.text):
+            print(
+                f"{entity['entity_group']:<8}  {entity['score']:.4f}  {options.text[entity['start'] : entity['end']]}"
+            )
+        return
+    from minift.tasks import predict as task
+
+    if path == "-":
+        texts = [item["text"] for item in read_items(path)]
+    else:
+        rows = task.open_rows(path, options.encoding)
+        texts = rows[task.text_columns_of(rows, options.model, options.text_columns)[0]]
+    for text in texts:
+        found = [{**entity, "score": float(entity["score"])} for entity in tagger(text)]
+        print(json.dumps({"text": text, "entities": found}, ensure_ascii=False))
 
 
 def _pipeline(name: str, options: Namespace, **more: Any) -> Any:

@@ -24,6 +24,7 @@ from minift.distributed.process import is_main_process, report_failure
 COMMANDS = {
     "demo": ("others", "the whole pipeline offline, in two minutes, on a generated corpus"),
     "finetune": ("training", "train a classifier on your data: a file, a folder, a name on the Hub"),
+    "tag": ("training", "train a tagger of words, such as names of people and places"),
     "predict": ("answers", "label and probability for a text, a pair, or the rows of a file"),
     "mlm": ("training", "adapt a checkpoint to your texts by masked language modelling"),
     "fill-mask": ("answers", "the likeliest tokens for each [MASK] of a text"),
@@ -32,7 +33,7 @@ COMMANDS = {
     "crosscheck": ("others", "the same job on minift and on transformers, compared to the bit"),
     "run": ("others", "run a script with minift in place of transformers, datasets, …"),
 }
-LOOKS_EARLY = ("finetune", "mlm", "predict", "inspect")  # a wrong path is told before anything large is imported
+LOOKS_EARLY = ("finetune", "tag", "mlm", "predict", "inspect")  # a wrong path is told before anything large is imported
 NOT_SHOWN = ("httpx", "minift.train.report")  # requests; and the header of a Trainer, whose place the stages take
 WRONG_PATH = (FileNotFoundError, FileExistsError, PermissionError, NotADirectoryError, IsADirectoryError)
 WRONG_USE = (ValueError, KeyError, TypeError, ImportError, *WRONG_PATH)

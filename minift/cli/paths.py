@@ -7,6 +7,7 @@ from pathlib import Path
 
 # the endings of data files; also with one of PACKED behind them
 ENDINGS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".arrow", ".txt")
+CONLL = (".conll", ".iob", ".bio")  # of `minift tag` alone
 PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 
 
@@ -20,6 +21,7 @@ def check_early(argv: Sequence[str]) -> None:
             flag = word
         elif flag in checks:
             checks[flag]([word])
+            flag = "data" if flag == "--model" else flag  # which has one value
 
 
 def check_data(names: Sequence[str]) -> None:
@@ -43,7 +45,7 @@ def check_model(name: str) -> None:
 def is_path(name: str) -> bool:
     """Whether a name cannot be one on the Hub, which is NAME or ORGANISATION/NAME, and no data file."""
     suffix = Path(name).with_suffix("").suffix if name.endswith(PACKED) else Path(name).suffix
-    return suffix in ENDINGS or re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", name) is None
+    return suffix in ENDINGS + CONLL or re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", name) is None
 
 
 def like_it(path: Path) -> str:

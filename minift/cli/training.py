@@ -1,4 +1,4 @@
-"""`minift finetune` and `minift mlm`: from flags to a trained model, and what is said at its end."""
+"""`minift finetune`, `minift tag` and `minift mlm`: from flags to a trained model, and what is said at its end."""
 
 import json
 import sys
@@ -23,6 +23,7 @@ EVERYDAY = [
     "output_dir", "num_train_epochs", "per_device_train_batch_size", "learning_rate", "resume_from_checkpoint",
 ]
 # fmt: on
+EVERYDAY_TAG = ["text_column" if name == "text_columns" else name for name in EVERYDAY]
 EVERYDAY_MLM = ["text_column" if name == "text_columns" else name for name in EVERYDAY if name != "label_column"]
 
 
@@ -30,6 +31,13 @@ def finetune(parser: ArgumentParser) -> None:
     from minift.tasks.rows import load_rows
 
     _train(parser, load_rows, "classify.finetune", EVERYDAY, "minift predict --model {folder} FILE")
+
+
+def tag(parser: ArgumentParser) -> None:
+    from minift.tasks.words import load_words
+
+    after = 'minift predict --model {folder} --text "…"'
+    _train(parser, load_words, "tag.tag", EVERYDAY_TAG, after)
 
 
 def mlm(parser: ArgumentParser) -> None:
@@ -69,6 +77,8 @@ def _train(parser: ArgumentParser, load: Callable, task: str, everyday: list[str
         check_other_run(given["args"])  # before torch is imported
         room, shows = "tasks", {}
         if options.framework == "tf":
+            if task.startswith("tag"):
+                raise ValueError("framework=tf: `minift tag` trains in torch only")
             import_tensorflow()  # or an error that says how to install it
             room = "tf"
         else:
