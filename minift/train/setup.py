@@ -88,10 +88,7 @@ def make_loader(
         BatchSampler(order, batch_size, drop_last, place.rank, place.size, even=training),
         collate,
         args.device,
-        num_workers=args.dataloader_num_workers,
-        pin_memory=args.dataloader_pin_memory and args.device.type == "cuda",
-        prefetch_factor=args.dataloader_prefetch_factor,
-        persistent_workers=args.dataloader_persistent_workers,
+        **worker_options(args),
     )
 
 
@@ -126,8 +123,18 @@ def loader_of_iterable(
         args.device,
         training=training,
         max_batches=args.max_steps * args.gradient_accumulation_steps,
-        num_workers=args.dataloader_num_workers,
+        **worker_options(args),
     )
+
+
+def worker_options(args: TrainingArguments) -> dict[str, Any]:
+    """Return the arguments of torch's DataLoader that say who collates, and where the batches lie."""
+    return {
+        "num_workers": args.dataloader_num_workers,
+        "pin_memory": args.dataloader_pin_memory and args.device.type == "cuda",
+        "prefetch_factor": args.dataloader_prefetch_factor,
+        "persistent_workers": args.dataloader_persistent_workers,
+    }
 
 
 class OrderOfSampler:

@@ -186,33 +186,55 @@ def test_real_pairs():
     assert read(minift) == read(datasets)
 
 
+def accuracy(prediction):
+    return {"accuracy": float((prediction.predictions.argmax(-1) == prediction.label_ids).mean())}
+
+
 @needs_hub
 def test_trainer_trains_on_a_stream_and_resumes_to_the_bit(tmp_path):
     def losses(library, resume=None):
         folder = str(HUB / "models/sentence-transformers/all-MiniLM-L6-v2")
         tokenizer = library.AutoTokenizer.from_pretrained(folder)
         rows = minift if library is minift else datasets
-        stream_of_pairs = rows.load_dataset(str(HUB / "datasets/nyu-mll/glue"), "mrpc", streaming=True, split="train")
-        encoded = stream_of_pairs.shuffle(seed=1, buffer_size=50).map(
-            lambda batch: tokenizer(batch["sentence1"], batch["sentence2"], truncation=True, max_length=64),
-            batched=True,
-            batch_size=16,
-        )
+        pairs = rows.load_dataset(str(HUB / "datasets/nyu-mll/glue"), "mrpc", streaming=True)
+
+        def encode(batch):
+            return tokenizer(batch["sentence1"], batch["sentence2"], truncation=True, max_length=64)
+
+        encoded = pairs["train"].shuffle(seed=1, buffer_size=50).map(encode, batched=True, batch_size=16)
+        evaluation = pairs["validation"].take(21).map(encode, batched=True)
+        pad = library.DataCollatorWithPadding(tokenizer)
+
+        def collate(batch):
+            torch.rand(1)  # as one that masks: when it is called shows in the dropout
+            return pad(batch)
+
         library.set_seed(0)
         sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
         model = library.BertForSequenceClassification(library.BertConfig(**sizes))
-        options = {"max_steps": 4, "save_steps": 2, "logging_steps": 1, "report_to": "none", "disable_tqdm": True}
+        options = {
+            "max_steps": 4,
+            "save_steps": 2,
+            "eval_strategy": "steps",
+            "eval_steps": 2,
+            "logging_steps": 1,
+            "report_to": "none",
+            "disable_tqdm": True,
+        }
         args = library.TrainingArguments(
             str(tmp_path / library.__name__), **options, optim="adamw_torch", use_cpu=True, logging_nan_inf_filter=False
         )
-        trainer = library.Trainer(model, args, train_dataset=encoded, processing_class=tokenizer)
+        trainer = library.Trainer(
+            model, args, collate, train_dataset=encoded, eval_dataset=evaluation, compute_metrics=accuracy
+        )
         trainer.train(resume_from_checkpoint=resume)
         weights = torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
-        return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry], weights
+        keys = ("loss", "grad_norm", "eval_loss", "eval_accuracy")
+        return [{key: entry[key] for key in keys if key in entry} for entry in trainer.state.log_history[:-1]], weights
 
     ours, theirs = losses(minift), losses(transformers)
     assert ours[0] == theirs[0]
-    assert len(ours[0]) == 4
+    assert [sorted(entry) for entry in ours[0]].count(["eval_accuracy", "eval_loss"]) == 2
     torch.testing.assert_close(ours[1], theirs[1], rtol=0, atol=1e-7)
     resumed = losses(minift, resume=str(tmp_path / "minift" / "checkpoint-2"))
     assert resumed[0] == ours[0]
