@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from minift.cli.paths import check_data, check_model
+from minift.metrics.glue import GLUE
 
 logger = logging.getLogger(__name__)
 UNTRAINED = "answer also with parts of the model that were never trained: at random"
@@ -29,6 +30,9 @@ def predict(parser: ArgumentParser) -> None:
     parser.add_argument("--text", help="the text, or the first of a pair")
     parser.add_argument("--text_pair", help="the second text of a pair")
     parser.add_argument("--file", help='the same; - reads JSON lines, {"text": …, "text_pair": …}, from standard input')
+    parser.add_argument("--dataset", help="a data set on the Hub or in a folder, of which --split is read")
+    parser.add_argument("--config", help="its configuration, such as mrpc; with --output FILE.tsv in GLUE's format")
+    parser.add_argument("--split", default="test", help="its split [test]")
     parser.add_argument("--text_columns", nargs="*", help="one or two columns to read [those that it was trained on]")
     parser.add_argument("--encoding", help="of a file of text, such as latin-1 [UTF-8]")
     parser.add_argument("--output", help="file to write, of any of these kinds [JSON lines, to standard output]")
@@ -38,9 +42,9 @@ def predict(parser: ArgumentParser) -> None:
     parser.add_argument("--untrained", action="store_true", help=UNTRAINED)
 
     def run(options: Namespace) -> None:
-        path = options.data or options.file
-        if (path is None) == (options.text is None) or (options.data and options.file):
-            raise ValueError("name a file, or a text (--text), and not both")
+        path = options.data or options.file or options.dataset
+        if sum(one is not None for one in (options.data, options.file, options.text, options.dataset)) != 1:
+            raise ValueError("name a file, a text (--text) or a data set (--dataset), and one of them only")
         if path is not None and options.text_pair is not None:
             raise ValueError("--text_pair goes with --text; in a file, the second text is a column (--text_columns)")
         check_model(options.model)
@@ -51,11 +55,13 @@ def predict(parser: ArgumentParser) -> None:
 
         from minift.tasks import predict as task
 
+        is_glue = options.dataset is not None and options.config in GLUE
         if options.output is not None:
             task.check_destination(options.output, path or "")
         if path not in (None, "-"):
-            rows = task.open_rows(path, options.encoding)
-            columns = task.text_columns_of(rows, options.model, options.text_columns)
+            rows = open_data(options, path)
+            given = options.text_columns or (GLUE[options.config].text_columns if is_glue else None)
+            columns = task.text_columns_of(rows, options.model, given and list(given))
         classify = _pipeline("text-classification", options, batch_size=options.batch_size, truncation=True)
         if path is None:
             answers = classify([{"text": options.text, "text_pair": options.text_pair}], top_k=None)[0]
@@ -71,14 +77,26 @@ def predict(parser: ArgumentParser) -> None:
         if options.output is None:
             for row in answered:
                 print(task.json_line(row))
+        elif is_glue and options.output.endswith(".tsv"):
+            task.write_glue(answered, options.output, classify.model.config.problem_type == "regression")
+            print(f"wrote   {options.output}: {len(answered):,} predictions, in GLUE's format")
         else:
             task.write_rows(answered, options.output)
             print(f"wrote   {options.output}: {len(answered):,} rows, from {' and '.join(columns)}")
-        if "predicted_label" in answered.column_names:
+        if "predicted_label" in answered.column_names and not is_glue:  # whose test sets hide their labels
             right = sum(str(a) == str(b) for a, b in zip(answered["label"], answered["predicted_label"], strict=True))
             logger.info("scores  %.1f %% of the labels in the file are predicted", 100 * right / len(answered))
 
     parser.set_defaults(run=run)
+
+
+def open_data(options: Namespace, path: str) -> Any:
+    """Read the rows of the file, or of the split of the data set."""
+    from minift.tasks.predict import open_rows, open_split
+
+    if options.dataset is not None:
+        return open_split(options.dataset, options.config, options.split)
+    return open_rows(path, options.encoding)
 
 
 def is_tagger(model: str) -> bool:
@@ -106,7 +124,7 @@ def tag_texts(options: Namespace, path: str | None) -> None:
     if path == "-":
         texts = [item["text"] for item in read_items(path)]
     else:
-        rows = task.open_rows(path, options.encoding)
+        rows = open_data(options, path)
         texts = rows[task.text_columns_of(rows, options.model, options.text_columns)[0]]
     for text in texts:
         found = [{**entity, "score": float(entity["score"])} for entity in tagger(text)]

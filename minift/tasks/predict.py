@@ -26,6 +26,14 @@ def open_rows(path: str, encoding: str | None = None) -> Dataset:
     return splits["test"] if len(splits) > 1 else next(iter(splits.values()))
 
 
+def open_split(dataset: str, config: str | None, split: str) -> Dataset:
+    """Read a split of a data set that a folder or the Hub has; a KeyError names those that there are."""
+    splits = open_source(dataset, config)
+    if split not in splits:
+        raise KeyError(f"split={split!r}: {dataset} has {', '.join(splits)}")
+    return splits[split]
+
+
 def text_columns_of(rows: Dataset, model: str | Path, named: list[str] | None = None) -> list[str]:
     """Return the columns to read: those that are named, or that the model was trained on, or that are found.
 
@@ -107,6 +115,19 @@ def write_rows(rows: Dataset, output: str) -> None:
         if plain != fresh:
             with open(plain, "rb") as source, gzip.open(fresh, "wb") as packed:
                 shutil.copyfileobj(source, packed)
+
+
+def write_glue(rows: Dataset, output: str, is_number: bool) -> None:
+    """Write what `predict_rows` has added as the library's run_glue.py does: ``index``, a tab, ``prediction``.
+
+    A class is written by its name, a number with three digits after the point.
+    """
+    name = "score" if is_number else "label"
+    values = rows[f"predicted_{name}" if f"predicted_{name}" in rows.column_names else name]
+    shown = [f"{value:.3f}" if is_number else value for value in values]
+    with atomic_path(output) as fresh:
+        lines = ["index\tprediction", *(f"{index}\t{value}" for index, value in enumerate(shown))]
+        fresh.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _without_lists(row: dict[str, Any]) -> dict[str, Any]:
