@@ -80,6 +80,7 @@ def test_masked_language_modelling(masked, here):
     assert len(rows) == 2
 
 
+@pytest.mark.long
 def test_another_loss_is_refused(classify, here):
     wrong = Variant("label smoothing", {"label_smoothing_factor": 0.5})
     with pytest.raises(Refused, match="label smoothing beside transformers Trainer"):

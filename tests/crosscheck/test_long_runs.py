@@ -37,7 +37,7 @@ LONG = [
 ]
 RUNS = [
     pytest.param("mrpc", "bert", {}, 60, marks=pytest.mark.long),
-    ("mrpc", "distilbert", WARMUP_AND_EVALUATION, 60),
+    ("mrpc", "distilbert", WARMUP_AND_EVALUATION, 30),
     ("imdb", "distilbert", WARMUP_AND_EVALUATION, 12),
     *[pytest.param(*run, STEPS[run[0]], marks=pytest.mark.long) for run in LONG],
 ]

@@ -22,6 +22,7 @@ def test_an_exception_ends_the_run_within_a_minute_and_is_shown_once(tmp_path, r
     assert "PeerLostError" not in done.stderr
 
 
+@pytest.mark.long
 def test_a_wrong_argument_is_shown_once(tmp_path):
     done = start(2, "-m", "minift", "finetune", "--model", str(tmp_path / "none"), "--dataset", str(tmp_path / "no"))
     assert done.returncode == 1
@@ -68,6 +69,7 @@ def test_a_killed_rank_is_started_anew_and_the_run_ends_with_the_same_bits(tmp_p
     assert "SIGKILL" in done.stderr or "exitcode: -9" in done.stderr
 
 
+@pytest.mark.long
 def test_a_checkpoint_of_two_ranks_is_not_for_one(whole):
     trainer = Trainer(tiny_model(), TrainingArguments(str(whole), use_cpu=True), train_dataset=tiny_rows(9))
     with pytest.raises(ValueError, match="checkpoint-14 was written by 2 processes, and this run has 1"):

@@ -27,6 +27,7 @@ def test_accelerator(tmp_path):
     assert sorted(path.name for path in tmp_path.glob("*.txt")) == ["0.txt", "1.txt"]
 
 
+@pytest.mark.long
 def test_notebook_launcher(tmp_path):
     code = (
         "from minift import notebook_launcher; from tests.ranks.loop import in_a_notebook; "

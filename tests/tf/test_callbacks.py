@@ -106,6 +106,7 @@ RUNS = {
 }
 
 
+@pytest.mark.long
 def test_uploads(upload_hub, tmp_path):  # noqa: F811
     (tmp_path / "epochs" / "checkpoint-5").mkdir(parents=True)
     (tmp_path / "epochs" / "checkpoint-5" / "weights.txt").write_text("")  # of `SaveCheckpoints`: stays here

@@ -145,7 +145,7 @@ def test_xla():
     assert plain == pytest.approx(compiled, abs=1e-4)
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", pytest.param("mixed_float16", marks=pytest.mark.long)])
 def test_mixed_precision(policy):
     config = CONFIG.changed(dropout=0.0, attention_dropout=0.0, seq_classif_dropout=0.0)
     exact = model_of(config, run_eagerly=True).fit(batches(8), verbose=0).history["loss"]
