@@ -107,6 +107,8 @@ class ChunkPipeline(Pipeline):
     Re-implements `ChunkPipeline` (transformers/pipelines/base.py).
     """
 
+    by_token: ClassVar[bool]  # the model's output is a row for each token, and not one for the whole text
+
     def answers(self, inputs: Iterable[Any], size: int, options: dict[str, Any]) -> Iterator[Any]:
         inputs = iter(inputs)
         while items := list(islice(inputs, size)):
@@ -125,8 +127,6 @@ class ChunkPipeline(Pipeline):
                 fields = [field.float().cpu() for field in self.model(**batch).to_tuple()]  # (B, C) or (B, T, C)
             for number, real in enumerate(batch["attention_mask"].bool().cpu()):
                 yield tuple(field[number][real] if self.by_token else field[number] for field in fields)
-
-    by_token: ClassVar[bool]  # the model's output is a row for each token, and not one for the whole text
 
     @abstractmethod
     def chunks(self, item: Any, options: dict[str, Any]) -> list[dict[str, Any]]:

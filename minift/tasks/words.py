@@ -162,7 +162,7 @@ def label_names(data: DatasetDict, column: str) -> list[str]:
     if None in found:
         raise ValueError(f"column {column!r} holds a null in a list of tags")
     if not is_words(inner):
-        return [str(number) for number in range(max(found) + 1)]
+        return [str(number) for number in range(max(found, default=-1) + 1)]
     return sorted(found, key=lambda name: (name != "O", name))
 
 
@@ -188,7 +188,7 @@ def tokenize(
             of_word = [number[tag] if isinstance(tag, str) else tag for tag in given]
             last, found = None, []
             for word in encoded.word_ids(row):
-                goes_on = inside[of_word[word]] if word is not None and label_all_pieces else IGNORED
+                goes_on = inside.get(of_word[word], IGNORED) if word is not None and label_all_pieces else IGNORED
                 found.append(IGNORED if word is None else goes_on if word == last else of_word[word])
                 last = word
             labels.append(found)
