@@ -17,10 +17,11 @@ from minift.tasks.rows import Rows, load_rows, row_lengths, without_evaluation
 from minift.tasks.show import Show, add_console, train
 from minift.tasks.task import metrics_of
 from minift.train.arguments import TrainingArguments
-from minift.train.report import stage
+from minift.train.report import stage, tell
 from minift.train.seed import set_seed
 from minift.train.trainer import Trainer, TrainOutput
 
+SHOWN = ("loss", "accuracy")  # of a further evaluation set
 MOST_PREDICTED = 5000  # rows of the evaluation set that the report looks at
 
 
@@ -58,6 +59,13 @@ def finetune(
         compute_metrics=metrics_of(rows.task),
     )
     output = train(trainer, add_console(trainer, show))
+    for split, part in rows.more.items():
+        prefix = f"eval_{split.removeprefix('validation_')}"
+        metrics = trainer.evaluate(part, metric_key_prefix=prefix)
+        scores = {name.removeprefix(f"{prefix}_"): value for name, value in metrics.items()}
+        tell(
+            "scores", f"{split}: " + ", ".join(f"{name} {value:.4g}" for name, value in scores.items() if name in SHOWN)
+        )
     trainer.save_model()
     trainer.save_state()
     with stage("report") as lines:

@@ -1,7 +1,7 @@
 """A classification data set as token ids: what is trained and evaluated on, in torch and in Keras."""
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,6 +29,7 @@ class Rows:
     train: Dataset  # in the columns that the model reads
     evaluation: Dataset | None  # None: no rows but those to train on have labels
     texts: Dataset | None  # the rows of `evaluation` as they were read, for the report
+    more: dict[str, Dataset] = field(default_factory=dict)  # further splits to evaluate on at the end: MNLI's second
 
 
 def load_rows(
@@ -82,8 +83,9 @@ def load_rows(
         train, held_out, drawn = hold_out(data["train"], holdout, args.seed, task.label_column, task.problem_type)
         tell("", f"{len(held_out):,} of {len(data['train']):,} rows are held out to evaluate on ({drawn})")
         data, task = DatasetDict(train=train, holdout=held_out), replace(task, eval_split="holdout")
-    for split, limit in (("train", max_train_samples), (task.eval_split, max_eval_samples)):
-        if limit is not None and split is not None:
+    for split in data:
+        limit = max_train_samples if split == "train" else max_eval_samples
+        if limit is not None:
             data[split] = data[split].shuffle(seed=args.seed).take(limit)
 
     tokenizer, model_config = AutoTokenizer.from_pretrained(model), AutoConfig.from_pretrained(model)
@@ -97,7 +99,9 @@ def load_rows(
         lines.append(_describe(tokenised, max_length or tokenizer.model_max_length))
     if task.eval_split is None:
         return Rows(task, tokenizer, tokenised["train"], None, None)
-    return Rows(task, tokenizer, tokenised["train"], tokenised[task.eval_split], data[task.eval_split])
+    evaluation = tokenised.pop(task.eval_split)
+    more = {name: split for name, split in tokenised.items() if name != "train"}
+    return Rows(task, tokenizer, tokenised["train"], evaluation, data[task.eval_split], more)
 
 
 def tokenize(data: DatasetDict, task: Task, tokenizer: Tokenizer, max_length: int | None = None) -> DatasetDict:

@@ -79,8 +79,10 @@ def find_task(
     _check_texts(features, text_columns, label_column)
 
     candidates = [*(glue.eval_splits if glue else ()), "validation", "test"]
-    eval_split = next((name for name in candidates if name in data and _has_labels(data[name], label_column)), None)
-    data = DatasetDict({name: data[name] for name in ("train", eval_split) if name is not None})
+    labelled = [name for name in candidates if name in data and _has_labels(data[name], label_column)]
+    eval_split = labelled[0] if labelled else None
+    more = [name for name in labelled[1:] if glue and name in glue.eval_splits]  # MNLI has two
+    data = DatasetDict({name: data[name] for name in ("train", eval_split, *more) if name is not None})
     for name, split in data.items():
         _check_complete(split, name, [*text_columns, label_column])
         found, expected = split.features[label_column], features[label_column]

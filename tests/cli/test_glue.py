@@ -65,6 +65,9 @@ def test_a_task_is_trained_scored_and_predicted(glue, start, tmp_path, capsys, c
     for score in SCORES.get(config, ["accuracy"]):
         assert f"eval_{score}" in evaluation
     assert ("eval_accuracy" in evaluation) == ("accuracy" in SCORES.get(config, ["accuracy"]))
+    if config == "mnli":  # its second set, with twelve rows of its own
+        assert {"eval_mismatched_loss", "eval_mismatched_accuracy"} <= log[-1].keys()
+        assert "eval_loss" not in log[-1]
     settings = json.loads((tmp_path / "out" / "config.json").read_text())
     names = LABELS.get(config)
     assert settings.get("problem_type") == ("regression" if names is None else "single_label_classification")
