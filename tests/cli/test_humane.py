@@ -93,7 +93,7 @@ def test_the_help_is_short_and_help_all_is_not(command, capsys, monkeypatch):
         (["predict", "rows.csv"], "the following arguments are required: --model"),
         (
             ["predict", "--model", "m", "--text", "a", "--file", "rows.csv"],
-            "name a file, or a text (--text), and not both",
+            "name a file, a text (--text) or a data set (--dataset), and one of them only",
         ),
         (["predict", "rowz.csv", "--model", "m"], "rowz.csv: no such file or folder; did you mean rows.csv?"),
         (["inspect", "./none"], "./none: no such file or folder"),

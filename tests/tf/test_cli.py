@@ -97,10 +97,8 @@ def test_without_dropout_both_frameworks_train_the_same_model(corpus, start, tmp
             assert mine[metric] == pytest.approx(reference[metric], abs=1e-5)
 
 
-@pytest.mark.parametrize(
-    "flags",
-    [["--whole_word_mask"], pytest.param(["--freeze_eval_masks", "--eval_strategy", "no"], marks=pytest.mark.long)],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("flags", [["--whole_word_mask"], ["--freeze_eval_masks", "--eval_strategy", "no"]])
 def test_mlm_saves_what_the_torch_path_reads(start, corpus, tmp_path, caplog, flags):
     caplog.set_level("INFO")
     assert main(command("mlm", start, corpus, "reviews", tmp_path, *MLM_FEW, *flags)) == 0
