@@ -145,11 +145,16 @@ def _first_of_stream(
     """Return the blocks of the first split, and the first blocks of the second, or of the same one, to evaluate on."""
     train, eval_split = read(splits[0]), splits[:2][-1]
     with stage("blocks") as lines:
-        first = list(read(eval_split).take(test_size))
+        first = list(read(eval_split).take(test_size + 1))
         if not first:
             raise ValueError(f"split {eval_split!r} gives no block to evaluate on")
+        if eval_split == splits[0] and len(first) <= test_size:
+            raise ValueError(
+                f"split {eval_split!r} gives {len(first)} blocks: test_size={test_size} leaves none to train on"
+            )
+        first = first[:test_size]
         if eval_split == splits[0]:
-            train = train.skip(len(first))
+            train = train.skip(test_size)
         lines.append(f"{splits[0]}: read while training; the first {len(first):,} of {eval_split} to evaluate on")
     return train.shuffle(seed, buffer_size=MAP_ROWS), Dataset.from_list(first)
 

@@ -208,12 +208,14 @@ def test_a_corpus_read_while_training_gives_the_same_blocks(model, corpus, argum
     [
         (-1, {}, "streaming needs max_steps"),
         (3, {"train_size": 5}, "it goes without train_size"),
+        (3, {"train_file": ["short.txt"]}, "split 'train' gives 3 blocks: test_size=1000 leaves none to train on"),
         (3, {"train_file": ["empty.txt"]}, "split 'train' gives no block to evaluate on"),
     ],
 )
 def test_streams_that_cannot_be(model, arguments, monkeypatch, tmp_path, steps, options, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty.txt").write_text("all day")
+    (tmp_path / "short.txt").write_text("all day all day all day all day\n" * 10)
     with pytest.raises(ValueError, match=message):
         mlm(model, None, arguments(max_steps=steps), chunk_size=32, streaming=True, **options)
 
