@@ -17,13 +17,13 @@ if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ.setdefault(threads, "1")
 
 
-SLOW_FIRST = ("distributed", "tf", "crosscheck", "libraries", "benchmarks")
+SLOW_FIRST = ("test_damaged_files", "distributed", "tf", "crosscheck", "libraries", "benchmarks")
 
 
 def pytest_collection_modifyitems(items):
-    """The folders of long tests first, so that at the end no process works alone."""
+    """The files and folders of long tests first, so that at the end no process works alone."""
     places = {name: place for place, name in enumerate(SLOW_FIRST)}
-    items.sort(key=lambda item: places.get(item.path.parent.name, len(places)))
+    items.sort(key=lambda item: places.get(item.path.stem, places.get(item.path.parent.name, len(places))))
 
 
 @pytest.fixture(autouse=True)
