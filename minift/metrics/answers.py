@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from minift.metrics.inputs import check_not_empty
 
+SIDES = ("predictions", "references")
 ARTICLES = re.compile(r"\b(a|an|the)\b")
 NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
@@ -25,11 +26,19 @@ class Answers:
         self.references: dict[str, list[str]] = {}
 
     def update(self, predictions: Any, references: Any) -> Self:
-        """Add a batch: B dicts on both sides."""
+        """Add a batch: B dicts on both sides; an id that occurs twice on a side is a ValueError."""
+        if len(predictions) != len(references):
+            raise ValueError(f"{len(predictions)} predictions but {len(references)} references")
         checked = [
             (_checked(one, "prediction_text"), _checked(two, "answers"))
             for one, two in zip(predictions, references, strict=True)
         ]
+        for known, side in ((self.predictions, 0), (self.references, 1)):
+            seen = set(known)
+            for pair in checked:
+                if pair[side]["id"] in seen:
+                    raise ValueError(f"the id {pair[side]['id']!r} occurs twice among the {SIDES[side]}")
+                seen.add(pair[side]["id"])
         for prediction, reference in checked:
             answers = reference["answers"]
             texts = answers["text"] if isinstance(answers, Mapping) else [answer["text"] for answer in answers]

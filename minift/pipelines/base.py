@@ -17,7 +17,8 @@ from minift.tokenizer.tokenizer import Tokenizer
 class Pipeline(ABC):
     """A model and its tokenizer; calling it turns texts into answers (transformers/pipelines/base.py).
 
-    A task is a subclass that says how a text is encoded and how an answer is read off the model's output.
+    A task is a subclass of `TextPipeline` or `ChunkPipeline`, which says how a text is encoded and how an answer is
+    read off the model's output.
 
     Args:
         model: moved to `device` and set to evaluation mode.
@@ -66,8 +67,25 @@ class Pipeline(ABC):
         answers = self.answers(inputs, size, options)
         return list(answers) if hasattr(inputs, "__len__") else answers
 
+    @abstractmethod
     def answers(self, inputs: Iterable[Any], size: int, options: dict[str, Any]) -> Iterator[Any]:
-        """Yield the answer to each of `inputs`; `size` of them are padded to one batch."""
+        """Yield the answer to each of `inputs`; `size` rows make a batch."""
+
+    def check(self, options: dict[str, Any]) -> dict[str, Any]:
+        """Return the options as the task reads them; raise a TypeError for unknown ones."""
+        if unknown := options.keys() - set(self.option_names):
+            names = ", ".join(self.option_names)
+            raise TypeError(f"unknown argument {', '.join(sorted(unknown))}; this pipeline has: {names}")
+        top_k = options.get("top_k")
+        if top_k is not None and (not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 1):
+            raise ValueError(f"top_k must be a positive integer or None, not {top_k!r}")
+        return options
+
+
+class TextPipeline(Pipeline):
+    """A pipeline that answers from one row of the model's output for each text."""
+
+    def answers(self, inputs: Iterable[Any], size: int, options: dict[str, Any]) -> Iterator[Any]:
         inputs = iter(inputs)
         while rows := [self.encode(item, options) for item in islice(inputs, size)]:
             batch = self.tokenizer.pad(rows, return_tensors="pt").to(self.device)  # (B, T)
@@ -76,16 +94,6 @@ class Pipeline(ABC):
             batch = batch.to("cpu")
             for ids, mask, output in zip(batch["input_ids"], batch["attention_mask"], outputs, strict=True):
                 yield self.answer(ids, mask.bool(), output, options)
-
-    def check(self, options: dict[str, Any]) -> dict[str, Any]:
-        """Return the options as `encode` and `answer` read them; raise a TypeError for unknown ones."""
-        if unknown := options.keys() - set(self.option_names):
-            names = ", ".join(self.option_names)
-            raise TypeError(f"unknown argument {', '.join(sorted(unknown))}; this pipeline has: {names}")
-        top_k = options.get("top_k")
-        if top_k is not None and (not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 1):
-            raise ValueError(f"top_k must be a positive integer or None, not {top_k!r}")
-        return options
 
     def encode(self, item: Any, options: dict[str, Any]) -> BatchEncoding:
         """Return the token ids of one text; raise a ValueError for other inputs."""
@@ -135,6 +143,3 @@ class ChunkPipeline(Pipeline):
     @abstractmethod
     def combine(self, item: Any, chunks: list[dict], outputs: list[tuple[Tensor, ...]], options: dict) -> Any:
         """Make the answer of an item, from its chunks and the model's output for each."""
-
-    def answer(self, ids: Tensor, real: Tensor, output: Tensor, options: dict[str, Any]) -> Any:
-        raise NotImplementedError("a ChunkPipeline answers in `combine`")

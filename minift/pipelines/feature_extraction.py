@@ -5,10 +5,10 @@ from typing import Any
 from torch import Tensor
 
 from minift.model.auto import AutoModel
-from minift.pipelines.base import Pipeline
+from minift.pipelines.base import TextPipeline
 
 
-class FeatureExtractionPipeline(Pipeline):
+class FeatureExtractionPipeline(TextPipeline):
     """Give the states of a text as nested lists (1, T, E) (transformers/pipelines/feature_extraction.py).
 
     Options:

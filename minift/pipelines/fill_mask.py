@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from minift.model.auto import AutoModelForMaskedLM
-from minift.pipelines.base import Pipeline
+from minift.pipelines.base import TextPipeline
 from minift.tokenizer.batch_encoding import BatchEncoding
 
 logger = logging.getLogger(__name__)
 
 
-class FillMaskPipeline(Pipeline):
+class FillMaskPipeline(TextPipeline):
     """Find the best tokens for each `[MASK]` (transformers/pipelines/fill_mask.py); a list for each of several masks.
 
     Options:

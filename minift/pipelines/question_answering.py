@@ -33,10 +33,12 @@ class QuestionAnsweringPipeline(ChunkPipeline):
 
     auto_model = AutoModelForQuestionAnswering
     by_token = True
+    # fmt: off
     option_names = (
-        *("top_k", "topk", "max_answer_len", "max_seq_len", "doc_stride", "max_question_len"),
-        *("handle_impossible_answer", "align_to_words"),
+        "top_k", "topk", "max_answer_len", "max_seq_len", "doc_stride", "max_question_len",
+        "handle_impossible_answer", "align_to_words",
     )
+    # fmt: on
 
     def __call__(
         self, *inputs: Any, question: Any = None, context: Any = None, batch_size: int | None = None, **options: Any

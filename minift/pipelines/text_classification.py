@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from minift.model.auto import AutoModelForSequenceClassification
-from minift.pipelines.base import Pipeline
+from minift.pipelines.base import TextPipeline
 from minift.tokenizer.batch_encoding import BatchEncoding
 
 # options that are passed on to the tokenizer
@@ -24,7 +24,7 @@ TOKENIZER_OPTIONS = (
 FUNCTIONS = {"sigmoid": torch.sigmoid, "softmax": lambda logits: logits.softmax(-1), "none": lambda logits: logits}
 
 
-class TextClassificationPipeline(Pipeline):
+class TextClassificationPipeline(TextPipeline):
     """Label texts, or pairs `{"text": ..., "text_pair": ...}` (transformers/pipelines/text_classification.py).
 
     Options:

@@ -31,10 +31,12 @@ class TokenClassificationPipeline(ChunkPipeline):
 
     auto_model = AutoModelForTokenClassification
     by_token = True
+    # fmt: off
     option_names = (
-        *("aggregation_strategy", "ignore_labels", "stride", "is_split_into_words", "delimiter", "offset_mapping"),
-        *("grouped_entities", "ignore_subwords"),
+        "aggregation_strategy", "ignore_labels", "stride", "is_split_into_words", "delimiter", "offset_mapping",
+        "grouped_entities", "ignore_subwords",
     )
+    # fmt: on
 
     def __call__(self, inputs: Any, batch_size: int | None = None, **options: Any) -> Any:
         words = (self.options | options).get("is_split_into_words")

@@ -10,9 +10,9 @@ from minift.batches.collate import DataCollatorWithPadding
 from minift.data.dataset import Dataset
 from minift.distributed.exchange import main_process_first
 from minift.model.auto import AutoModelForSequenceClassification
-from minift.report.run_page import Predictions, write_report
+from minift.report.run_page import Predictions
 from minift.tasks.labels import ONE
-from minift.tasks.output import check_output, settings_of, write_options
+from minift.tasks.output import check_output, write_options, write_page
 from minift.tasks.rows import Rows, load_rows, row_lengths, without_evaluation
 from minift.tasks.show import Show, add_console, train
 from minift.tasks.task import metrics_of
@@ -62,10 +62,7 @@ def finetune(
     for split, part in rows.more.items():
         prefix = f"eval_{split.removeprefix('validation_')}"
         metrics = trainer.evaluate(part, metric_key_prefix=prefix)
-        scores = {name.removeprefix(f"{prefix}_"): value for name, value in metrics.items()}
-        tell(
-            "scores", f"{split}: " + ", ".join(f"{name} {value:.4g}" for name, value in scores.items() if name in SHOWN)
-        )
+        tell("scores", f"{split}: " + ", ".join(f"{name} {metrics[f'{prefix}_{name}']:.4g}" for name in SHOWN))
     trainer.save_model()
     trainer.save_state()
     with stage("report") as lines:
@@ -79,18 +76,8 @@ def report(trainer: Trainer, rows: Rows, model: str) -> int:
     predictions = None
     if rows.task.problem_type == ONE and rows.evaluation is not None:
         predictions = predict(trainer, rows)
-    args = trainer.args
-    if args.process_index == 0:
-        settings = {"model": model, "text": ", ".join(rows.task.text_columns), "label": rows.task.label_column}
-        write_report(
-            Path(args.output_dir) / "report.html",
-            Path(args.output_dir).name,
-            trainer.state.log_history,
-            settings | settings_of(args),
-            row_lengths(rows.train),
-            args.per_device_train_batch_size,
-            predictions,
-        )
+    settings = {"model": model, "text": ", ".join(rows.task.text_columns), "label": rows.task.label_column}
+    write_page(trainer.args, trainer.state.log_history, settings, row_lengths(rows.train), predictions)
     return 0 if predictions is None else len(predictions.labels)
 
 

@@ -8,9 +8,8 @@ from minift.batches.collate import default_data_collator
 from minift.distributed.exchange import main_process_first
 from minift.metrics.losses import perplexity
 from minift.model.auto import AutoModelForMaskedLM
-from minift.report.run_page import write_report
 from minift.tasks.blocks import load_blocks
-from minift.tasks.output import check_output, settings_of, write_options
+from minift.tasks.output import check_output, write_options, write_page
 from minift.tasks.show import Show, add_console, train
 from minift.train.arguments import TrainingArguments
 from minift.train.loader import Loader
@@ -58,9 +57,7 @@ def mlm(
     print_perplexity("after training", trainer.evaluate())
     trainer.save_model()
     trainer.save_state()
-    if args.process_index == 0:
-        page = Path(args.output_dir, "report.html")
-        write_report(page, page.parent.name, trainer.state.log_history, {"model": str(model)} | settings_of(args))
+    write_page(args, trainer.state.log_history, {"model": str(model)})
     return trainer, output
 
 

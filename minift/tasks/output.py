@@ -1,5 +1,6 @@
 """The folder that a run writes to: nothing that another run has left there is lost."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import yaml
 
 from minift.distributed.process import is_main_process
 from minift.files import atomic_path, check_writable, read_yaml_object
+from minift.report.run_page import Predictions, write_report
 from minift.train.arguments import TrainingArguments
 
 OF_A_MODEL = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
@@ -66,6 +68,19 @@ def read_options(folder: str | Path) -> dict[str, Any]:
     """Return the options that `write_options` has written beside a model; {} if there are none."""
     path = Path(folder) / OPTIONS_FILE
     return read_yaml_object(path) if path.is_file() else {}
+
+
+def write_page(
+    args: TrainingArguments,
+    log: list[dict[str, Any]],
+    settings: dict[str, Any],
+    lengths: Sequence[int] = (),
+    predictions: Predictions | None = None,
+) -> None:
+    """Write ``report.html`` beside the model, in the first of several processes; arguments as of `write_report`."""
+    if is_main_process():
+        page, rows = Path(args.output_dir, "report.html"), args.per_device_train_batch_size
+        write_report(page, page.parent.name, log, settings | settings_of(args), lengths, rows, predictions)
 
 
 def settings_of(args: TrainingArguments) -> dict[str, Any]:

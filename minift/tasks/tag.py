@@ -10,8 +10,7 @@ from minift.batches.mask import IGNORED
 from minift.distributed.exchange import main_process_first
 from minift.metrics.metric import load
 from minift.model.auto import AutoModelForTokenClassification
-from minift.report.run_page import write_report
-from minift.tasks.output import check_output, settings_of, write_options
+from minift.tasks.output import check_output, write_options, write_page
 from minift.tasks.rows import row_lengths, without_evaluation
 from minift.tasks.show import Show, add_console, train
 from minift.tasks.words import load_words
@@ -57,11 +56,7 @@ def tag(
     output = train(trainer, add_console(trainer, show))
     trainer.save_model()
     trainer.save_state()
-    if args.process_index == 0:
-        page = Path(args.output_dir, "report.html")
-        settings = {"model": str(model)} | settings_of(args)
-        lengths, batch_size = row_lengths(words.train), args.per_device_train_batch_size
-        write_report(page, page.parent.name, trainer.state.log_history, settings, lengths, batch_size)
+    write_page(args, trainer.state.log_history, {"model": str(model)}, row_lengths(words.train))
     return trainer, output
 
 

@@ -1,5 +1,6 @@
 """Fine-tune a checkpoint on a classification data set in Keras: `minift.tasks.classify` with another model and loop."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from minift.tf.batches import to_tf_dataset
 from minift.tf.fit import check_arguments, make_evaluation, model_dtype, train, train_batches
 from minift.tf.pretrained import TFPreTrainedModel
 from minift.train.arguments import TrainingArguments
+
+logger = logging.getLogger(__name__)
 
 
 def finetune(
@@ -28,6 +31,8 @@ def finetune(
     columns = {"text_columns": rows.task.text_columns, "label_column": rows.task.label_column}
     write_options(args, {"model": str(model), "dataset": dataset} | options | columns)
     args = without_evaluation(args, rows)
+    if rows.more:
+        logger.warning("the TensorFlow path evaluates one split: %s is left out", ", ".join(rows.more))
 
     keras.utils.set_random_seed(args.seed)
     options = {"dtype": model_dtype(args), **rows.task.model_options}

@@ -13,8 +13,7 @@ from minift.batches.mask import IGNORED
 from minift.data.dataset import Dataset
 from minift.files import check_writable, write_json
 from minift.metrics.losses import weighted_mean
-from minift.report.run_page import write_report
-from minift.tasks.output import settings_of
+from minift.tasks.output import write_page
 from minift.tf.backend import tf
 from minift.tf.batches import to_tf_dataset
 from minift.tf.callbacks import EpochTable, Evaluation, PushToHubCallback, SaveCheckpoints, StopAtStep
@@ -162,8 +161,7 @@ def train(
         log += [evaluated | place] if evaluated else []
     summary = {"global_step": steps, "epoch": steps / len(batches)}
     write_json(Path(args.output_dir, "trainer_state.json"), summary | {"log_history": log})
-    page = Path(args.output_dir, "report.html")
-    write_report(page, page.parent.name, log, {"framework": "tf"} | settings_of(args))
+    write_page(args, log, {"framework": "tf"})
     return summary | {
         "train_loss": float(np.average(history["loss"], weights=np.diff([0, *ends]))),
         "train_runtime": round(runtime, 4),

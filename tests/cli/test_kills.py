@@ -17,7 +17,7 @@ from minift.model.bert import BertModel
 from minift.model.config import BertConfig
 from minift.train.checkpoint import checkpoints
 
-TRIES = int(os.environ.get("MINIFT_TRIES", 3))
+TRIES = int(os.environ.get("MINIFT_TRIES", 4))
 SIGNALS = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
 
 

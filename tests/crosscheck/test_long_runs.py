@@ -16,7 +16,7 @@ from tests.hub import BERT_BASE, DISTILBERT_BASE, IMDB, MINILM, MRPC, needs_hub
 pytestmark = [needs_hub, pytest.mark.usefixtures("one_thread")]
 
 MRPC_ROWS, REVIEWS, BLOCK = 480, 60, 128
-STEPS = {"mrpc": 40, "imdb": 20}
+STEPS = {"mrpc": 60, "imdb": 30}
 CLIP = 0.5  # which most gradients exceed
 KEYS = ("loss", "grad_norm", "learning_rate", "eval_loss", "step")
 NARROW = {
@@ -37,7 +37,7 @@ LONG = [
 ]
 RUNS = [
     pytest.param("mrpc", "bert", {}, 60, marks=pytest.mark.long),
-    ("mrpc", "distilbert", WARMUP_AND_EVALUATION, 30),
+    ("mrpc", "distilbert", WARMUP_AND_EVALUATION, 60),
     ("imdb", "distilbert", WARMUP_AND_EVALUATION, 12),
     *[pytest.param(*run, STEPS[run[0]], marks=pytest.mark.long) for run in LONG],
 ]

@@ -69,7 +69,7 @@ def test_from_dict(data, rows):
     same(lambda library: library.Dataset.from_dict({"a": values}))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data(), st.integers(2, 4), st.booleans(), st.sampled_from([1, 2, 1000]))
 def test_map(data, rows, batched, batch_size):
     """The column `a` gets other values, the column `b` is new."""

@@ -63,6 +63,24 @@ def test_mlm_on_two_ranks(corpus, tmp_path):
     assert done.stderr.count("40 blocks to train on, 9 to evaluate on") == 1
 
 
+@pytest.mark.long
+def test_mlm_on_a_stream_resumes_to_the_bit(corpus, tmp_path):
+    """The checkpoint is in the second epoch."""
+    options = ["--chunk_size", "16", "--test_size", "9", "--streaming", "--per_device_train_batch_size", "64"]
+    options += ["--save_strategy", "steps", "--save_steps", "30"]
+
+    def weights(name, *more):
+        run = ("-m", "minift", "mlm", *common(corpus, tmp_path / name, "reviews"), *options, "--max_steps", "40", *more)
+        launch(2, *run, HF_HOME=str(tmp_path / "cache"))
+        return (tmp_path / name / "model.safetensors").read_bytes()
+
+    whole, checkpoint = weights("whole"), tmp_path / "whole" / "checkpoint-30"
+    place = json.loads((checkpoint / "resume.json").read_text())
+    assert place["epoch"] > 0
+    assert place["ranks"][0]["position"]["batches"] > 0
+    assert weights("resumed", "--resume_from_checkpoint", str(checkpoint)) == whole
+
+
 SCRIPT = """
 import sys
 import torch

@@ -51,11 +51,12 @@ def test_training_takes_the_same_steps(tmp_path, options):
 
 
 @pytest.mark.long
-def test_torch_compile(tmp_path):
+@pytest.mark.parametrize("padding_free", [False, True])
+def test_torch_compile(tmp_path, padding_free):
     """Batches of several widths, so that the compiled code has to take any."""
     model = tiny_model(num_hidden_layers=1, **NO_DROPOUT)
     plain = log_of(make(tmp_path, tiny_model(num_hidden_layers=1, **NO_DROPOUT), max_steps=4))
-    fast = log_of(make(tmp_path, model, max_steps=4, torch_compile=True, padding_free=True))
+    fast = log_of(make(tmp_path, model, max_steps=4, torch_compile=True, padding_free=padding_free))
     for expected, found in zip(plain, fast, strict=True):
         assert found == pytest.approx(expected, rel=1e-4)
 

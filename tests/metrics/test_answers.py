@@ -83,6 +83,9 @@ def test_shared_words_are_the_largest_matching(words, expected):
         ("squad", [{"id": "0", "text": "a"}], [reference(0, "a")], "expected a dict with 'id' and 'prediction_text'"),
         ("squad_v2", [{"id": "0", "prediction_text": "a"}], [reference(0, "a")], "and 'no_answer_probability'"),
         ("squad", [], [], "there is nothing to score"),
+        ("squad", [prediction(0, "a")], [], "1 predictions but 0 references"),
+        ("squad", [prediction(0, "a"), prediction(0, "b")], [reference(0, "a"), reference(1, "b")], "'0' occurs twice"),
+        ("squad", [prediction(0, "a"), prediction(1, "b")], [reference(1, "a"), reference(1, "b")], "the references"),
     ],
 )
 def test_what_cannot_be_scored(name, predictions, references, message):
