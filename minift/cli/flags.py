@@ -32,7 +32,7 @@ def add_flags(
     for argument in arguments_of(function):
         name, default = argument.name, defaults.get(argument.name, argument.default)
         if dataclasses.is_dataclass(argument.annotation):
-            group = parser.add_argument_group("training")
+            group = parser.add_argument_group("training" if argument.name == "args" else argument.name)
             group.shows_all = not hides
             add_flags(group, argument.annotation, everyday, **defaults)
             continue

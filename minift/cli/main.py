@@ -25,6 +25,8 @@ COMMANDS = {
     "demo": ("others", "the whole pipeline offline, in two minutes, on a generated corpus"),
     "finetune": ("training", "train a classifier on your data: a file, a folder, a name on the Hub"),
     "tag": ("training", "train a tagger of words, such as names of people and places"),
+    "answer": ("training", "train a reader that finds the answers to questions in texts"),
+    "choose": ("training", "train a model that chooses one of several texts"),
     "predict": ("answers", "label and probability for a text, a pair, or the rows of a file"),
     "mlm": ("training", "adapt a checkpoint to your texts by masked language modelling"),
     "fill-mask": ("answers", "the likeliest tokens for each [MASK] of a text"),
@@ -33,7 +35,15 @@ COMMANDS = {
     "crosscheck": ("others", "the same job on minift and on transformers, compared to the bit"),
     "run": ("others", "run a script with minift in place of transformers, datasets, …"),
 }
-LOOKS_EARLY = ("finetune", "tag", "mlm", "predict", "inspect")  # a wrong path is told before anything large is imported
+LOOKS_EARLY = (
+    "finetune",
+    "tag",
+    "answer",
+    "choose",
+    "mlm",
+    "predict",
+    "inspect",
+)  # a wrong path is told before anything large is imported
 NOT_SHOWN = ("httpx", "minift.train.report")  # requests; and the header of a Trainer, whose place the stages take
 WRONG_PATH = (FileNotFoundError, FileExistsError, PermissionError, NotADirectoryError, IsADirectoryError)
 WRONG_USE = (ValueError, KeyError, TypeError, ImportError, *WRONG_PATH)
@@ -122,6 +132,9 @@ def run(options: argparse.Namespace, flags: list[str], argv: list[str]) -> int:
             how = f"; go on with: minift {to_go_on(argv)}" if hasattr(stopped, "signal") else ""
             print(f"minift {options.command}: {stopped or 'stopped'}{how}", file=sys.stderr)
         return 128 + getattr(stopped, "signal", 2)
+    except BrokenPipeError:  # who reads what is printed wants no more of it, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except Exception as error:
         if options.command == "run" and not isinstance(error, FileNotFoundError):
             raise  # the script's own

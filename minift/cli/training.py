@@ -1,4 +1,4 @@
-"""`minift finetune`, `minift tag` and `minift mlm`: from flags to a trained model, and what is said at its end."""
+"""`minift finetune`, `tag`, `answer`, `choose`, `mlm`: from flags to a trained model, and what is said at its end."""
 
 import json
 import sys
@@ -18,33 +18,47 @@ DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"  # small enough for a l
 FILES = "data files (.csv .tsv .json .jsonl .parquet .arrow .txt, also .gz)"
 # what most people need: these flags stand in the help, the others in --help-all
 # fmt: off
-EVERYDAY = [
-    "text_columns", "label_column", "holdout", "model", "max_length",
-    "output_dir", "num_train_epochs", "per_device_train_batch_size", "learning_rate", "resume_from_checkpoint",
+EVERYDAY_RUN = [
+    "model", "output_dir", "num_train_epochs", "per_device_train_batch_size", "learning_rate", "resume_from_checkpoint",
 ]
 # fmt: on
-EVERYDAY_TAG = ["text_column" if name == "text_columns" else name for name in EVERYDAY]
-EVERYDAY_MLM = ["text_column" if name == "text_columns" else name for name in EVERYDAY if name != "label_column"]
+PREDICT = "minift predict --model {folder}"
 
 
 def finetune(parser: ArgumentParser) -> None:
     from minift.tasks.rows import load_rows
 
-    _train(parser, load_rows, "classify.finetune", EVERYDAY, "minift predict --model {folder} FILE")
+    everyday = ["text_columns", "label_column", "holdout", "max_length", *EVERYDAY_RUN]
+    _train(parser, load_rows, "classify.finetune", everyday, f"{PREDICT} FILE")
 
 
 def tag(parser: ArgumentParser) -> None:
     from minift.tasks.words import load_words
 
-    after = 'minift predict --model {folder} --text "…"'
-    _train(parser, load_words, "tag.tag", EVERYDAY_TAG, after)
+    everyday = ["text_column", "label_column", "holdout", "max_length", *EVERYDAY_RUN]
+    _train(parser, load_words, "tag.tag", everyday, f'{PREDICT} --text "…"')
+
+
+def answer(parser: ArgumentParser) -> None:
+    from minift.tasks.questions import load_questions
+
+    everyday = ["holdout", "max_length", "doc_stride", *EVERYDAY_RUN]
+    _train(parser, load_questions, "answer.answer", everyday, f"{PREDICT} --text QUESTION --text_pair TEXT")
+
+
+def choose(parser: ArgumentParser) -> None:
+    from minift.tasks.choices import load_choices
+
+    everyday = ["context_column", "choice_columns", "label_column", "holdout", *EVERYDAY_RUN]
+    _train(parser, load_choices, "choose.choose", everyday, f"{PREDICT} FILE")
 
 
 def mlm(parser: ArgumentParser) -> None:
     from minift.tasks.blocks import load_blocks
 
     after = 'minift fill-mask --model {folder} "A good [MASK]."'
-    _train(parser, load_blocks, "mlm.mlm", [*EVERYDAY_MLM, "chunk_size"], after)
+    everyday = ["text_column", "holdout", "max_length", "chunk_size", *EVERYDAY_RUN]
+    _train(parser, load_blocks, "mlm.mlm", everyday, after)
 
 
 def _train(parser: ArgumentParser, load: Callable, task: str, everyday: list[str], after: str) -> None:
@@ -77,8 +91,8 @@ def _train(parser: ArgumentParser, load: Callable, task: str, everyday: list[str
         check_other_run(given["args"])  # before torch is imported
         room, shows = "tasks", {}
         if options.framework == "tf":
-            if task.startswith("tag"):
-                raise ValueError("framework=tf: `minift tag` trains in torch only")
+            if task not in ("classify.finetune", "mlm.mlm"):
+                raise ValueError(f"framework=tf: `minift {options.command}` trains in torch only")
             import_tensorflow()  # or an error that says how to install it
             room = "tf"
         else:

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from minift.data.dataset import Dataset
+from minift.data.dataset import Dataset, DatasetDict
 from minift.data.order import stratified_rows
 from minift.tasks.labels import ONE
+from minift.train.report import tell
 
 
 def hold_out(
@@ -28,3 +29,36 @@ def hold_out(
             return rows.select(np.sort(for_train)), rows.select(np.sort(for_test)), f"stratified, seed {seed}"
     order = generator.permutation(len(rows))
     return rows.select(np.sort(order[held_out:])), rows.select(np.sort(order[:held_out])), f"at random, seed {seed}"
+
+
+def train_and_evaluation(
+    data: DatasetDict, share: float, seed: int, max_train: int | None, max_eval: int | None
+) -> tuple[Dataset, Dataset | None]:
+    """Return the rows to train on and those to evaluate on: the split validation or test, or a `share` held out.
+
+    Of more rows than `max_train` and `max_eval`, so many are drawn at random, by `seed`. A data set without a split
+    "train", and a share that is none, is a ValueError.
+    """
+    check_share(share)
+    check_has_train(data)
+    evaluation = next((data[name] for name in ("validation", "test") if name in data), None)
+    train = data["train"]
+    if evaluation is None and share:
+        parts = train.train_test_split(share, seed=seed)
+        train, evaluation = parts["train"], parts["test"]
+        tell("", f"{len(evaluation):,} rows are held out to evaluate on (drawn at random, seed {seed})")
+    if max_train is not None:
+        train = train.shuffle(seed=seed).take(max_train)
+    if max_eval is not None and evaluation is not None:
+        evaluation = evaluation.shuffle(seed=seed).take(max_eval)
+    return train, evaluation
+
+
+def check_share(share: float) -> None:
+    if not 0 <= share < 1:
+        raise ValueError(f"holdout={share} must be a share from 0 to below 1")
+
+
+def check_has_train(data: DatasetDict) -> None:
+    if "train" not in data:
+        raise ValueError(f"the data set has no split 'train', only {', '.join(data)}")

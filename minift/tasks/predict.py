@@ -87,7 +87,12 @@ def predict_rows(classify: Any, rows: Dataset, text_columns: list[str], all_scor
         by_name = [{answer["label"]: answer["score"] for answer in row} for row in answers]
         for name in config.id2label.values():
             new[f"score_{name}"] = [scores[name] for scores in by_name]
-    for name, values in new.items():
+    return add_columns(rows, new)
+
+
+def add_columns(rows: Dataset, columns: dict[str, list]) -> Dataset:
+    """Add columns; one whose name is taken is called ``predicted_…``."""
+    for name, values in columns.items():
         taken = name in rows.column_names
         rows = rows.add_column(f"predicted_{name}" if taken else name, values)
     return rows

@@ -6,15 +6,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from minift.data.dataset import Dataset, DatasetDict
-from minift.model.checks import check_vocabulary
-from minift.model.config import AutoConfig
-from minift.tasks.holdout import hold_out
+from minift.tasks.holdout import check_share, hold_out
 from minift.tasks.source import describe_splits, open_source
 from minift.tasks.task import Task, find_task
-from minift.tokenizer.classes import AutoTokenizer
+from minift.tasks.vocabulary import open_tokenizer
 from minift.tokenizer.tokenizer import Tokenizer
 from minift.train.arguments import TrainingArguments
 from minift.train.report import stage, tell
@@ -71,8 +70,7 @@ def load_rows(
         max_train_samples: rows to train on, drawn at random; None takes all
         max_eval_samples: rows to evaluate on, drawn at random; None takes all
     """
-    if not 0 <= holdout < 1:
-        raise ValueError(f"holdout={holdout} must be a share from 0 to below 1")
+    check_share(holdout)
     with stage("data") as lines:
         splits = open_source(dataset, config, train_file, validation_file, test_file, encoding)
         lines.append(describe_splits(dataset, splits))
@@ -88,12 +86,7 @@ def load_rows(
         if limit is not None:
             data[split] = data[split].shuffle(seed=args.seed).take(limit)
 
-    tokenizer, model_config = AutoTokenizer.from_pretrained(model), AutoConfig.from_pretrained(model)
-    check_vocabulary(len(tokenizer), model_config)
-    longest = model_config.max_position_embeddings
-    if max_length is not None and max_length > longest:
-        raise ValueError(f"max_length={max_length}: the model reads at most {longest} tokens (max_position_embeddings)")
-    tokenizer.model_max_length = min(tokenizer.model_max_length, longest)  # saved with it, for predictions
+    tokenizer = open_tokenizer(model, max_length)
     with stage("tokens") as lines:
         tokenised = tokenize(data, task, tokenizer, max_length)
         lines.append(_describe(tokenised, max_length or tokenizer.model_max_length))
@@ -132,8 +125,11 @@ def _describe(tokenised: DatasetDict, longest: int) -> str:
 
 
 def row_lengths(rows: Dataset) -> np.ndarray:
-    """Return the number of tokens of each row (N,)."""
-    return np.asarray(pc.list_value_length(rows.arrow_column("input_ids")))
+    """Return the number of tokens of each row (N,); of rows of several texts, of each text."""
+    column = rows.arrow_column("input_ids")
+    while pa.types.is_nested(column.type.value_type):
+        column = pc.list_flatten(column)
+    return np.asarray(pc.list_value_length(column))
 
 
 def without_evaluation(args: TrainingArguments, rows: Rows) -> TrainingArguments:

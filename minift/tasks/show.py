@@ -1,9 +1,12 @@
 """The training of a task, as a person sees it: what begins, the live line, the table, and how a signal ends it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
+from minift.tasks.output import write_page
+from minift.tasks.rows import row_lengths
 from minift.train.console import Console
 from minift.train.interrupt import stops_on_signals
 from minift.train.progress import PrinterCallback, ProgressCallback
@@ -38,6 +41,15 @@ def train(trainer: Trainer, console: Console) -> TrainOutput:
             return trainer.train(trainer.args.resume_from_checkpoint)
     finally:
         console.close()
+
+
+def train_and_save(trainer: Trainer, show: Show | None, settings: dict[str, Any]) -> TrainOutput:
+    """Train, save the model with its state, and write ``report.html``; `settings` are shown in it."""
+    output = train(trainer, add_console(trainer, show))
+    trainer.save_model()
+    trainer.save_state()
+    write_page(trainer.args, trainer.state.log_history, settings, row_lengths(trainer.train_dataset))
+    return output
 
 
 def describe(trainer: Trainer) -> str:

@@ -10,9 +10,9 @@ from minift.batches.mask import IGNORED
 from minift.distributed.exchange import main_process_first
 from minift.metrics.metric import load
 from minift.model.auto import AutoModelForTokenClassification
-from minift.tasks.output import check_output, write_options, write_page
-from minift.tasks.rows import row_lengths, without_evaluation
-from minift.tasks.show import Show, add_console, train
+from minift.tasks.output import check_output, write_options
+from minift.tasks.rows import without_evaluation
+from minift.tasks.show import Show, train_and_save
 from minift.tasks.words import load_words
 from minift.train.arguments import TrainingArguments
 from minift.train.report import stage
@@ -53,11 +53,7 @@ def tag(
         compute_metrics=lambda prediction: tag_scores(*prediction, words.names),
         preprocess_logits_for_metrics=lambda logits, labels: logits.argmax(-1),  # (B, T, C) -> (B, T)
     )
-    output = train(trainer, add_console(trainer, show))
-    trainer.save_model()
-    trainer.save_state()
-    write_page(args, trainer.state.log_history, {"model": str(model)}, row_lengths(words.train))
-    return trainer, output
+    return trainer, train_and_save(trainer, show, {"model": str(model)})
 
 
 def tag_scores(guesses: np.ndarray, labels: np.ndarray, names: list[str]) -> dict[str, float]:

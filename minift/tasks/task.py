@@ -10,6 +10,7 @@ from minift.data.features import ClassLabel, Feature, Features, List
 from minift.metrics.glue import GLUE
 from minift.metrics.metric import load
 from minift.tasks.columns import find_label, find_texts, is_text
+from minift.tasks.holdout import check_has_train
 from minift.tasks.labels import MANY, NUMBER, ONE, number_labels
 
 
@@ -59,8 +60,7 @@ def find_task(
     Returns the task, and the splits to train and to evaluate on, with class numbers as labels. A missing column, a
     wrong type, a null or an unknown class is a ValueError that names the split, the column and the row.
     """
-    if "train" not in data:
-        raise ValueError(f"the data set has no split 'train', only {', '.join(data)}")
+    check_has_train(data)
     train = data["train"]
     if len(train) == 0:
         raise ValueError("split 'train' is empty")

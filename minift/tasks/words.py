@@ -10,10 +10,9 @@ from minift.batches.mask import IGNORED
 from minift.data.compressed import read_bytes
 from minift.data.dataset import Dataset, DatasetDict
 from minift.data.features import ClassLabel, Features, List, Value
-from minift.model.checks import check_vocabulary
-from minift.model.config import AutoConfig
+from minift.tasks.holdout import check_has_train, train_and_evaluation
 from minift.tasks.source import describe_splits, open_source
-from minift.tokenizer.classes import AutoTokenizer
+from minift.tasks.vocabulary import open_tokenizer
 from minift.tokenizer.tokenizer import Tokenizer
 from minift.train.arguments import TrainingArguments
 from minift.train.report import stage, tell
@@ -65,34 +64,22 @@ def load_words(
         max_train_samples: rows to train on, drawn at random; None takes all
         max_eval_samples: rows to evaluate on, drawn at random; None takes all
     """
-    if not 0 <= holdout < 1:
-        raise ValueError(f"holdout={holdout} must be a share from 0 to below 1")
     with stage("data") as lines:
         data = _open(dataset, config, train_file, validation_file)
         lines.append(describe_splits(dataset, data))
-    if "train" not in data:
-        raise ValueError(f"the data set has no split 'train', only {', '.join(data)}")
+    check_has_train(data)
     words, tags = find_columns(data["train"].features, text_column, label_column)
     names = label_names(data, tags)
     shown = ", ".join(names[:6]) + ", …" * (len(names) > 6)
     tell("words", f"{words}, tagged by {tags}: {len(names)} labels, {shown}")
-    eval_split = next((name for name in ("validation", "test") if name in data), None)
-    if eval_split is None and holdout:
-        parts = data["train"].train_test_split(holdout, seed=args.seed)
-        data, eval_split = DatasetDict(train=parts["train"], holdout=parts["test"]), "holdout"
-        tell("", f"{len(parts['test']):,} rows are held out to evaluate on (drawn at random)")
-
-    tokenizer, model_config = AutoTokenizer.from_pretrained(model), AutoConfig.from_pretrained(model)
-    check_vocabulary(len(tokenizer), model_config)
-    tokenizer.model_max_length = min(tokenizer.model_max_length, model_config.max_position_embeddings)
-    rows: dict[str, Dataset] = {}
-    for name, limit in (("train", max_train_samples), (eval_split, max_eval_samples)):
-        if name is not None:
-            split = data[name] if limit is None else data[name].shuffle(seed=args.seed).take(limit)
-            rows[name] = tokenize(split, tokenizer, words, tags, names, label_all_pieces, max_length)
+    train, evaluation = train_and_evaluation(data, holdout, args.seed, max_train_samples, max_eval_samples)
+    tokenizer = open_tokenizer(model, max_length)
+    rows = {"train": tokenize(train, tokenizer, words, tags, names, label_all_pieces, max_length)}
+    if evaluation is not None:
+        rows["evaluation"] = tokenize(evaluation, tokenizer, words, tags, names, label_all_pieces, max_length)
     with stage("tokens") as lines:
         lines.append(", ".join(f"{sum(map(len, split['input_ids'])):,} {name}" for name, split in rows.items()))
-    return Words(tokenizer, names, rows["train"], rows.get(eval_split))
+    return Words(tokenizer, names, rows["train"], rows.get("evaluation"))
 
 
 def _open(dataset: Any, config: str | None, train_file: Any, validation_file: Any) -> DatasetDict:

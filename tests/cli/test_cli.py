@@ -8,8 +8,8 @@ from functools import wraps
 import pytest
 
 import minift
-from minift.cli.answers import read_items
 from minift.cli.main import main
+from minift.cli.opening import read_items
 from minift.demo.corpus import write_corpus, write_model
 from minift.demo.demo import demo
 from minift.model.bert import BertModel
