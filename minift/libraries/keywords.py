@@ -215,8 +215,8 @@ WITHOUT_EFFECT: dict[str, dict[str, tuple[Any, ...] | str]] = {
     },
     # pipelines
     "pipeline": {
-        "device_map": (None, "auto"),  # "auto" is what device=None does; another device is given as device=
         "framework": (None, "pt"),
+        "num_workers": ANY,  # inputs are prepared in this process
         "trust_remote_code": (None, False),
         "use_fast": (None, True),
     },

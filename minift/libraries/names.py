@@ -14,10 +14,11 @@ from minift.metrics.metric import Metric
 from minift.model import auto
 from minift.model.config import AutoConfig
 from minift.model.outputs import EncoderOutput, ModelOutput
-from minift.pipelines.base import Pipeline
+from minift.pipelines.base import ChunkPipeline, Pipeline
 from minift.pipelines.feature_extraction import FeatureExtractionPipeline
 from minift.pipelines.fill_mask import FillMaskPipeline
 from minift.pipelines.question_answering import QuestionAnsweringPipeline
+from minift.pipelines.registry import PIPELINE_REGISTRY
 from minift.pipelines.text_classification import TextClassificationPipeline
 from minift.pipelines.token_classification import TokenClassificationPipeline
 from minift.pipelines.zero_shot_classification import ZeroShotClassificationPipeline

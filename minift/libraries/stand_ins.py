@@ -89,6 +89,8 @@ MODULES: dict[str, tuple[str, list[str]]] = {
     "transformers.models.distilbert.modeling_distilbert": ("minift", [n for n in MODELS if n.startswith("DistilBert")]),
     "transformers.optimization": ("minift", ["AdamW", *PUBLIC["optim.schedule"]]),
     "transformers.pipelines": ("minift", ["pipeline"]),
+    "transformers.pipelines.base": ("minift.pipelines.base", ["ChunkPipeline", "Pipeline"]),
+    "transformers.pipelines.pt_utils": ("minift.pipelines.key_dataset", ["KeyDataset", "KeyPairDataset"]),
     "transformers.tokenization_utils_base": ("minift", ["BatchEncoding", "PreTrainedTokenizerBase"]),
     "transformers.tokenization_utils_fast": ("minift", ["PreTrainedTokenizerFast"]),
     "transformers.trainer": ("minift", ["Trainer", "TrainerCallback", "TrainerState", "TrainingArguments"]),
@@ -131,6 +133,7 @@ NAMES = "minift.libraries.names"
 MAPPINGS = ["CONFIG_MAPPING", "MODEL_MAPPING", *(f"MODEL_FOR_{task}_MAPPING" for task in TASKS)]
 PIPELINES = ["FeatureExtractionPipeline", "FillMaskPipeline", "Pipeline", "TextClassificationPipeline"]
 PIPELINES += ["QuestionAnsweringPipeline", "TokenClassificationPipeline", "ZeroShotClassificationPipeline"]
+PIPELINES += ["ChunkPipeline", "PIPELINE_REGISTRY"]
 STRATEGIES = ["PaddingStrategy", "TensorType", "TruncationStrategy"]
 # module -> further names, of NAMES
 MORE = {

@@ -1,39 +1,47 @@
-"""What all pipelines share: texts -> batches of token ids -> the model's output -> answers."""
+"""What all pipelines share: inputs -> preprocess -> batches -> forward -> postprocess -> answers, in order."""
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain, islice
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
 
 from minift.model.checks import check_vocabulary
 from minift.model.pretrained import PreTrainedModel
+from minift.pipelines.rows import Output, collate, on_device, row_of, tokens_of
 from minift.tokenizer.batch_encoding import BatchEncoding
 from minift.tokenizer.tokenizer import Tokenizer
 
+LOOK_AHEAD = 16  # batches of a list that are sorted by length together, so that little is padded
+
 
 class Pipeline(ABC):
-    """A model and its tokenizer; calling it turns texts into answers (transformers/pipelines/base.py).
+    """A model and its tokenizer; calling it turns inputs into answers (transformers/pipelines/base.py).
 
-    A task is a subclass of `TextPipeline` or `ChunkPipeline`, which says how a text is encoded and how an answer is
-    read off the model's output.
+    A task is a subclass with four methods, which are also the library's: `_sanitize_parameters` sorts the options,
+    `preprocess` makes a row of tensors (1, ...) of an input, `_forward` runs the model on a batch of rows, and
+    `postprocess` makes an answer of a row of its output.
 
     Args:
         model: moved to `device` and set to evaluation mode.
+        task: the name by which `pipeline` has found it.
         device: a torch device, its name, or the number of a GPU (-1: the CPU); None takes a GPU if there is one.
-        batch_size: texts in one forward pass; None is 1.
+        batch_size: rows in one forward pass; None is 1.
         options: settings of the task, which each call can override.
     """
 
     auto_model: ClassVar[type]  # loads the model from a checkpoint
-    option_names: ClassVar[tuple[str, ...]]
+    framework = "pt"
 
     def __init__(
         self,
         model: PreTrainedModel,
-        tokenizer: Tokenizer,
+        tokenizer: Tokenizer | None = None,
+        task: str = "",
         device: int | str | torch.device | None = None,
         batch_size: int | None = None,
         **options: Any,
@@ -45,101 +53,150 @@ class Pipeline(ABC):
         self.device = torch.device(device)
         if self.device.type == "cuda" and not torch.cuda.is_available():
             raise ValueError(f"device={str(device)!r}: there is no GPU that torch can use")
-        check_vocabulary(len(tokenizer), model.config)
+        if tokenizer is not None:
+            check_vocabulary(len(tokenizer), model.config)
+        self.task = task
         self.model = model.to(self.device).eval()
         self.tokenizer = tokenizer
         self.batch_size = 1 if batch_size is None else batch_size
-        self.options = self.check(options)
+        self.params = self.sorted_options(options)
 
-    def __call__(self, inputs: Any, batch_size: int | None = None, **options: Any) -> Any:
-        """Return the answer to one text, a list of answers to a list or a column, a generator to a generator.
+    @abstractmethod
+    def _sanitize_parameters(self, **options: Any) -> tuple[dict, dict, dict]:
+        """Return the arguments of `preprocess`, of `_forward` and of `postprocess`, checked."""
 
-        `batch_size` and the options replace those of the pipeline for this call.
+    @abstractmethod
+    def preprocess(self, inputs: Any, **options: Any) -> Mapping[str, Any]:
+        """Make a row of an input: tensors (1, ...), and what `postprocess` needs beside them."""
+
+    @abstractmethod
+    def _forward(self, model_inputs: Mapping[str, Any], **options: Any) -> Mapping[str, Any]:
+        """Run the model on a batch of B rows, tensors (B, ...); return tensors (B, ...) and lists of B values."""
+
+    @abstractmethod
+    def postprocess(self, model_outputs: Any, **options: Any) -> Any:
+        """Make an answer of one row of what `_forward` returned."""
+
+    def sorted_options(self, options: dict[str, Any]) -> tuple[dict, dict, dict]:
+        """Sort options by `_sanitize_parameters`; unknown ones are a TypeError."""
+        known = inspect.signature(self._sanitize_parameters).parameters
+        if not any(one.kind == one.VAR_KEYWORD for one in known.values()):
+            check_known(options, known)
+        return self._sanitize_parameters(**options)
+
+    def __call__(
+        self, inputs: Any, *, num_workers: int | None = None, batch_size: int | None = None, **options: Any
+    ) -> Any:
+        """Return the answer to one input, a list of answers to a list or a column, a generator to all else.
+
+        `batch_size` and the options replace those of the pipeline for this call. `num_workers` has no effect: inputs
+        are prepared in this process.
         """
-        options = self.options | self.check(options)
+        new = self.sorted_options(options)
+        params = tuple(given | other for given, other in zip(self.params, new, strict=True))
         size = self.batch_size if batch_size is None else batch_size
         if size < 1:
             raise ValueError(f"batch_size must be at least 1, not {size}")
-        if isinstance(inputs, str | Mapping):
-            return next(self.answers([inputs], 1, options))
-        if not isinstance(inputs, Iterable):
-            raise TypeError(f"a pipeline takes texts, not {type(inputs).__name__}")
-        answers = self.answers(inputs, size, options)
-        return list(answers) if hasattr(inputs, "__len__") else answers
+        has_rows = hasattr(inputs, "__len__") and hasattr(inputs, "__getitem__")  # a torch Dataset has no __iter__
+        if isinstance(inputs, str | Mapping) or not (has_rows or isinstance(inputs, Iterable)):
+            return next(self.answers([inputs], 1, 1, *params))
+        answers = self.answers(inputs, size, LOOK_AHEAD if has_rows else 1, *params)
+        return list(answers) if has_rows and isinstance(inputs, Iterable) else answers
 
-    @abstractmethod
-    def answers(self, inputs: Iterable[Any], size: int, options: dict[str, Any]) -> Iterator[Any]:
-        """Yield the answer to each of `inputs`; `size` rows make a batch."""
+    def predict(self, inputs: Any, **options: Any) -> Any:
+        """Answer, by the name that scikit-learn has for it."""
+        return self(inputs, **options)
 
-    def check(self, options: dict[str, Any]) -> dict[str, Any]:
-        """Return the options as the task reads them; raise a TypeError for unknown ones."""
-        if unknown := options.keys() - set(self.option_names):
-            names = ", ".join(self.option_names)
-            raise TypeError(f"unknown argument {', '.join(sorted(unknown))}; this pipeline has: {names}")
-        top_k = options.get("top_k")
-        if top_k is not None and (not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 1):
-            raise ValueError(f"top_k must be a positive integer or None, not {top_k!r}")
-        return options
+    transform = predict
+
+    def answers(
+        self, inputs: Iterable[Any], size: int, batches: int, before: dict, within: dict, after: dict
+    ) -> Iterator[Any]:
+        """Yield the answer to each input. Rows of up to `batches` batches of `size` are sorted by their length."""
+        inputs = iter(inputs)
+        while items := list(islice(inputs, size * batches)):
+            held = [self.rows(item, before) for item in items]  # the rows of each; an output takes the place of its row
+            missing, answers = [len(rows) for rows in held], [None] * len(items)
+            keys = [(item, row) for item, rows in enumerate(held) for row in range(len(rows))]
+            keys.sort(key=lambda key: tokens_of(held[key[0]][key[1]]))  # stable
+            for first in range(0, len(keys), size):
+                part = keys[first : first + size]
+                batch = collate([held[item][row] for item, row in part], self.tokenizer)
+                output = self.forward(batch, **within)
+                for number, (item, row) in enumerate(part):
+                    held[item][row] = row_of(output, number, len(part))
+                    missing[item] -= 1
+                    if not missing[item]:
+                        answers[item] = self.finish(held[item], after)
+                        held[item] = []
+            yield from answers
+
+    def rows(self, item: Any, options: dict) -> list[Mapping[str, Any]]:
+        return [self.preprocess(item, **options)]
+
+    def finish(self, outputs: list[Any], options: dict) -> Any:
+        return self.postprocess(outputs[0], **options)
+
+    def forward(self, model_inputs: Mapping[str, Any], **options: Any) -> Any:
+        """Run `_forward` without gradients on the pipeline's device; what it returns comes back to the CPU."""
+        with self.device_placement(), torch.inference_mode():
+            outputs = self._forward(self.ensure_tensor_on_device(**model_inputs), **options)
+        return on_device(outputs, torch.device("cpu"))
+
+    @contextmanager
+    def device_placement(self) -> Iterator[None]:
+        """Make new tensors on the pipeline's GPU, if it has one."""
+        with torch.cuda.device(self.device) if self.device.type == "cuda" else torch.device("cpu"):
+            yield
+
+    def ensure_tensor_on_device(self, **inputs: Any) -> dict[str, Any]:
+        """Return the inputs with their tensors on the pipeline's device."""
+        return on_device(inputs, self.device)
+
+    def save_pretrained(self, save_directory: str | Path, **options: Any) -> None:
+        """Save the model and the tokenizer."""
+        self.model.save_pretrained(save_directory, **options)
+        if self.tokenizer is not None:
+            self.tokenizer.save_pretrained(save_directory)
 
 
 class TextPipeline(Pipeline):
-    """A pipeline that answers from one row of the model's output for each text."""
+    """A pipeline that gives the token ids of a text to the model, as the tokenizer makes them."""
 
-    def answers(self, inputs: Iterable[Any], size: int, options: dict[str, Any]) -> Iterator[Any]:
-        inputs = iter(inputs)
-        while rows := [self.encode(item, options) for item in islice(inputs, size)]:
-            batch = self.tokenizer.pad(rows, return_tensors="pt").to(self.device)  # (B, T)
-            with torch.inference_mode():
-                outputs = self.model(**batch)[0].float().cpu()  # logits or hidden states, (B, ...)
-            batch = batch.to("cpu")
-            for ids, mask, output in zip(batch["input_ids"], batch["attention_mask"], outputs, strict=True):
-                yield self.answer(ids, mask.bool(), output, options)
+    def preprocess(self, inputs: Any, **options: Any) -> BatchEncoding:
+        if not isinstance(inputs, str):
+            raise ValueError(f"expected a text, not {inputs!r}")
+        return self.tokenizer(inputs, return_attention_mask=True, return_tensors="pt", **options)
 
-    def encode(self, item: Any, options: dict[str, Any]) -> BatchEncoding:
-        """Return the token ids of one text; raise a ValueError for other inputs."""
-        if not isinstance(item, str):
-            raise ValueError(f"expected a text, not {item!r}")
-        return self.tokenizer(item, return_attention_mask=True, **options.get("tokenizer_kwargs", {}))
-
-    @abstractmethod
-    def answer(self, ids: Tensor, real: Tensor, output: Tensor, options: dict[str, Any]) -> Any:
-        """Return the answer for one text, from its token ids (T,) and the model's output for it.
-
-        `real` (T,) bool is False at padding; `output` holds logits (C,) or (T, V), or states (T, E).
-        """
+    def _forward(self, model_inputs: Mapping[str, Any], **options: Any) -> Output:
+        read = {name: model_inputs[name] for name in self.tokenizer.model_input_names if name in model_inputs}
+        return Output({**model_inputs, **self.model(**read)})
 
 
-class ChunkPipeline(Pipeline):
+class ChunkPipeline(TextPipeline):
     """A pipeline that asks the model several times for one answer: about parts of a text, or with several questions.
 
-    Re-implements `ChunkPipeline` (transformers/pipelines/base.py).
+    `preprocess` yields several rows for an input, and `postprocess` takes the list of their outputs. Re-implements
+    `ChunkPipeline` (transformers/pipelines/base.py).
     """
 
-    by_token: ClassVar[bool]  # the model's output is a row for each token, and not one for the whole text
-
-    def answers(self, inputs: Iterable[Any], size: int, options: dict[str, Any]) -> Iterator[Any]:
-        inputs = iter(inputs)
-        while items := list(islice(inputs, size)):
-            rows = [self.chunks(item, options) for item in items]
-            outputs = self.outputs(list(chain(*rows)), size)
-            for item, chunks in zip(items, rows, strict=True):
-                yield self.combine(item, chunks, list(islice(outputs, len(chunks))), options)
-
-    def outputs(self, rows: list[dict[str, Any]], size: int) -> Iterator[tuple[Tensor, ...]]:
-        """Yield the model's output for each row, a tensor (C,) or (T, C) for each of its fields; `size` at a time."""
-        names = self.tokenizer.model_input_names
-        for first in range(0, len(rows), size):
-            part = [{name: row[name] for name in names if name in row} for row in rows[first : first + size]]
-            batch = self.tokenizer.pad(part, return_tensors="pt").to(self.device)  # (B, T)
-            with torch.inference_mode():
-                fields = [field.float().cpu() for field in self.model(**batch).to_tuple()]  # (B, C) or (B, T, C)
-            for number, real in enumerate(batch["attention_mask"].bool().cpu()):
-                yield tuple(field[number][real] if self.by_token else field[number] for field in fields)
-
     @abstractmethod
-    def chunks(self, item: Any, options: dict[str, Any]) -> list[dict[str, Any]]:
-        """Return the rows that the model is asked about, each with its `input_ids` and `attention_mask`."""
+    def preprocess(self, inputs: Any, **options: Any) -> Iterator[Mapping[str, Any]]:
+        """Yield the rows that the model is asked about."""
 
-    @abstractmethod
-    def combine(self, item: Any, chunks: list[dict], outputs: list[tuple[Tensor, ...]], options: dict) -> Any:
-        """Make the answer of an item, from its chunks and the model's output for each."""
+    def rows(self, item: Any, options: dict) -> list[Mapping[str, Any]]:
+        return list(self.preprocess(item, **options))
+
+    def finish(self, outputs: list[Any], options: dict) -> Any:
+        return self.postprocess(outputs, **options)
+
+
+def check_known(options: Iterable[str], known: Iterable[str]) -> None:
+    """Raise a TypeError for options that are not among the known ones."""
+    if unknown := set(options) - set(known):
+        raise TypeError(f"unknown argument {', '.join(sorted(unknown))}; this pipeline has: {', '.join(known)}")
+
+
+def check_top_k(top_k: Any) -> None:
+    if top_k is not None and (not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 1):
+        raise ValueError(f"top_k must be a positive integer or None, not {top_k!r}")

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from torch import Tensor
-
 from minift.model.auto import AutoModel
 from minift.pipelines.base import TextPipeline
 
@@ -17,18 +15,23 @@ class FeatureExtractionPipeline(TextPipeline):
     """
 
     auto_model = AutoModel
-    option_names = ("return_tensors", "truncation", "tokenize_kwargs")
 
-    def check(self, options: dict[str, Any]) -> dict[str, Any]:
-        checked = {name: value for name, value in super().check(options).items() if name == "return_tensors"}
-        kwargs = dict(options.get("tokenize_kwargs") or {})
-        if options.get("truncation") is not None:
+    def _sanitize_parameters(
+        self,
+        return_tensors: bool | None = None,
+        truncation: bool | str | None = None,
+        tokenize_kwargs: dict[str, Any] | None = None,
+    ) -> tuple[dict, dict, dict]:
+        kwargs = dict(tokenize_kwargs or {})
+        if truncation is not None:
             if "truncation" in kwargs:
                 raise ValueError("truncation is given twice: as an argument and in tokenize_kwargs")
-            kwargs["truncation"] = options["truncation"]
-        return checked | ({"tokenizer_kwargs": kwargs} if kwargs else {})
+            kwargs["truncation"] = truncation
+        return kwargs, {}, {} if return_tensors is None else {"return_tensors": return_tensors}
 
-    def answer(self, ids: Tensor, real: Tensor, output: Tensor, options: dict[str, Any]) -> Any:
+    def postprocess(self, model_outputs: Any, return_tensors: bool = False) -> Any:
+        """Return the states (1, T, E) of a text."""
         # without padding; with batch_size > 1, transformers keeps the states of padding
-        states = output[real].unsqueeze(0)  # (1, T, E)
-        return states if options.get("return_tensors") else states.tolist()
+        real = model_outputs["attention_mask"][0].bool()
+        states = model_outputs["last_hidden_state"][:, real].float()  # (1, T, E)
+        return states if return_tensors else states.tolist()

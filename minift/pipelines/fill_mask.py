@@ -4,10 +4,9 @@ import logging
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from minift.model.auto import AutoModelForMaskedLM
-from minift.pipelines.base import TextPipeline
+from minift.pipelines.base import TextPipeline, check_top_k
 from minift.tokenizer.batch_encoding import BatchEncoding
 
 logger = logging.getLogger(__name__)
@@ -23,31 +22,38 @@ class FillMaskPipeline(TextPipeline):
     """
 
     auto_model = AutoModelForMaskedLM
-    option_names = ("top_k", "targets", "tokenizer_kwargs")
 
-    def __call__(self, inputs: Any, batch_size: int | None = None, **options: Any) -> Any:
-        result = super().__call__(inputs, batch_size, **options)
+    def __call__(self, inputs: Any, *args: Any, **options: Any) -> Any:
+        result = super().__call__(inputs, *args, **options)
         return result[0] if isinstance(inputs, list) and len(inputs) == 1 else result  # as in transformers
 
-    def check(self, options: dict[str, Any]) -> dict[str, Any]:
+    def _sanitize_parameters(
+        self,
+        top_k: int | None = None,
+        targets: str | list[str] | None = None,
+        tokenizer_kwargs: dict[str, Any] | None = None,
+    ) -> tuple[dict, dict, dict]:
         if self.tokenizer.mask_token_id is None:
             raise ValueError("fill-mask needs a mask token, and this tokenizer has none")
-        checked = {name: value for name, value in super().check(options).items() if value is not None}
-        if (targets := checked.pop("targets", None)) is not None:
-            checked["target_ids"] = self._target_ids([targets] if isinstance(targets, str) else list(targets))
-        return checked
+        check_top_k(top_k)
+        after: dict[str, Any] = {} if top_k is None else {"top_k": top_k}
+        if targets is not None:
+            after["target_ids"] = self._target_ids([targets] if isinstance(targets, str) else list(targets))
+        return dict(tokenizer_kwargs or {}), {}, after
 
-    def encode(self, item: Any, options: dict[str, Any]) -> BatchEncoding:
-        encoding = super().encode(item, options)
+    def preprocess(self, inputs: Any, **options: Any) -> BatchEncoding:
+        encoding = super().preprocess(inputs, **options)
         if self.tokenizer.mask_token_id not in encoding["input_ids"]:
-            raise ValueError(f"No mask_token ({self.tokenizer.mask_token}) found on the input {item!r}")
+            raise ValueError(f"No mask_token ({self.tokenizer.mask_token}) found on the input {inputs!r}")
         return encoding
 
-    def answer(self, ids: Tensor, real: Tensor, output: Tensor, options: dict[str, Any]) -> Any:
+    def postprocess(self, model_outputs: Any, top_k: int = 5, target_ids: list[int] | None = None) -> Any:
+        """Make the answers of token ids (1, T) and logits (1, T, V)."""
+        ids, real = model_outputs["input_ids"][0], model_outputs["attention_mask"][0].bool()  # (T,) each
         masks = (ids == self.tokenizer.mask_token_id).nonzero().squeeze(-1)  # (M,)
-        scores = output[masks].softmax(-1)  # (M, V)
-        choice = torch.tensor(options["target_ids"]) if "target_ids" in options else torch.arange(scores.shape[-1])
-        best, which = scores[:, choice].topk(min(options.get("top_k", 5), len(choice)))  # (M, top_k)
+        scores = model_outputs["logits"][0, masks].float().softmax(-1)  # (M, V)
+        choice = torch.arange(scores.shape[-1]) if target_ids is None else torch.tensor(target_ids)
+        best, which = scores[:, choice].topk(min(top_k, len(choice)))  # (M, top_k)
         results = []
         for mask, mask_scores, tokens in zip(masks, best.tolist(), choice[which].tolist(), strict=True):
             results.append([])

@@ -1,14 +1,14 @@
 """Questions about texts to the spans of the texts that answer them."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from torch import Tensor
+import torch
 
 from minift.model.auto import AutoModelForQuestionAnswering
-from minift.pipelines.base import ChunkPipeline
+from minift.pipelines.base import ChunkPipeline, check_top_k
 
 EXCLUDED = -10000.0  # the logit of a token that is not of the context
 
@@ -32,41 +32,51 @@ class QuestionAnsweringPipeline(ChunkPipeline):
     """
 
     auto_model = AutoModelForQuestionAnswering
-    by_token = True
-    # fmt: off
-    option_names = (
-        "top_k", "topk", "max_answer_len", "max_seq_len", "doc_stride", "max_question_len",
-        "handle_impossible_answer", "align_to_words",
-    )
-    # fmt: on
 
-    def __call__(
-        self, *inputs: Any, question: Any = None, context: Any = None, batch_size: int | None = None, **options: Any
-    ) -> Any:
+    def __call__(self, *inputs: Any, question: Any = None, context: Any = None, **options: Any) -> Any:
         examples = inputs[0] if len(inputs) == 1 else pairs(*(inputs or (question, context)))
         if isinstance(examples, Mapping):
             examples = [examples]
-        answers = super().__call__(examples, batch_size, **options)
+        answers = super().__call__(examples, **options)
         return answers[0] if isinstance(answers, list) and len(answers) == 1 else answers
 
-    def check(self, options: dict[str, Any]) -> dict[str, Any]:
-        options = dict(options)
-        if "topk" in options:
-            options.setdefault("top_k", options.pop("topk"))
+    def _sanitize_parameters(
+        self,
+        top_k: int | None = None,
+        topk: int | None = None,
+        max_answer_len: int | None = None,
+        max_seq_len: int | None = None,
+        doc_stride: int | None = None,
+        max_question_len: int | None = None,
+        handle_impossible_answer: bool | None = None,
+        align_to_words: bool | None = None,
+    ) -> tuple[dict, dict, dict]:
+        if topk is not None:
+            top_k = topk if top_k is None else top_k
             warnings.warn("topk is now top_k", stacklevel=3)
-        options = super().check(options)
-        if options.get("max_answer_len") is not None and options["max_answer_len"] < 1:
-            raise ValueError(f"max_answer_len={options['max_answer_len']}: an answer has at least 1 token")
-        return {name: value for name, value in options.items() if value is not None}
+        check_top_k(top_k)
+        if max_answer_len is not None and max_answer_len < 1:
+            raise ValueError(f"max_answer_len={max_answer_len}: an answer has at least 1 token")
+        before = {"max_seq_len": max_seq_len, "doc_stride": doc_stride}
+        after = {
+            "top_k": top_k,
+            "max_answer_len": max_answer_len,
+            "handle_impossible_answer": handle_impossible_answer,
+            "align_to_words": align_to_words,
+        }
+        given = [{name: value for name, value in part.items() if value is not None} for part in (before, after)]
+        return given[0], {}, given[1]
 
-    def chunks(self, item: Any, options: dict[str, Any]) -> list[dict[str, Any]]:
-        check_example(item)
-        length = options.get("max_seq_len", min(self.tokenizer.model_max_length, 384))
-        stride = options.get("doc_stride", min(length // 2, 128))
+    def preprocess(
+        self, inputs: Any, max_seq_len: int | None = None, doc_stride: int | None = None
+    ) -> Iterator[dict[str, Any]]:
+        check_example(inputs)
+        length = min(self.tokenizer.model_max_length, 384) if max_seq_len is None else max_seq_len
+        stride = min(length // 2, 128) if doc_stride is None else doc_stride
         if stride > length:
             raise ValueError(f"doc_stride={stride} is larger than max_seq_len={length}")
         question_first = self.tokenizer.padding_side == "right"
-        texts = [item["question"]], [item["context"]]
+        texts = [inputs["question"]], [inputs["context"]]
         encoded = self.tokenizer(
             *(texts if question_first else texts[::-1]),
             truncation="only_second" if question_first else "only_first",
@@ -76,30 +86,39 @@ class QuestionAnsweringPipeline(ChunkPipeline):
             return_overflowing_tokens=True,
             return_offsets_mapping=True,
         )
-        names = [name for name in encoded if name != "overflow_to_sample_mapping"]
-        rows = []
+        names = [name for name in encoded if name not in ("offset_mapping", "overflow_to_sample_mapping")]
         for number in range(len(encoded["input_ids"])):
             is_context = [place == int(question_first) for place in encoded.sequence_ids(number)]
-            row = {name: encoded[name][number] for name in names}
-            rows.append(row | {"words": encoded.word_ids(number), "is_context": np.array(is_context)})
-        return rows
+            row = {name: torch.tensor([encoded[name][number]]) for name in names}
+            places = {"offset_mapping": encoded["offset_mapping"][number], "words": encoded.word_ids(number)}
+            yield row | places | {"is_context": np.array(is_context), "example": inputs}
 
-    def combine(self, item: Any, chunks: list[dict], outputs: list[tuple[Tensor, ...]], options: dict) -> Any:
-        top_k, longest = options.get("top_k", 1), options.get("max_answer_len", 15)
-        whole_words, with_none = options.get("align_to_words", True), options.get("handle_impossible_answer", False)
-        candidates = 2 * top_k + 10 if whole_words else top_k  # whole words make one answer of several
+    def postprocess(
+        self,
+        model_outputs: list[Any],
+        top_k: int = 1,
+        max_answer_len: int = 15,
+        handle_impossible_answer: bool = False,
+        align_to_words: bool = True,
+    ) -> Any:
+        """Make the answers of the windows of a text: ids (1, T), and logits of starts and of ends (1, T) each."""
+        candidates = 2 * top_k + 10 if align_to_words else top_k  # whole words make one answer of several
+        context = model_outputs[0]["example"]["context"]
         no_answer, answers = 1.0, []
-        for row, (start_logits, end_logits) in zip(chunks, outputs, strict=True):
-            possible = row["is_context"] | (np.array(row["input_ids"]) == self.tokenizer.cls_token_id)
-            start, end = (probabilities(logits.numpy(), possible) for logits in (start_logits, end_logits))  # (T,) each
+        for row in model_outputs:
+            real = row["attention_mask"][0].bool()
+            possible = row["is_context"] | (row["input_ids"][0, real] == self.tokenizer.cls_token_id).numpy()
+            start, end = (  # (T,) each
+                probabilities(row[name][0, real].float().numpy(), possible) for name in ("start_logits", "end_logits")
+            )
             no_answer = min(no_answer, (start[0] * end[0]).item())
             start[0] = end[0] = 0.0
-            for first, last, score in best_spans(start, end, candidates, longest):
+            for first, last, score in best_spans(start, end, candidates, max_answer_len):
                 if possible[first] and possible[last]:
-                    place = span_of_words(row, first, last) if whole_words else None
+                    place = span_of_words(row, first, last) if align_to_words else None
                     begin, stop = place or (row["offset_mapping"][first][0], row["offset_mapping"][last][1])
-                    add_answer(answers, item["context"], begin, stop, score)
-        if with_none:
+                    add_answer(answers, context, begin, stop, score)
+        if handle_impossible_answer:
             answers.append({"score": no_answer, "start": 0, "end": 0, "answer": ""})
         answers = sorted(answers, key=lambda answer: answer["score"], reverse=True)[:top_k]
         return answers[0] if len(answers) == 1 else answers

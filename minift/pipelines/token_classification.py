@@ -1,10 +1,11 @@
 """Texts to the labels of their tokens, or to the entities that neighbouring tokens make."""
 
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from torch import Tensor
+import torch
 
 from minift.model.auto import AutoModelForTokenClassification
 from minift.pipelines.base import ChunkPipeline
@@ -30,89 +31,112 @@ class TokenClassificationPipeline(ChunkPipeline):
     """
 
     auto_model = AutoModelForTokenClassification
-    by_token = True
-    # fmt: off
-    option_names = (
-        "aggregation_strategy", "ignore_labels", "stride", "is_split_into_words", "delimiter", "offset_mapping",
-        "grouped_entities", "ignore_subwords",
-    )
-    # fmt: on
 
-    def __call__(self, inputs: Any, batch_size: int | None = None, **options: Any) -> Any:
-        words = (self.options | options).get("is_split_into_words")
+    def __call__(self, inputs: Any, *args: Any, **options: Any) -> Any:
+        words = options.get("is_split_into_words", self.params[0].get("is_split_into_words"))
         one = words and inputs and isinstance(inputs, list) and isinstance(inputs[0], str)
-        return super().__call__([inputs] if one else inputs, batch_size, **options)
+        return super().__call__([inputs] if one else inputs, *args, **options)
 
-    def check(self, options: dict[str, Any]) -> dict[str, Any]:
-        options = dict(super().check(options))
-        grouped, by_word = options.pop("grouped_entities", None), options.pop("ignore_subwords", None)
-        if grouped is not None or by_word is not None:
-            instead = ("first" if by_word else "simple") if grouped else "none"
+    def _sanitize_parameters(
+        self,
+        aggregation_strategy: Any = None,
+        ignore_labels: list[str] | None = None,
+        stride: int | None = None,
+        is_split_into_words: bool | None = None,
+        delimiter: str | None = None,
+        offset_mapping: list[tuple[int, int]] | None = None,
+        grouped_entities: bool | None = None,
+        ignore_subwords: bool | None = None,
+    ) -> tuple[dict, dict, dict]:
+        if grouped_entities is not None or ignore_subwords is not None:
+            instead = ("first" if ignore_subwords else "simple") if grouped_entities else "none"
             warnings.warn(f"grouped_entities is now aggregation_strategy={instead!r}", stacklevel=3)
-            options.setdefault("aggregation_strategy", instead)
-        if "aggregation_strategy" in options:
-            strategy = options["aggregation_strategy"]
-            strategy = options["aggregation_strategy"] = str(getattr(strategy, "value", strategy)).lower()
-            if strategy not in STRATEGIES:
-                raise ValueError(f"aggregation_strategy={strategy!r}: there are {', '.join(STRATEGIES)}")
-        if options.get("stride") is not None:
-            if options["stride"] >= self.tokenizer.model_max_length:
-                raise ValueError(f"stride={options['stride']} must be less than the model's length")
-            if options.get("aggregation_strategy") == "none":
+            aggregation_strategy = instead if aggregation_strategy is None else aggregation_strategy
+        if aggregation_strategy is not None:
+            aggregation_strategy = str(getattr(aggregation_strategy, "value", aggregation_strategy)).lower()
+            if aggregation_strategy not in STRATEGIES:
+                raise ValueError(f"aggregation_strategy={aggregation_strategy!r}: there are {', '.join(STRATEGIES)}")
+        if stride is not None:
+            if stride >= self.tokenizer.model_max_length:
+                raise ValueError(f"stride={stride} must be less than the model's length")
+            if aggregation_strategy == "none":
                 raise ValueError("stride needs an aggregation_strategy other than 'none'")
-        return options
+        before = {
+            "stride": stride,
+            "is_split_into_words": is_split_into_words,
+            "delimiter": delimiter,
+            "offset_mapping": offset_mapping,
+        }
+        after = {"aggregation_strategy": aggregation_strategy, "ignore_labels": ignore_labels}
+        given = [{name: value for name, value in part.items() if value is not None} for part in (before, after)]
+        return given[0], {}, given[1]
 
-    def chunks(self, item: Any, options: dict[str, Any]) -> list[dict[str, Any]]:
-        split = bool(options.get("is_split_into_words"))
-        if not isinstance(item, list if split else str):
-            expected = "a list of words" if split else "a text; lists of words need is_split_into_words=True"
-            raise ValueError(f"expected {expected}, not {item!r}")
-        windows = options.get("stride") is not None
+    def preprocess(
+        self,
+        inputs: Any,
+        stride: int | None = None,
+        is_split_into_words: bool = False,
+        delimiter: str = " ",
+        offset_mapping: list[tuple[int, int]] | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        if not isinstance(inputs, list if is_split_into_words else str):
+            expected = (
+                "a list of words" if is_split_into_words else "a text; lists of words need is_split_into_words=True"
+            )
+            raise ValueError(f"expected {expected}, not {inputs!r}")
         encoded = self.tokenizer(
-            [item],
+            [inputs],
             truncation=True,
-            is_split_into_words=split,
+            is_split_into_words=is_split_into_words,
             return_attention_mask=True,
             return_special_tokens_mask=True,
             return_offsets_mapping=True,
-            return_overflowing_tokens=windows,
-            stride=options["stride"] if windows else 0,
+            return_overflowing_tokens=stride is not None,
+            stride=stride or 0,
         )
-        rows = []
+        text, starts = inputs, None
+        if is_split_into_words:  # offsets within a word -> within the text
+            text = delimiter.join(inputs)
+            starts = np.cumsum([0, *(len(word) + len(delimiter) for word in inputs)]).tolist()
         for number in range(len(encoded["input_ids"])):
-            row = {name: encoded[name][number] for name in encoded if name != "overflow_to_sample_mapping"}
-            if options.get("offset_mapping") is not None:
-                row["offset_mapping"] = options["offset_mapping"]
-            rows.append(row | {"words": encoded.word_ids(number)})
-        return rows
+            places = offset_mapping or encoded["offset_mapping"][number]
+            if starts is not None:
+                words = encoded.word_ids(number)
+                places = [
+                    (start, end) if word is None else (start + starts[word], end + starts[word])
+                    for (start, end), word in zip(places, words, strict=True)
+                ]
+            names = [name for name in encoded if name not in ("offset_mapping", "overflow_to_sample_mapping")]
+            row = {name: torch.tensor([encoded[name][number]]) for name in names}
+            yield row | {"offset_mapping": places, "sentence": text}
 
-    def combine(self, item: Any, chunks: list[dict], outputs: list[tuple[Tensor, ...]], options: dict) -> list[dict]:
-        strategy = options.get("aggregation_strategy", "none")
-        ignored = ["O"] if options.get("ignore_labels") is None else options["ignore_labels"]
-        text, starts = item, None
-        if isinstance(item, list):
-            delimiter = " " if options.get("delimiter") is None else options["delimiter"]
-            text = delimiter.join(item)
-            starts = np.cumsum([0, *(len(word) + len(delimiter) for word in item)]).tolist()
+    def postprocess(
+        self, model_outputs: list[Any], aggregation_strategy: str = "none", ignore_labels: list[str] | None = None
+    ) -> list[dict]:
+        """Make the entities of a text of its windows: ids (1, T) and logits (1, T, C) each."""
+        ignored = ["O"] if ignore_labels is None else ignore_labels
         found = []
-        for row, (logits,) in zip(chunks, outputs, strict=True):
-            tokens = self.tokens(text, row, softmax(logits.numpy()), starts)
-            if strategy in ("first", "average", "max"):
-                tokens = [self.word(word, strategy) for word in words_of(tokens)]
+        for output in model_outputs:
+            real = output["attention_mask"][0].bool()
+            scores = softmax(output["logits"][0, real].float().numpy())  # (T, C)
+            row = {name: output[name][0, real].tolist() for name in ("input_ids", "special_tokens_mask")}
+            tokens = self.tokens(output["sentence"], row | {"offset_mapping": output["offset_mapping"]}, scores)
+            if aggregation_strategy in ("first", "average", "max"):
+                tokens = [self.word(word, aggregation_strategy) for word in words_of(tokens)]
             labelled = [self.labelled(token) for token in tokens]
-            entities = labelled if strategy == "none" else [self.entity(group) for group in groups(labelled)]
+            entities = (
+                labelled if aggregation_strategy == "none" else [self.entity(group) for group in groups(labelled)]
+            )
             found += [one for one in entities if one.get("entity", one.get("entity_group")) not in ignored]
-        return without_overlaps(found) if len(chunks) > 1 else found
+        return without_overlaps(found) if len(model_outputs) > 1 else found
 
-    def tokens(self, text: str, row: dict, scores: np.ndarray, starts: list[int] | None) -> list[dict]:
+    def tokens(self, text: str, row: dict, scores: np.ndarray) -> list[dict]:
         """Return a dict for each token that is not special, with the probabilities of its labels (C,)."""
         tokens = []
         for index, token_id in enumerate(row["input_ids"]):
             if row["special_tokens_mask"][index]:
                 continue
             start, end = row["offset_mapping"][index]
-            if starts is not None:  # within its word -> within the text
-                start, end = (place + starts[row["words"][index]] for place in (start, end))
             word = self.tokenizer.convert_ids_to_tokens(token_id)
             continues = len(word) != end - start  # its ## stands for no character
             if token_id == self.tokenizer.unk_token_id:

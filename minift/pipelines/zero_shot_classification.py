@@ -1,9 +1,9 @@
 """Texts to labels that are named in the call, by a model that tells whether one sentence follows from another."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from minift.model.auto import AutoModelForSequenceClassification
 from minift.pipelines.base import ChunkPipeline
@@ -23,47 +23,56 @@ class ZeroShotClassificationPipeline(ChunkPipeline):
     """
 
     auto_model = AutoModelForSequenceClassification
-    by_token = False
-    option_names = ("candidate_labels", "hypothesis_template", "multi_label")
 
-    def __call__(self, sequences: Any, *labels: Any, batch_size: int | None = None, **options: Any) -> Any:
+    def __call__(self, sequences: Any, *labels: Any, **options: Any) -> Any:
         if len(labels) > 1 or (labels and "candidate_labels" in options):
             raise ValueError(f"give the candidate_labels once; got {labels}")
         options |= {"candidate_labels": labels[0]} if labels else {}
-        return super().__call__(sequences, batch_size, **options)
+        return super().__call__(sequences, **options)
 
-    def check(self, options: dict[str, Any]) -> dict[str, Any]:
-        options = dict(super().check(options))
-        template = options.get("hypothesis_template", "{}")
-        if template.format("label") == template:
+    def _sanitize_parameters(
+        self,
+        candidate_labels: str | list[str] | None = None,
+        hypothesis_template: str | None = None,
+        multi_label: bool | None = None,
+    ) -> tuple[dict, dict, dict]:
+        if isinstance(candidate_labels, str):
+            candidate_labels = [label.strip() for label in candidate_labels.split(",") if label.strip()]
+        template = hypothesis_template
+        if template is not None and template.format("label") == template:
             raise ValueError(f"hypothesis_template={template!r} needs {{}}, the place of the label")
-        labels = options.get("candidate_labels")
-        if isinstance(labels, str):
-            options["candidate_labels"] = [label.strip() for label in labels.split(",") if label.strip()]
-        return options
+        before = {"candidate_labels": candidate_labels, "hypothesis_template": template}
+        before = {name: value for name, value in before.items() if value is not None}
+        return before, {}, {} if multi_label is None else {"multi_label": multi_label}
 
-    def chunks(self, item: Any, options: dict[str, Any]) -> list[dict[str, Any]]:
-        labels, template = options.get("candidate_labels"), options.get("hypothesis_template", "This example is {}.")
-        if not labels:
+    def preprocess(
+        self,
+        inputs: Any,
+        candidate_labels: list[str] | None = None,
+        hypothesis_template: str = "This example is {}.",
+    ) -> Iterator[dict[str, Any]]:
+        if not candidate_labels:
             raise ValueError("zero-shot-classification needs candidate_labels: at least one")
-        if not isinstance(item, str) or not item:
-            raise ValueError(f"expected a text, not {item!r}")
-        pairs = [item] * len(labels), [template.format(label) for label in labels]
-        encoded = self.tokenizer(*pairs, truncation="only_first", return_attention_mask=True)
-        return [{name: encoded[name][number] for name in encoded} for number in range(len(labels))]
+        if not isinstance(inputs, str) or not inputs:
+            raise ValueError(f"expected a text, not {inputs!r}")
+        for label in candidate_labels:
+            pair = inputs, hypothesis_template.format(label)
+            encoded = self.tokenizer(*pair, truncation="only_first", return_attention_mask=True, return_tensors="pt")
+            yield {**encoded, "sequence": inputs, "candidate_label": label}
 
-    def combine(self, item: Any, chunks: list[dict], outputs: list[tuple[Tensor, ...]], options: dict) -> dict:
-        logits = np.stack([output[0].numpy() for output in outputs])  # (labels, classes)
+    def postprocess(self, model_outputs: list[Any], multi_label: bool = False) -> dict[str, Any]:
+        """Make the answer of a row of logits (1, classes) for each label."""
+        logits = np.concatenate([output["logits"].float().numpy() for output in model_outputs])  # (labels, classes)
         follows = self.entailment()
-        if options.get("multi_label") or len(outputs) == 1:
+        if multi_label or len(model_outputs) == 1:
             powers = np.exp(logits[:, [-1 if follows == 0 else 0, follows]])
             scores = (powers / powers.sum(-1, keepdims=True))[:, 1]
         else:
             powers = np.exp(logits[:, follows])
             scores = powers / powers.sum(-1, keepdims=True)
         order = scores.argsort()[::-1]
-        labels = options["candidate_labels"]
-        return {"sequence": item, "labels": [labels[i] for i in order], "scores": scores[order].tolist()}
+        labels = [model_outputs[i]["candidate_label"] for i in order]
+        return {"sequence": model_outputs[0]["sequence"], "labels": labels, "scores": scores[order].tolist()}
 
     def entailment(self) -> int:
         """Return the number of the class that says: it follows."""

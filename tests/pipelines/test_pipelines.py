@@ -139,7 +139,7 @@ def test_keywords_without_effect_are_taken(classifier, tokenizer):
     [
         (lambda c, f: c(["good", ["a", "b"]]), ValueError, r'expected a text or {"text"'),
         (lambda c, f: c({"text": "a", "pair": "b"}), ValueError, "a pair is"),
-        (lambda c, f: c(3), TypeError, "takes texts, not int"),
+        (lambda c, f: c(3), ValueError, "expected a text"),
         (lambda c, f: c("a", top_k=0), ValueError, "top_k must be a positive integer or None, not 0"),
         (lambda c, f: c("a", function_to_apply="relu"), ValueError, "unknown function_to_apply='relu'; there are: sig"),
         (lambda c, f: c("a", trunc=True), TypeError, "unknown argument trunc; this pipeline has: top_k"),
@@ -149,11 +149,17 @@ def test_keywords_without_effect_are_taken(classifier, tokenizer):
         (lambda c, f: f("the film"), ValueError, r"No mask_token \(\[MASK\]\) found on the input 'the film'"),
         (lambda c, f: f("[MASK]", targets=[]), ValueError, "names no token"),
         (lambda c, f: f("[MASK]", top=1), TypeError, "unknown argument top; this pipeline has: top_k"),
-        (lambda c, f: pipeline("summarization"), ValueError, "unknown task 'summarization'; there are: text-class"),
+        (lambda c, f: pipeline("summarization"), ValueError, "'summarization' writes text, which needs a decoder"),
         (lambda c, f: pipeline(), ValueError, "needs a task, or a model"),
         (lambda c, f: pipeline("fill-mask", framework="tf"), ValueError, "framework='tf'"),
         (lambda c, f: pipeline("fill-mask", use_fast=False), ValueError, "use_fast=False"),
-        (lambda c, f: pipeline("fill-mask", device_map="cpu"), ValueError, "device_map='cpu'"),
+        (lambda c, f: pipeline("fill-mask", device_map="cpu", device=0), ValueError, "name one of them"),
+        (lambda c, f: pipeline("fill-mask", device_map={"a": 0, "b": 1}), ValueError, "stands on one device"),
+        (
+            lambda c, f: pipeline("object-detection"),
+            ValueError,
+            "unknown task 'object-detection'; there are: text-class",
+        ),
     ],
 )
 def test_errors(classifier, filler, call, error, message):
