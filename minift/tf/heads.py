@@ -1,7 +1,7 @@
 """An encoder with a head on it: to logits and loss; to be read beside model/heads."""
 
 from abc import abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from minift.model.config import BertConfig, DistilBertConfig
 from minift.model.outputs import EncoderOutput, MaskedLMOutput, ModelOutput, SequenceClassifierOutput, finish, of_layers
@@ -17,6 +17,7 @@ class TFHead(TFPreTrainedModel):
     """An encoder with a head on it; a subclass says how its logits are computed."""
 
     output_class: ClassVar[type[ModelOutput]]
+    flattens: ClassVar[bool] = False  # the inputs are (B, C, T): C texts a row, each with one logit
 
     @abstractmethod
     def score(self, encoded: EncoderOutput) -> Tensor:
@@ -27,12 +28,28 @@ class TFHead(TFPreTrainedModel):
             return masked_lm_loss(logits, labels)
         return classification_loss(logits, labels, self.config)
 
-    def finish(self, encoded: EncoderOutput, labels: Tensor | None, return_dict: bool | None) -> ModelOutput | tuple:
+    def each_text(self, values: Tensor | None) -> Tensor | None:
+        """Put the C texts of each row below each other, if there are several: (B, C, T, …) -> (B · C, T, …)."""
+        if values is None or not self.flattens:
+            return values
+        return tf.reshape(values, tf.concat([[-1], tf.shape(values)[2:]], 0))
+
+    def finish(
+        self, encoded: EncoderOutput, labels: Tensor | None, return_dict: bool | None, choices: Any = None
+    ) -> ModelOutput | tuple:
         """The encoder's output, and labels if there are any -> logits, always in float32, and loss."""
         logits = tf.cast(self.score(encoded), tf.float32)
+        if self.flattens:
+            logits = tf.reshape(logits, (-1, choices))  # (B, C)
         loss = None if labels is None else self.own_loss(logits, labels)
         output = self.output_class(loss=loss, logits=logits, **of_layers(encoded))
         return finish(output, self.config, return_dict)
+
+
+def second_axis(ids: Tensor | None, embeds: Tensor | None) -> Any:
+    """Return the size of the second axis: C where a row has several texts."""
+    values = embeds if ids is None else ids
+    return tf.shape(values)[1] if values.shape[1] is None else values.shape[1]
 
 
 class TFBertHead(TFHead):
@@ -59,8 +76,9 @@ class TFBertHead(TFHead):
     ) -> ModelOutput | tuple[Tensor, ...]:
         """Score a batch; inputs as for `TFBertModel.call`, `labels` and the loss as in `losses.py`."""
         tensors = (input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
-        encoded = self.bert(*tensors, output_attentions, output_hidden_states, return_dict=True)
-        return self.finish(encoded, labels, return_dict)
+        texts = map(self.each_text, tensors)
+        encoded = self.bert(*texts, output_attentions, output_hidden_states, return_dict=True)
+        return self.finish(encoded, labels, return_dict, second_axis(input_ids, inputs_embeds))
 
 
 class TFDistilBertHead(TFHead):
@@ -86,8 +104,9 @@ class TFDistilBertHead(TFHead):
     ) -> ModelOutput | tuple[Tensor, ...]:
         """Score a batch; inputs as for `TFDistilBertModel.call`, `labels` and the loss as in `losses.py`."""
         tensors = (input_ids, attention_mask, inputs_embeds, position_ids)
-        encoded = self.distilbert(*tensors, output_attentions, output_hidden_states, return_dict=True)
-        return self.finish(encoded, labels, return_dict)
+        texts = map(self.each_text, tensors)
+        encoded = self.distilbert(*texts, output_attentions, output_hidden_states, return_dict=True)
+        return self.finish(encoded, labels, return_dict, second_axis(input_ids, inputs_embeds))
 
 
 # -- sequence classification: one vector a text, and a linear layer to the classes

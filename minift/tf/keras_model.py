@@ -4,18 +4,20 @@ from typing import Any
 
 import optree
 
-from minift.model.outputs import EncoderOutput, MaskedLMOutput, ModelOutput, SequenceClassifierOutput
+from minift.model.outputs import ModelOutput
 from minift.tf.backend import Tensor, keras, tf
 from minift.tf.checks import check_labels, named_errors
 
 # Keras opens dictionaries to work on what is in them, but not their subclasses: here is how to open and to close ours.
-for output_class in (EncoderOutput, MaskedLMOutput, SequenceClassifierOutput):
+for output_class in ModelOutput.__subclasses__():
     optree.register_pytree_node(
         output_class,
         lambda output: (list(output.values()), list(output), list(output)),
         lambda names, values, output_class=output_class: output_class(**dict(zip(names, values, strict=True))),
         namespace="keras",
     )
+
+LABELS = ("labels", "start_positions", "end_positions", "next_sentence_label")
 
 
 class KerasTraining(keras.Model):
@@ -52,7 +54,7 @@ class KerasTraining(keras.Model):
     def predict_step(self, data: Any) -> ModelOutput:
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         if isinstance(x, dict):
-            x = {name: value for name, value in x.items() if name != "labels"}  # the loss of a batch is no row
+            x = {name: value for name, value in x.items() if name not in LABELS}  # the loss of a batch is no row
         return self(x, training=False)
 
     def compute_loss(

@@ -45,3 +45,22 @@ def masked_lm_loss(logits: Tensor, labels: Tensor) -> Tensor:
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)  # (B, T)
     chosen = tf.cast(chosen, losses.dtype)
     return tf.reduce_sum(losses * chosen) / tf.reduce_sum(chosen)
+
+
+token_loss = masked_lm_loss  # logits (B, T, C), labels (B, T), -100 where a token has none
+
+
+def choice_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Compute the mean loss of scores (B, C) and the right choices (B,)."""
+    labels = tf.reshape(check_labels(labels, logits.shape[1]), (-1,))
+    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
+
+
+def span_loss(scores: Tensor, positions: Tensor) -> Tensor:
+    """Compute the mean loss of scores (B, T) and positions (B,): one beyond T does not count, one below 0 is 0."""
+    T = tf.shape(scores)[1]
+    positions = tf.maximum(tf.cast(tf.reshape(positions, (-1,)), tf.int32), 0)
+    counts = positions < T
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.where(counts, positions, 0), scores)
+    counts = tf.cast(counts, losses.dtype)
+    return tf.reduce_sum(losses * counts) / tf.reduce_sum(counts)

@@ -15,11 +15,11 @@ from minift.model.outputs import ModelOutput
 from minift.tf.backend import keras, tf
 from minift.tf.batches import prepare_tf_dataset
 from minift.tf.checks import check_batch
-from minift.tf.keras_model import KerasTraining
+from minift.tf.keras_model import LABELS, KerasTraining
 from minift.tf.layers import sinusoids
 from minift.tf.variables import choose_dtype, load_weights, map_file, named_parameters, write_file
 
-TENSORS = ("input_ids", "attention_mask", "token_type_ids", "position_ids", "inputs_embeds", "labels")
+TENSORS = ("input_ids", "attention_mask", "token_type_ids", "position_ids", "inputs_embeds", *LABELS)
 DRAWING: ContextVar[bool] = ContextVar("DRAWING", default=True)  # False while a model is built for stored weights
 
 
@@ -88,7 +88,8 @@ class TFPreTrainedModel(KerasTraining, StoredModel):
         if not tf.executing_eagerly() and inputs.get("input_ids") is not None and inputs["input_ids"].dtype.is_floating:
             # Keras asks for the shapes of a distributed batch and takes all of its types for float32
             inputs["input_ids"] = tf.cast(inputs["input_ids"], tf.int32)
-            inputs.pop("labels", None)
+            for name in LABELS:
+                inputs.pop(name, None)
         if self.base_model is self and not any(isinstance(value, keras.KerasTensor) for value in inputs.values()):
             inputs = check_batch(inputs, self.config)
         return super().__call__(**inputs)
