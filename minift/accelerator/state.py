@@ -36,6 +36,7 @@ class DistributedType(str, Enum):  # noqa: UP042 - its text shows the class, as 
     DEEPSPEED = "DEEPSPEED"
     FSDP = "FSDP"
     XLA = "XLA"
+    TPU = "TPU"  # the former name of XLA, which scripts still compare with
     MEGATRON_LM = "MEGATRON_LM"
 
 

@@ -65,6 +65,11 @@ class Surface(Loop):
     non_blocking, use_stateful_dataloader = of_loaders("non_blocking"), of_loaders("use_stateful_dataloader")
 
     @property
+    def use_fp16(self) -> bool:
+        """Whether models compute in fp16: the form in which scripts of accelerate 0.x ask."""
+        return self.mixed_precision == "fp16"
+
+    @property
     def project_dir(self) -> Any:
         return self.project_configuration.project_dir
 

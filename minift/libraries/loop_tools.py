@@ -14,12 +14,7 @@ from minift.accelerator.nests import broadcast
 from minift.accelerator.state import PartialState
 from minift.distributed.process import notebook_launcher
 from minift.train import seed as seeds
-
-NO_MEMORY = (
-    " out of memory.",
-    "cuDNN error: CUDNN_STATUS_NOT_SUPPORTED.",
-    "DefaultCPUAllocator: can't allocate memory",
-)
+from minift.train.memory import is_out_of_memory
 
 
 def find_executable_batch_size(
@@ -47,7 +42,7 @@ def find_executable_batch_size(
             try:
                 return function(size, *args, **options)
             except RuntimeError as error:
-                if not any(text in str(error) for text in NO_MEMORY):
+                if not is_out_of_memory(error):
                     raise
             size = reduce_batch_size_fn() if reduce_batch_size_fn else int(size * 0.9)
         raise RuntimeError("No executable batch size found, reached zero.")

@@ -64,6 +64,7 @@ TRAINER_UTILS = [
     "enable_full_determinism",
     "get_last_checkpoint",
     "set_seed",
+    "speed_metrics",
 ]
 LOGGING = [name for name in vars(verbosity) if not name.startswith("_") and name not in ("logging", "partial")]
 

@@ -3,7 +3,7 @@
 from minift.optim.schedule import SchedulerType
 from minift.train.arguments import TrainingArguments
 from minift.train.checkpoint import get_last_checkpoint
-from minift.train.evaluate import EvalLoopOutput, EvalPrediction, PredictionOutput
+from minift.train.evaluate import EvalLoopOutput, EvalPrediction, PredictionOutput, speed_metrics
 from minift.train.seed import enable_full_determinism, set_seed
 from minift.train.strategies import (
     EvaluationStrategy,
@@ -31,4 +31,5 @@ __all__ = [
     "enable_full_determinism",
     "get_last_checkpoint",
     "set_seed",
+    "speed_metrics",
 ]

@@ -138,6 +138,7 @@ class TFSeveralLogits(TFPreTrainedModel):
     """A model whose logits and labels are several: its loss cannot be one that `compile` names."""
 
     label_names: ClassVar[tuple[str, ...]]
+    output_class: ClassVar[type[ModelOutput]]
 
     def several_loss(self, output: ModelOutput, labels: dict[str, Tensor]) -> Tensor:
         """Compute the loss of a batch from the logits and the labels, by their names."""

@@ -44,7 +44,7 @@ RANGES = {
     "max_steps": MAX_STEPS,
     "num_train_epochs": ABOVE_0,
     "neftune_noise_alpha": AT_LEAST_0,
-    "optim": one_of("adamw_torch", "adamw_torch_fused", "adamw_compiled", "sgd"),
+    "optim": one_of("adamw_torch", "adamw_torch_fused", "adamw_compiled", "adagrad", "rmsprop", "sgd"),
     "per_device_eval_batch_size": AT_LEAST_1,
     "per_device_train_batch_size": AT_LEAST_1,
     "report_to": NO_REPORTS,
@@ -90,6 +90,8 @@ def check_combinations(args: Any) -> None:
         raise ValueError("fp16 and bf16 exclude each other")
     if args.clip_in_update and (args.fp16 or args.shard_optimizer):
         raise ValueError("clip_in_update excludes fp16 and shard_optimizer")
+    if args.optim_args and args.optim.startswith("adamw"):
+        raise ValueError(f"optim_args: optim={args.optim!r} reads none; its settings are adam_beta1, adam_epsilon, …")
     if args.lr_scheduler_type == "reduce_lr_on_plateau" and args.eval_strategy == "no":
         raise ValueError("lr_scheduler_type='reduce_lr_on_plateau' needs an eval_strategy other than 'no'")
     if args.gradient_checkpointing and args.padding_free:

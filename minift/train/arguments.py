@@ -47,6 +47,8 @@ class TrainingArguments(Settings):
     # How much to train
     per_device_train_batch_size: int = 8
     """Rows in a training batch, on each device."""
+    auto_find_batch_size: bool = False
+    """Where memory does not suffice for a batch, begin anew with 0.9 of its rows, until it does."""
     per_device_eval_batch_size: int = 8
     """Rows in an evaluation or prediction batch, on each device."""
     num_train_epochs: float = 3.0
@@ -67,7 +69,9 @@ class TrainingArguments(Settings):
     """Steps over which the rate rises from 0; below 1 it is a share of all steps."""
     optim: str = "adamw_torch"
     """adamw_torch: minift's AdamW, to the bit torch's plain formula; adamw_torch_fused: torch's fused kernel;
-    adamw_compiled: minift's, compiled; sgd."""
+    adamw_compiled: minift's, compiled; torch's adagrad, rmsprop, sgd."""
+    optim_args: str | None = None
+    """Options of the last three, such as momentum=0.9,nesterov=true."""
     weight_decay: float = 0.0
     """Decoupled weight decay of all parameters but biases and LayerNorm."""
     adam_beta1: float = 0.9
@@ -127,8 +131,8 @@ class TrainingArguments(Settings):
     """Log after the first step too."""
     logging_nan_inf_filter: bool = False
     """Leave NaN and infinite losses out of the log and go on, as transformers does; False stops with an error."""
-    disable_tqdm: bool = False
-    """Print the log without progress bars."""
+    disable_tqdm: bool | None = False
+    """Print the log without progress bars; None is False."""
     log_level: str = "passive"
     """Of minift's own messages: debug, info, warning, error, critical; passive leaves it as it is."""
     report_to: str | list[str] | None = "none"

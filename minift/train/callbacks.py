@@ -16,6 +16,8 @@ RESETS = {
     "on_log": ("should_log",),
 }
 
+SHOWN = {"on_evaluate": "metrics", "on_predict": "metrics", "on_log": "logs"}  # what else an event has to show
+
 
 class TrainerCallback:
     """A listener: override the events you need. Each is called as ``event(args, state, control, **objects)``.
@@ -52,16 +54,22 @@ def is_exported(state: dict[str, Any]) -> bool:
 class CallbackHandler:
     """The callbacks of a Trainer. ``handler.on_step_end(run)`` tells all of them, in their order."""
 
-    def __init__(self, callbacks: list[TrainerCallback | type[TrainerCallback]]):
+    def __init__(self, callbacks: list[TrainerCallback | type[TrainerCallback]], run: Any = None):
+        self.run = run  # what an event in the library's form is about
         self.callbacks: list[TrainerCallback] = []
         for callback in callbacks:
             self.add_callback(callback)
 
-    def call_event(self, event: str, run: Any, **objects: Any) -> None:
-        """Turn off the switches that an event answers, then tell every callback of it.
+    def call_event(self, event: str, run: Any, *state_and_control: Any, **objects: Any) -> TrainerControl:
+        """Turn off the switches that an event answers, then tell every callback of it; return the switches.
 
         The callbacks get to see the parts of `run`, and `objects`: what else this event has to show, such as `logs`.
+        Also takes the library's form, which user code has: ``call_event(event, args, state, control, metrics)``.
         """
+        if state_and_control:
+            run, (_, control, *shown) = self.run, state_and_control
+            run.control = control
+            objects |= zip([SHOWN.get(event)], shown, strict=False)
         for switch in RESETS.get(event, ()):
             setattr(run.control, switch, False)
         for name in ("model", "processing_class", "optimizer", "lr_scheduler"):
@@ -70,6 +78,7 @@ class CallbackHandler:
         for callback in self.callbacks:
             changed = getattr(callback, event)(run.args, run.state, run.control, **objects)
             run.control = changed if changed is not None else run.control
+        return run.control
 
     on_init_end = partialmethod(call_event, "on_init_end")
     on_train_begin = partialmethod(call_event, "on_train_begin")

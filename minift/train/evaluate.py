@@ -190,11 +190,18 @@ def put_back(nest: Any, rows: Sequence[int]) -> Any:
     return map_nest(lambda array: None if array is None else array[order], nest)
 
 
-def speed_metrics(prefix: str, start: float, num_samples: float, num_steps: float) -> dict[str, float]:
-    """Give the seconds since `start` (a `time.time()`), and rows and steps per second, the library's names."""
-    runtime = time.time() - start
-    return {
-        f"{prefix}_runtime": round(runtime, 4),
-        f"{prefix}_samples_per_second": round(num_samples / runtime, 3),
-        f"{prefix}_steps_per_second": round(num_steps / runtime, 3),
-    }
+def speed_metrics(
+    split: str,
+    start_time: float,
+    num_samples: float | None = None,
+    num_steps: float | None = None,
+    num_tokens: float | None = None,
+) -> dict[str, float]:
+    """Give the seconds since `start_time` (a `time.time()`), and rows, steps and tokens per second, where counted.
+
+    Source: transformers/trainer_utils.py, speed_metrics.
+    """
+    runtime = time.time() - start_time
+    counts = {"samples": num_samples, "steps": num_steps, "tokens": num_tokens}
+    rates = {f"{split}_{name}_per_second": count / runtime for name, count in counts.items() if count is not None}
+    return {f"{split}_runtime": round(runtime, 4)} | {name: round(rate, 3) for name, rate in rates.items()}

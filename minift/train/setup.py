@@ -24,6 +24,7 @@ from minift.optim.schedule import get_scheduler
 from minift.train.arguments import TrainingArguments
 from minift.train.columns import CollateUsedColumns, keep_used_columns, used_columns
 from minift.train.loader import Loader, StreamLoader
+from minift.train.other_optimizers import OTHERS, other_optimizer
 
 logger = logging.getLogger(__name__)
 
@@ -181,8 +182,8 @@ def make_optimizer(
     if class_and_options is not None:
         optimizer_class, options = class_and_options
         optimizer = optimizer_class(groups, **options)
-    elif args.optim == "sgd":
-        optimizer = torch.optim.SGD(groups, lr=args.learning_rate)
+    elif args.optim in OTHERS:
+        optimizer = other_optimizer(groups, args)
     elif args.optim == "adamw_torch_fused":
         optimizer = torch.optim.AdamW(groups, fused=True, **options)
     else:

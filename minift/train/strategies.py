@@ -30,6 +30,8 @@ class ParallelMode(StrEnum):
 class OptimizerNames(StrEnum):
     ADAMW_TORCH = "adamw_torch"
     ADAMW_TORCH_FUSED = "adamw_torch_fused"
+    ADAGRAD = "adagrad"
+    RMSPROP = "rmsprop"
     SGD = "sgd"
 
 

@@ -29,6 +29,7 @@ from minift.train.evaluator import Evaluator, of_run
 from minift.train.hooks import check_hooks
 from minift.train.items import NotedNumber
 from minift.train.loader import Loader, PlainLoader
+from minift.train.memory import with_a_batch_that_fits
 from minift.train.progress import PrinterCallback, ProgressCallback
 from minift.train.run import Run, new_state
 from minift.train.seed import set_seed
@@ -122,7 +123,7 @@ class Trainer(TrainerSurface, Evaluator):
         run = Run(args, model, model_in_use, label_names, data_collator, tokenizer, new_state(args))
         reporter = PrinterCallback if args.disable_tqdm else ProgressCallback
         reporters = [reporter] if run.state.is_world_process_zero else []
-        handler = CallbackHandler([DefaultFlowCallback, *reporters, *(callbacks or [])])
+        handler = CallbackHandler([DefaultFlowCallback, *reporters, *(callbacks or [])], run)
         super().__init__(run, handler, eval_dataset, compute_loss_func, compute_metrics, preprocess_logits_for_metrics)
         self.train_dataset, self.model_init = train_dataset, model_init
         self.optimizer, self.lr_scheduler = self.given_optimizers = optimizers
@@ -149,8 +150,9 @@ class Trainer(TrainerSurface, Evaluator):
             ValueError: there is no training set, it is empty, a loss is NaN or infinite, there is no checkpoint, or
                 `clear_way` refuses to write among those of another run.
             FileNotFoundError: the checkpoint is not complete.
+            RuntimeError: with `auto_find_batch_size`, no batch fits into memory.
         """
-        args, run, callbacks = self.args, self.run, self.callback_handler
+        args, run = self.args, self.run
         if trial is not None:
             raise ValueError("Trainer.train does not support trial=: there is no hyper-parameter search")
         self.ignore_keys_for_eval = ignore_keys_for_eval
@@ -159,6 +161,13 @@ class Trainer(TrainerSurface, Evaluator):
             resume_from_checkpoint = checkpoint.find_checkpoint(args.output_dir)
         if not resume_from_checkpoint:
             checkpoint.clear_way(run)
+        if args.auto_find_batch_size:
+            return with_a_batch_that_fits(args, lambda: self.train_from(resume_from_checkpoint), resume_from_checkpoint)
+        return self.train_from(resume_from_checkpoint)
+
+    def train_from(self, resume_from_checkpoint: str | Path | None) -> TrainOutput:
+        """Run the loop: epochs, in them steps; see `train`."""
+        args, run, callbacks = self.args, self.run, self.callback_handler
         self.start()
         self.is_in_train = True
         epoch, position = 0, None
@@ -169,7 +178,7 @@ class Trainer(TrainerSurface, Evaluator):
 
         callbacks.on_train_begin(run)
         if args.eval_on_start and not resume_from_checkpoint:
-            self.evaluate(ignore_keys=ignore_keys_for_eval)
+            self.evaluate(ignore_keys=self.ignore_keys_for_eval)
         while epoch < self.state.num_train_epochs and not self.control.should_training_stop:
             callbacks.on_epoch_begin(run)
             run.epoch, run.epoch_ended = epoch, False
