@@ -52,8 +52,11 @@ class HfArgumentParser(argparse.ArgumentParser):
         kind = next((part for part in parts if part in (bool, int, float)), parts[0])
         if kind is bool:
             options |= {"type": boolean, "nargs": "?", "const": True}
+            if options.pop("required", False):  # as in the library, a flag that is not given is off
+                options["default"] = False
             if default is True:
-                self.add_argument(f"--no_{field.name}", dest=field.name, action="store_false", default=True)
+                negations = dict.fromkeys((f"--no_{field.name}", f"--no-{field.name.replace('_', '-')}"))
+                self.add_argument(*negations, dest=field.name, action="store_false", default=True)
         elif get_origin(kind) is Literal or (isinstance(kind, type) and issubclass(kind, Enum)):
             values = get_args(kind) or [member.value for member in kind]
             by_text = {str(value): value for value in values}

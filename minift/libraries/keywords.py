@@ -6,6 +6,7 @@ lists for it. This module imports none of minift, so that every room may use it.
 
 from collections.abc import Callable
 from functools import wraps
+from inspect import Signature, signature
 from typing import Any
 
 ANY = "any value"
@@ -168,7 +169,6 @@ WITHOUT_EFFECT: dict[str, dict[str, tuple[Any, ...] | str]] = {
     },
     # train: fields of transformers' TrainingArguments that change nothing here at these values
     "TrainingArguments.__init__": {
-        "accelerator_config": (None,),
         "activation_checkpointing": (None, False),
         "activation_checkpointing_kwargs": (None,),
         "adafactor": (False,),
@@ -255,25 +255,49 @@ LIBRARY_DEFAULTS = {
 
 
 def drops_keywords(function: Callable) -> Callable:
-    """Call `function` without the keywords that the table lists for it; at other values they are a ValueError.
-
-    Those of an `__init__` become attributes of the object, for scripts that read what they have set.
-    """
-    taken = WITHOUT_EFFECT[function.__qualname__]
-    called = function.__qualname__.removesuffix(".__init__").rpartition(".")[2]
+    """Call `function` without the keywords that the table lists for it; at other values they are a ValueError."""
+    taken, called = WITHOUT_EFFECT[function.__qualname__], function.__qualname__.rpartition(".")[2]
 
     @wraps(function)
     def call(*args: Any, **options: Any) -> Any:
-        for keyword in taken.keys() & options.keys():
-            value, values = options.pop(keyword), taken[keyword]
-            if values is not ANY and value not in values:
-                allowed = " or ".join(map(repr, values))
-                raise ValueError(f"{called} does not support {keyword}={value!r}, only {allowed}")
-            if function.__name__ == "__init__":
-                setattr(args[0], keyword, value)
+        take_out(taken, called, options)
         return function(*args, **options)
 
     return call
+
+
+def take_out(taken: dict[str, Any], called: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Take the keywords of a row of the table out of `options`, and return them; other values are a ValueError."""
+    dropped = {keyword: options.pop(keyword) for keyword in taken.keys() & options.keys()}
+    for keyword, value in dropped.items():
+        values = taken[keyword]
+        if values is not ANY and value not in values:
+            allowed = " or ".join(map(repr, values))
+            raise ValueError(f"{called} does not support {keyword}={value!r}, only {allowed}")
+    return dropped
+
+
+class DropsKeywords(type):
+    """A class whose calls, and those of its subclasses, drop the keywords that the table lists for ``NAME.__init__``.
+
+    They become attributes of the object, for scripts that read what they have set. A subclass may have an own argument
+    of such a name.
+    """
+
+    def __call__(cls, *args: Any, **options: Any) -> Any:
+        row = next(f"{base.__name__}.__init__" for base in cls.__mro__ if f"{base.__name__}.__init__" in WITHOUT_EFFECT)
+        own = signature(cls.__init__).parameters
+        taken = {keyword: values for keyword, values in WITHOUT_EFFECT[row].items() if keyword not in own}
+        dropped = take_out(taken, row.removesuffix(".__init__"), options)
+        made = super().__call__(*args, **options)
+        vars(made).update(dropped)
+        return made
+
+    @property
+    def __signature__(cls) -> Signature:
+        """What `inspect.signature` shows: the arguments of the constructor, and not those of the call above."""
+        own = signature(cls.__init__)
+        return own.replace(parameters=list(own.parameters.values())[1:])
 
 
 def unset(function: str, keyword: str) -> Any:

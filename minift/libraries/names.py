@@ -22,10 +22,12 @@ from minift.pipelines.registry import PIPELINE_REGISTRY
 from minift.pipelines.text_classification import TextClassificationPipeline
 from minift.pipelines.token_classification import TokenClassificationPipeline
 from minift.pipelines.zero_shot_classification import ZeroShotClassificationPipeline
-from minift.train.callbacks import CallbackHandler
+from minift.train.callbacks import CallbackHandler, DefaultFlowCallback
+from minift.train.progress import ProgressCallback
 
 PREFIX_CHECKPOINT_DIR = "checkpoint"
 CONFIG_NAME, SAFE_WEIGHTS_NAME, WEIGHTS_NAME = "config.json", "model.safetensors", "pytorch_model.bin"
+SAFE_WEIGHTS_INDEX_NAME, WEIGHTS_INDEX_NAME = "model.safetensors.index.json", "pytorch_model.bin.index.json"
 CONFIG_MAPPING = AutoConfig.classes
 
 
@@ -42,6 +44,7 @@ MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING = by_config("AutoModelForSequenceClass
 MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING = by_config("AutoModelForTokenClassification")
 BaseModelOutput = BaseModelOutputWithPooling = BaseModelOutputWithPoolingAndCrossAttentions = EncoderOutput
 AcceleratedOptimizer, AcceleratedScheduler = PreparedOptimizer, PreparedScheduler
+DEFAULT_CALLBACKS, DEFAULT_PROGRESS_CALLBACK = [DefaultFlowCallback], ProgressCallback
 EvaluationModule = Metric
 wait_for_everyone = barrier
 

@@ -96,6 +96,7 @@ MODULES: dict[str, tuple[str, list[str]]] = {
     "transformers.tokenization_utils_fast": ("minift", ["PreTrainedTokenizerFast"]),
     "transformers.trainer": ("minift", ["Trainer", "TrainerCallback", "TrainerState", "TrainingArguments"]),
     "transformers.trainer_callback": ("minift", CALLBACKS),
+    "transformers.trainer_pt_utils": ("minift.train.accelerator_config", ["AcceleratorConfig"]),
     "transformers.trainer_utils": ("minift.libraries.trainer_utils", TRAINER_UTILS),
     "transformers.training_args": ("minift.libraries.trainer_utils", TRAINING_ARGS),
     "transformers.utils": ("minift.libraries.checks", CHECKS),
@@ -135,6 +136,7 @@ MAPPINGS = ["CONFIG_MAPPING", "MODEL_MAPPING", *(f"MODEL_FOR_{task}_MAPPING" for
 PIPELINES = ["FeatureExtractionPipeline", "FillMaskPipeline", "Pipeline", "TextClassificationPipeline"]
 PIPELINES += ["QuestionAnsweringPipeline", "TokenClassificationPipeline", "ZeroShotClassificationPipeline"]
 PIPELINES += ["ChunkPipeline", "PIPELINE_REGISTRY"]
+WEIGHTS_FILES = ["SAFE_WEIGHTS_INDEX_NAME", "SAFE_WEIGHTS_NAME", "WEIGHTS_INDEX_NAME", "WEIGHTS_NAME"]
 STRATEGIES = ["PaddingStrategy", "TensorType", "TruncationStrategy"]
 # module -> further names, of NAMES
 MORE = {
@@ -143,9 +145,10 @@ MORE = {
     "transformers.modeling_outputs": [f"BaseModelOutput{rest}" for rest in ("", *WITH_POOLING)],
     "transformers.pipelines": PIPELINES,
     "transformers.tokenization_utils_base": [*STRATEGIES, "AddedToken"],
+    "transformers.trainer": ["DEFAULT_CALLBACKS", "DEFAULT_PROGRESS_CALLBACK"],
     "transformers.trainer_callback": ["CallbackHandler"],
     "transformers.trainer_utils": ["PREFIX_CHECKPOINT_DIR"],
-    "transformers.utils": [*STRATEGIES, "CONFIG_NAME", "ModelOutput", "SAFE_WEIGHTS_NAME", "WEIGHTS_NAME"],
+    "transformers.utils": [*STRATEGIES, "CONFIG_NAME", "ModelOutput", *WEIGHTS_FILES],
     "evaluate": ["EvaluationModule", "Metric"],
     "accelerate.launchers": ["notebook_launcher"],
     "accelerate.optimizer": ["AcceleratedOptimizer"],

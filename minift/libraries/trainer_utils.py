@@ -1,5 +1,6 @@
 """The names that scripts import from ``transformers.trainer_utils`` and ``transformers.training_args``."""
 
+from minift.libraries.optimizer_names import OptimizerNames
 from minift.optim.schedule import SchedulerType
 from minift.train.arguments import TrainingArguments
 from minift.train.checkpoint import get_last_checkpoint
@@ -9,7 +10,6 @@ from minift.train.strategies import (
     EvaluationStrategy,
     HubStrategy,
     IntervalStrategy,
-    OptimizerNames,
     ParallelMode,
     SaveStrategy,
 )

@@ -133,8 +133,12 @@ class PreTrainedModel(nn.Module, StoredModel):
         )
 
     def floating_point_ops(self, inputs: dict[str, Tensor]) -> int:
-        """Count the operations of a training step: 6 · tokens · non-embedding parameters (arXiv 2001.08361, 2.1)."""
-        return 6 * inputs[self.main_input_name].numel() * self.num_parameters(exclude_embeddings=True)
+        """Count the operations of a training step: 6 · tokens · non-embedding parameters (arXiv 2001.08361, 2.1).
+
+        0 for a model of the user's own that reads no `input_ids`.
+        """
+        tokens = inputs.get(self.main_input_name)
+        return 0 if tokens is None else 6 * tokens.numel() * self.num_parameters(exclude_embeddings=True)
 
     def get_memory_footprint(self, return_buffers: bool = True) -> int:
         """Count the bytes of the parameters, and of the buffers."""

@@ -15,6 +15,10 @@ class TrainerAccelerator:
         self.run = run
         self.device = run.args.device
         self.num_processes, self.process_index = run.args.world_size, run.args.process_index
+        config = run.args.accelerator_config
+        config.check_ranks(self.num_processes)
+        self.split_batches, self.dispatch_batches = config.split_batches, config.dispatch_batches
+        self.even_batches, self.use_seedable_sampler = config.even_batches, config.use_seedable_sampler
 
     def backward(self, loss: Tensor, **options: Any) -> None:
         """Do the backward pass of a loss, with the scale that float16 needs."""

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from minift.libraries.keywords import WITHOUT_EFFECT, drops_keywords, unset
+from minift.libraries.keywords import WITHOUT_EFFECT, DropsKeywords, unset
+from minift.train.accelerator_config import AcceleratorConfig, read_accelerator_config
 from minift.train.argument_checks import check_combinations, check_ranges, check_types
 from minift.train.settings import Settings
 from minift.train.strategies import ParallelMode
@@ -31,7 +32,7 @@ FORMER_NAMES = {
 
 
 @dataclass
-class TrainingArguments(Settings):
+class TrainingArguments(Settings, metaclass=DropsKeywords):
     """The fields of transformers' `TrainingArguments` that a BERT or DistilBERT run can use, with its defaults.
 
     Names that the course used between 2021 and 2026 and today's release has dropped are kept at the end. A field that
@@ -242,11 +243,14 @@ class TrainingArguments(Settings):
     """The former name of `per_device_eval_batch_size`."""
     include_inputs_for_metrics: bool | None = None
     """The former way to write `include_for_metrics=["inputs"]`."""
+    accelerator_config: dict | str | AcceleratorConfig | None = None
+    """The library's settings of its Accelerator, at values that change nothing here."""
     overwrite_output_dir: bool = False
     """Delete the checkpoints of another run in `output_dir` before a run begins; other files are replaced anyway."""
 
     def __post_init__(self) -> None:
         self.output_dir = os.fspath(self.output_dir)
+        self.accelerator_config = read_accelerator_config(self.accelerator_config)
         check_types(self)
         for former, name in FORMER_NAMES.items():
             if getattr(self, former) is not None:
@@ -369,6 +373,3 @@ class TrainingArguments(Settings):
         return {
             name: value if isinstance(value, bool | int | float | str) else str(value) for name, value in fields.items()
         }
-
-
-TrainingArguments.__init__ = drops_keywords(TrainingArguments.__init__)

@@ -26,12 +26,14 @@ def count_labels(batch: Mapping[str, Tensor], label_names: list[str]) -> int:
     return int((found[0] != -100).sum()) if found else len(next(iter(batch.values())))
 
 
-def used_columns(model: nn.Module) -> set[str]:
-    """Name what a model's forward takes, and the labels in any of their spellings."""
-    return {*forward_arguments(model), "label", "label_ids", *find_label_names(model)}
+def used_columns(model: nn.Module, label_names: list[str] | None = None) -> set[str]:
+    """Name what a model's forward takes, and the labels in any of their spellings, also those that the user names."""
+    return {*forward_arguments(model), "label", "label_ids", *find_label_names(model), *(label_names or ())}
 
 
-def keep_used_columns(dataset: Any, collate: Callable, model: nn.Module) -> tuple[Any, Callable, list[str]]:
+def keep_used_columns(
+    dataset: Any, collate: Callable, model: nn.Module, label_names: list[str] | None = None
+) -> tuple[Any, Callable, list[str]]:
     """Restrict rows to what the model's forward takes, plus the labels in any of their spellings.
 
     Returns:
@@ -40,7 +42,7 @@ def keep_used_columns(dataset: Any, collate: Callable, model: nn.Module) -> tupl
     Raises:
         ValueError: no column is left.
     """
-    used = used_columns(model)
+    used = used_columns(model, label_names)
     if not hasattr(dataset, "column_names"):
         return dataset, CollateUsedColumns(collate, used), []
     unused = [name for name in dataset.column_names if name not in used]

@@ -45,12 +45,18 @@ class Loader:
         **options: Any,
     ):
         self.dataset, self.batches, self.collate, self.device = dataset, batches, collate, device
+        self.batch_size = batches.batch_size
         self.in_process = num_workers == 0
         rows = column_batches(dataset, collate)
         self.loader = DataLoader(rows, batch_sampler=batches, collate_fn=collate, num_workers=num_workers, **options)
         self.position: dict[str, Any] = {}
 
     is_sized = True
+
+    @property
+    def total_batch_size(self) -> int:
+        """Rows in a batch of all processes together."""
+        return self.batch_size * world().size
 
     def __len__(self) -> int:
         """The number of batches in an epoch."""
@@ -118,13 +124,15 @@ class StreamLoader(Loader):
         **options: Any,
     ):
         self.dataset, self.collate, self.device, self.training = dataset, collate, device, training
-        self.max_batches, self.in_process = max_batches, False
+        self.max_batches, self.in_process, self.batch_size = max_batches, False, batch_size
         self.is_sized = hasattr(dataset, "__len__")
         self.loader = DataLoader(dataset, batch_size, collate_fn=collate, **options)
         self.position: dict[str, Any] = {}
 
     def __len__(self) -> int:
         """The number of batches in an epoch or, where that is not known, in the whole run."""
+        if not self.is_sized and self.max_batches <= 0:
+            raise TypeError("a stream has no length")
         if not self.is_sized:
             return self.max_batches
         return math.ceil(len(self.loader) / world().size)

@@ -28,13 +28,21 @@ def is_out_of_memory(error: RuntimeError) -> bool:
 def with_a_batch_that_fits(args: TrainingArguments, train: Callable[[], Any], resumes_from: Any = None) -> Any:
     """Call `train`; while memory does not suffice, call it again with 0.9 of `per_device_train_batch_size`.
 
-    The run begins anew, with the weights as they are; a resumed one has the size that its checkpoint was found with. No
-    size that fits is a RuntimeError; other errors pass. Source: transformers/trainer.py, with accelerate's
-    find_executable_batch_size.
+    The run begins anew, with the weights as they are; a resumed one has the size that its checkpoint was found with.
+    The arguments are as before afterwards; the state has the size. No size that fits is a RuntimeError; other errors
+    pass. Source: transformers/trainer.py, with accelerate's find_executable_batch_size.
     """
-    if resumes_from:
-        found = TrainerState.load_from_json(Path(resumes_from) / STATE_FILE).train_batch_size
-        args.per_device_train_batch_size = found or args.per_device_train_batch_size
+    before = args.per_device_train_batch_size
+    try:
+        if resumes_from:
+            found = TrainerState.load_from_json(Path(resumes_from) / STATE_FILE).train_batch_size
+            args.per_device_train_batch_size = found or before
+        return _try(args, train)
+    finally:
+        args.per_device_train_batch_size = before
+
+
+def _try(args: TrainingArguments, train: Callable[[], Any]) -> Any:
     while True:
         try:
             return train()

@@ -21,7 +21,11 @@ class ProgressCallback(TrainerCallback):
 
     def on_prediction_step(self, args, state, control, eval_dataloader=None, **objects):
         if self.prediction_bar is None:
-            self.prediction_bar = tqdm(total=len(eval_dataloader), leave=self.training_bar is None, dynamic_ncols=True)
+            try:
+                total = len(eval_dataloader)
+            except TypeError:  # a stream
+                total = None
+            self.prediction_bar = tqdm(total=total, leave=self.training_bar is None, dynamic_ncols=True)
         self.prediction_bar.update()
 
     def on_evaluate(self, args, state, control, **objects):

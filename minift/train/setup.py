@@ -15,7 +15,6 @@ from minift.batches.sampler import BatchSampler, LengthGroupedOrder, LengthSorte
 from minift.distributed.exchange import broadcast_object
 from minift.distributed.sharded import ShardedOptimizer
 from minift.distributed.world import world
-from minift.fast.adamw import AdamW
 from minift.fast.clipping import clipping_in_update
 from minift.fast.memory import keep_freed_memory
 from minift.fast.options import use_fast_path
@@ -24,7 +23,7 @@ from minift.optim.schedule import get_scheduler
 from minift.train.arguments import TrainingArguments
 from minift.train.columns import CollateUsedColumns, keep_used_columns, used_columns
 from minift.train.loader import Loader, StreamLoader
-from minift.train.other_optimizers import OTHERS, other_optimizer
+from minift.train.optimizers import optimizer_class
 
 logger = logging.getLogger(__name__)
 
@@ -79,14 +78,17 @@ def make_loader(
     batch_size = args.per_device_train_batch_size if training else args.per_device_eval_batch_size
     order = order_of_rows(dataset, args, batch_size, training) if sampler is None else OrderOfSampler(sampler)
     if args.remove_unused_columns:
-        dataset, collate, unused = keep_used_columns(dataset, collate, model)
+        dataset, collate, unused = keep_used_columns(dataset, collate, model, args.label_names)
         if unused:
             message = "Columns of the %s set that %s.forward does not take are left out: %s"
             logger.warning(message, description, type(model).__name__, ", ".join(unused))
-    drop_last, place = args.dataloader_drop_last and training, world()
+    rest = len(dataset) % batch_size
+    if rest and args.dataloader_drop_last and not training:
+        logger.warning("dataloader_drop_last leaves out the last %d rows of the %s set", rest, description)
+    place = world()
     return Loader(
         dataset,
-        BatchSampler(order, batch_size, drop_last, place.rank, place.size, even=training),
+        BatchSampler(order, batch_size, args.dataloader_drop_last, place.rank, place.size, even=training),
         collate,
         args.device,
         **worker_options(args),
@@ -116,7 +118,7 @@ def loader_of_iterable(
     if training and args.max_steps <= 0 and not hasattr(dataset, "__len__"):
         raise ValueError("a training set without a length needs max_steps")
     if args.remove_unused_columns:
-        collate = CollateUsedColumns(collate, used_columns(model))
+        collate = CollateUsedColumns(collate, used_columns(model, args.label_names))
     return StreamLoader(
         dataset,
         args.per_device_train_batch_size if training else args.per_device_eval_batch_size,
@@ -178,16 +180,8 @@ def make_optimizer(
 ) -> torch.optim.Optimizer:
     """Make the optimizer over the model's parameters, in two groups: `decaying` decay, the others do not."""
     groups = parameter_groups(model, args.weight_decay, decaying)
-    options = {"lr": args.learning_rate, "betas": (args.adam_beta1, args.adam_beta2), "eps": args.adam_epsilon}
-    if class_and_options is not None:
-        optimizer_class, options = class_and_options
-        optimizer = optimizer_class(groups, **options)
-    elif args.optim in OTHERS:
-        optimizer = other_optimizer(groups, args)
-    elif args.optim == "adamw_torch_fused":
-        optimizer = torch.optim.AdamW(groups, fused=True, **options)
-    else:
-        optimizer = AdamW(groups, compiled=args.optim == "adamw_compiled", **options)
+    kind, options = class_and_options or optimizer_class(args)
+    optimizer = kind(groups, **options)
     return ShardedOptimizer(optimizer) if args.shard_optimizer and world().size > 1 else optimizer
 
 

@@ -27,12 +27,4 @@ class ParallelMode(StrEnum):
     DISTRIBUTED = "distributed"
 
 
-class OptimizerNames(StrEnum):
-    ADAMW_TORCH = "adamw_torch"
-    ADAMW_TORCH_FUSED = "adamw_torch_fused"
-    ADAGRAD = "adagrad"
-    RMSPROP = "rmsprop"
-    SGD = "sgd"
-
-
 EvaluationStrategy = IntervalStrategy  # its name until 2024

@@ -43,6 +43,11 @@ class TrainerSurface:
             tokens += batch["input_ids"].numel()
         return tokens
 
+    @property
+    def _train_batch_size(self) -> int:
+        """The rows of a batch, of which `auto_find_batch_size` may have found fewer: the library's name for it."""
+        return self.state.train_batch_size or self.args.per_device_train_batch_size
+
     def get_num_trainable_parameters(self) -> int:
         return sum(parameter.numel() for parameter in self.model.parameters() if parameter.requires_grad)
 

@@ -30,6 +30,7 @@ from minift.train.hooks import check_hooks
 from minift.train.items import NotedNumber
 from minift.train.loader import Loader, PlainLoader
 from minift.train.memory import with_a_batch_that_fits
+from minift.train.optimizers import optimizer_class
 from minift.train.progress import PrinterCallback, ProgressCallback
 from minift.train.run import Run, new_state
 from minift.train.seed import set_seed
@@ -123,7 +124,7 @@ class Trainer(TrainerSurface, Evaluator):
         run = Run(args, model, model_in_use, label_names, data_collator, tokenizer, new_state(args))
         reporter = PrinterCallback if args.disable_tqdm else ProgressCallback
         reporters = [reporter] if run.state.is_world_process_zero else []
-        handler = CallbackHandler([DefaultFlowCallback, *reporters, *(callbacks or [])], run)
+        handler = CallbackHandler([DefaultFlowCallback, *(callbacks or []), *reporters], run)  # who prints comes last
         super().__init__(run, handler, eval_dataset, compute_loss_func, compute_metrics, preprocess_logits_for_metrics)
         self.train_dataset, self.model_init = train_dataset, model_init
         self.optimizer, self.lr_scheduler = self.given_optimizers = optimizers
@@ -281,8 +282,11 @@ class Trainer(TrainerSurface, Evaluator):
         return self.optimizer
 
     @staticmethod
-    def get_optimizer_cls_and_kwargs(args: TrainingArguments, model: nn.Module | None = None) -> tuple | None:
-        """Choose the class of the optimizer and its arguments; None is what `args.optim` names."""
+    def get_optimizer_cls_and_kwargs(
+        args: TrainingArguments, model: nn.Module | None = None
+    ) -> tuple[type[torch.optim.Optimizer], dict[str, Any]]:
+        """Return the class of the optimizer that `args.optim` names, and its arguments besides the parameters."""
+        return optimizer_class(args)
 
     def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> Any:
         """Make the schedule that the arguments name, unless there is one."""

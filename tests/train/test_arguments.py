@@ -128,3 +128,33 @@ def test_attributes_that_scripts_read():
     assert args.to_sanitized_dict()["include_for_metrics"] == "['inputs']"
     with pytest.raises(ValueError, match="train_sampling_strategy must be one of random, group_by_length"):
         TrainingArguments("out", train_sampling_strategy="sequential")
+
+
+def test_a_subclass_that_is_a_dataclass_takes_what_the_class_takes():
+    """`@dataclass class Mine(TrainingArguments)` makes an __init__ of its own."""
+
+    @dataclasses.dataclass
+    class Mine(TrainingArguments):
+        a: float = 0.0
+        run_name: str = "own"
+
+    mine = Mine("out", a=1.5, save_safetensors=True, logging_dir="logs", run_name="b")
+    assert (mine.a, mine.save_safetensors, mine.logging_dir, mine.run_name) == (1.5, True, "logs", "b")
+    assert (Mine("out").run_name, Mine("out").skip_memory_metrics) == ("own", True)
+    with pytest.raises(ValueError, match="TrainingArguments does not support save_safetensors=False, only True"):
+        Mine("out", save_safetensors=False)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'nonsense'"):
+        Mine("out", nonsense=1)
+
+
+def test_accelerator_config(tmp_path):
+    (tmp_path / "a.json").write_text('{"even_batches": false, "non_blocking": true}')
+    for given in (tmp_path / "a.json", str(tmp_path / "a.json"), {"even_batches": False, "non_blocking": True}):
+        config = TrainingArguments("out", accelerator_config=given).accelerator_config
+        assert (config.even_batches, config.non_blocking, config.split_batches) == (False, True, False)
+    with pytest.raises(ValueError, match="even_batches=False is not supported, only True"):
+        config.check_ranks(2)
+    with pytest.raises(ValueError, match="use_seedable_sampler=False is not supported"):
+        TrainingArguments("out", accelerator_config={"use_seedable_sampler": False})
+    with pytest.raises(ValueError, match="accelerator_config has no batches; it has: split_batches"):
+        TrainingArguments("out", accelerator_config={"batches": 1})

@@ -31,8 +31,8 @@ def test_batches_get_smaller_until_one_fits(tmp_path, caplog):
     one = trainer(tmp_path, num_train_epochs=1)
     output = one.train()
     assert one.seen[:4] == [8, 7, 6, 5]  # 0.9 of each, rounded down
-    assert (one.args.per_device_train_batch_size, output.global_step) == (5, 4)
-    assert one.state.train_batch_size == 5
+    assert (one.args.per_device_train_batch_size, output.global_step) == (8, 4)
+    assert one.state.train_batch_size == one._train_batch_size == 5
     assert "a batch of 8 rows is too large" in caplog.text
     assert "the run begins anew with 5 rows" in caplog.text
 

@@ -1,9 +1,10 @@
-"""The optimizers of torch beside AdamW, by their names in `optim`, with `optim_args`."""
+"""The optimizers by their names in `optim`: classes and arguments."""
 
 from typing import Any
 
 import torch
 
+from minift.fast.adamw import AdamW
 from minift.train.arguments import TrainingArguments
 
 # name -> class, and the options that `optim_args` may set (transformers/trainer_optimizer.py)
@@ -14,10 +15,16 @@ OTHERS: dict[str, tuple[type[torch.optim.Optimizer], tuple[str, ...]]] = {
 }
 
 
-def other_optimizer(groups: list[dict[str, Any]], args: TrainingArguments) -> torch.optim.Optimizer:
-    """Make the optimizer that `args.optim` names, over the groups of parameters."""
-    kind, known = OTHERS[args.optim]
-    return kind(groups, lr=args.learning_rate, **parse_options(args.optim_args, args.optim, known))
+def optimizer_class(args: TrainingArguments) -> tuple[type[torch.optim.Optimizer], dict[str, Any]]:
+    """Return the class of the optimizer that `args.optim` names, and its arguments besides the parameters."""
+    options: dict[str, Any] = {"lr": args.learning_rate}
+    if args.optim in OTHERS:
+        kind, known = OTHERS[args.optim]
+        return kind, options | parse_options(args.optim_args, args.optim, known)
+    options |= {"betas": (args.adam_beta1, args.adam_beta2), "eps": args.adam_epsilon}
+    if args.optim == "adamw_torch_fused":
+        return torch.optim.AdamW, options | {"fused": True}
+    return AdamW, options | ({"compiled": True} if args.optim == "adamw_compiled" else {})
 
 
 def parse_options(text: str | None, optimizer: str, known: tuple[str, ...]) -> dict[str, float | bool]:
