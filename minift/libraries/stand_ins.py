@@ -66,7 +66,8 @@ TRAINER_UTILS = [
     "set_seed",
     "speed_metrics",
 ]
-LOGGING = [name for name in vars(verbosity) if not name.startswith("_") and name not in ("logging", "partial")]
+NOT_OF_LOGGING = ("logging", "lru_cache", "partial")
+LOGGING = [name for name in vars(verbosity) if not name.startswith("_") and name not in NOT_OF_LOGGING]
 
 # module of the libraries -> the modules where its names are looked up, in order, and the names
 MODULES: dict[str, tuple[str, list[str]]] = {

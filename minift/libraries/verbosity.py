@@ -1,11 +1,16 @@
 """`transformers.logging`, `datasets.logging`, `evaluate.logging`: the verbosity of minift's own messages."""
 
 import logging
-from functools import partial
+from functools import lru_cache, partial
 
 
 def get_logger(name: str | None = None) -> logging.Logger:
-    return logging.getLogger(name or "minift")
+    """Return a logger, with the methods that transformers' have besides: ``warning_once``, ``info_once``."""
+    logger = logging.getLogger(name or "minift")
+    if not hasattr(logger, "warning_once"):
+        logger.warning_once, logger.info_once = lru_cache(None)(logger.warning), lru_cache(None)(logger.info)
+        logger.warning_advice = logger.warning
+    return logger
 
 
 def get_verbosity() -> int:

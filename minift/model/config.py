@@ -200,6 +200,19 @@ class PretrainedConfig:
         values["dtype"] = self.dtype and str(self.dtype).removeprefix("torch.")
         return deepcopy({**self.extra, **values, "model_type": self.model_type})
 
+    @property
+    def torch_dtype(self) -> Any:
+        """The former name of `dtype`."""
+        return self.dtype
+
+    @torch_dtype.setter
+    def torch_dtype(self, dtype: Any) -> None:
+        self.dtype = dtype
+
+    def get_text_config(self, *args: Any, **options: Any) -> Self:
+        """Return the part for texts: all of it."""
+        return self
+
     def to_json_string(self) -> str:
         """What config.json holds: `to_dict` without the shared fields that have their default value."""
         values = self.to_dict()

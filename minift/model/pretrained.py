@@ -147,7 +147,7 @@ class PreTrainedModel(nn.Module, StoredModel):
 
     # -- memory -------------------------------------------------------------------------------------------------
 
-    is_gradient_checkpointing = False
+    is_gradient_checkpointing, supports_gradient_checkpointing = False, True
 
     def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict[str, Any] | None = None) -> None:
         """Keep the inputs of layers only, and compute the rest again in the backward pass: see `checkpoint_layers`."""
@@ -160,7 +160,16 @@ class PreTrainedModel(nn.Module, StoredModel):
 
     def enable_input_require_grads(self) -> None:
         """Let the embeddings require gradients, also where their table is frozen."""
-        self.get_input_embeddings().register_forward_hook(lambda module, inputs, output: output.requires_grad_(True))
+        hook = lambda module, inputs, output: output.requires_grad_(True)  # noqa: E731
+        self.input_hook = self.get_input_embeddings().register_forward_hook(hook)
+
+    def disable_input_require_grads(self) -> None:
+        self.input_hook.remove()
+
+    @classmethod
+    def can_generate(cls) -> bool:
+        """Say that an encoder writes no text."""
+        return False
 
     # -- embeddings ---------------------------------------------------------------------------------------------
 

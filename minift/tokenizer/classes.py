@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import tokenizers
 from tokenizers import AddedToken
@@ -167,6 +167,8 @@ class BertTokenizer(PreTrainedTokenizerFast):
     """
 
     fixed_class: str | None = "BertTokenizer"
+    vocab_files_names: ClassVar = {"vocab_file": "vocab.txt", "tokenizer_file": "tokenizer.json"}
+    slow_tokenizer_class = None  # there is none in Python, as in transformers 5
 
     def __init__(
         self,

@@ -23,7 +23,7 @@ from minift.optim.schedule import get_scheduler
 from minift.train.arguments import TrainingArguments
 from minift.train.columns import CollateUsedColumns, keep_used_columns, used_columns
 from minift.train.loader import Loader, StreamLoader
-from minift.train.optimizers import optimizer_class
+from minift.train.optimizers import optimizer_class, with_our_adamw
 
 logger = logging.getLogger(__name__)
 
@@ -180,7 +180,7 @@ def make_optimizer(
 ) -> torch.optim.Optimizer:
     """Make the optimizer over the model's parameters, in two groups: `decaying` decay, the others do not."""
     groups = parameter_groups(model, args.weight_decay, decaying)
-    kind, options = class_and_options or optimizer_class(args)
+    kind, options = class_and_options or with_our_adamw(*optimizer_class(args), args)
     optimizer = kind(groups, **options)
     return ShardedOptimizer(optimizer) if args.shard_optimizer and world().size > 1 else optimizer
 

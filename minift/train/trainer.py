@@ -277,7 +277,9 @@ class Trainer(TrainerSurface, Evaluator):
         if self.optimizer is None:
             model = model if model is not None else self.model
             decaying = self.get_decay_parameter_names(model)
-            given = self.optimizer_cls_and_kwargs or self.get_optimizer_cls_and_kwargs(self.args, model)
+            given = self.optimizer_cls_and_kwargs
+            if given is None and type(self).get_optimizer_cls_and_kwargs is not Trainer.get_optimizer_cls_and_kwargs:
+                given = self.get_optimizer_cls_and_kwargs(self.args, model)
             self.optimizer = make_optimizer(model, self.args, given, decaying)
         return self.optimizer
 
@@ -285,7 +287,7 @@ class Trainer(TrainerSurface, Evaluator):
     def get_optimizer_cls_and_kwargs(
         args: TrainingArguments, model: nn.Module | None = None
     ) -> tuple[type[torch.optim.Optimizer], dict[str, Any]]:
-        """Return the class of the optimizer that `args.optim` names, and its arguments besides the parameters."""
+        """Return the class of torch's optimizer that `args.optim` names, and its arguments besides the parameters."""
         return optimizer_class(args)
 
     def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> Any:

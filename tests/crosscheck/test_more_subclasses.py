@@ -81,8 +81,111 @@ def checkpointed(T, D, folder, reentrant):
     return model.is_gradient_checkpointing, losses(trainer)
 
 
+def optimizer_from_the_arguments(T, D, folder):
+    """As people write `create_optimizer`: the class and the arguments that the library would take."""
+
+    class Mine(T.Trainer):
+        def create_optimizer(self, *args, **options):
+            kind, settings = T.Trainer.get_optimizer_cls_and_kwargs(self.args)
+            self.optimizer = kind(self.model.classifier.parameters(), **settings)
+            return self.optimizer
+
+    seen = []
+    for options in ({"optim": "adamw_torch"}, {"optim": "sgd", "optim_args": "momentum=0.9,nesterov=true"}):
+        trainer = Mine(
+            model=tiny(T), args=arguments(T, folder, logging_steps=1, **options), train_dataset=D.from_dict(columns())
+        )
+        trainer.train()
+        _, settings = T.Trainer.get_optimizer_cls_and_kwargs(trainer.args)
+        seen.append((losses(trainer), settings))
+    return seen
+
+
+def two_kinds_of_labels(T, D, folder):
+    """A label that `forward` does not name is kept, because `label_names` does."""
+
+    class Two(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = torch.nn.Parameter(torch.tensor(2.0))
+
+        def forward(self, x, labels=None, **others):
+            y = x * self.scale
+            loss = ((y - labels) ** 2).mean() + (0.0 if "more" not in others else ((y - others["more"]) ** 2).mean())
+            return {"loss": loss, "y": y, "z": -y}
+
+    rows = [{"x": float(i), "labels": float(i % 3), "more": float(i % 5), "unused": 1.0} for i in range(10)]
+    trainer = T.Trainer(
+        model=Two(),
+        args=arguments(T, folder, label_names=["labels", "more"], per_device_eval_batch_size=4),
+        eval_dataset=rows,
+        data_collator=lambda rows: {name: torch.tensor([row[name] for row in rows]) for name in rows[0]},
+        compute_metrics=lambda p: {"n": len(p.label_ids), "sum": float(p.label_ids[1].sum() + p.predictions[1].sum())},
+    )
+    metrics = trainer.evaluate()
+    return {name: value for name, value in metrics.items() if name in ("eval_loss", "eval_n", "eval_sum")}
+
+
+def an_evaluation_that_drops_the_last_rows(T, D, folder):
+    options = {"dataloader_drop_last": True, "per_device_eval_batch_size": 4}
+    trainer = T.Trainer(
+        model=tiny(T),
+        args=arguments(T, folder, **options),
+        eval_dataset=D.from_dict(columns(10)),
+        compute_metrics=lambda p: {"n": len(p.predictions)},
+    )
+    metrics = trainer.evaluate()
+    return metrics["eval_loss"], metrics["eval_n"], len(trainer.get_eval_dataloader())
+
+
+def who_is_told_first(T, D, folder):
+    """What a user's callback changes in the logs is printed: the bars and the printer come last."""
+
+    class Rounds(T.TrainerCallback):
+        def on_log(self, args, state, control, logs=None, **objects):
+            logs["mine"] = 1
+
+    trainer = T.Trainer(
+        model=tiny(T), args=arguments(T, folder), callbacks=[Rounds], train_dataset=D.from_dict(columns())
+    )
+    return [type(callback).__name__ for callback in trainer.callback_handler.callbacks][-2:]
+
+
+def events_in_the_librarys_form(T, D, folder):
+    """As the question answering example does at the end of its `evaluate`."""
+
+    class Counts(T.TrainerCallback):
+        def on_evaluate(self, args, state, control, metrics=None, **objects):
+            seen.append((sorted(metrics), state.global_step, objects["model"] is trainer.model))
+            control.should_log = True
+            return control
+
+    class Mine(T.Trainer):
+        def evaluate(self, *args, **options):
+            self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, {"eval_mine": 1.0})
+            return {"eval_mine": 1.0}
+
+    seen = []
+    trainer = Mine(model=tiny(T), args=arguments(T, folder), callbacks=[Counts])
+    trainer.evaluate()
+    return seen, trainer.control.should_log
+
+
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("case", [own_step, hooks_around_files, own_optimizer_class, plateau])
+@pytest.mark.parametrize(
+    "case",
+    [
+        own_step,
+        hooks_around_files,
+        own_optimizer_class,
+        plateau,
+        optimizer_from_the_arguments,
+        two_kinds_of_labels,
+        an_evaluation_that_drops_the_last_rows,
+        who_is_told_first,
+        events_in_the_librarys_form,
+    ],
+)
 def test_what_users_change(same, case):  # noqa: F811 - the fixture
     same(case)
 

@@ -7,7 +7,7 @@ import pytest
 import transformers
 
 import minift
-from minift.libraries import checks
+from minift.libraries import checks, verbosity
 from minift.train.strategies import IntervalStrategy
 
 
@@ -75,3 +75,22 @@ def test_versions():
         checks.require_version("numpy>99", "To fix: pip install it")
     with pytest.raises(ValueError, match="cannot read 'numpy and more'"):
         checks.require_version("numpy and more")
+
+
+def test_a_flag_without_default_is_off_and_negations_have_both_forms():
+    @dataclass
+    class Flags:
+        flag: bool
+        on_by_default: bool = True
+
+    for argv, expected in (([], (False, True)), (["--flag", "--no-on-by-default"], (True, False))):
+        (flags,) = minift.HfArgumentParser(Flags).parse_args_into_dataclasses(argv)
+        assert (flags.flag, flags.on_by_default) == expected
+
+
+def test_a_message_is_said_once(caplog):
+    logger = verbosity.get_logger("tests.once")
+    for _ in range(2):
+        logger.warning_once("said %d", 1)
+        logger.warning_advice("advice")
+    assert caplog.messages == ["said 1", "advice", "advice"]

@@ -193,3 +193,9 @@ def test_real_files(folder):
 def test_torch_is_not_needed():
     code = "import sys, minift.model.config, minift.model.files.names; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_former_and_neutral_names():
+    assert BertConfig(torch_dtype="float32").dtype == BertConfig(dtype="float32").torch_dtype == "float32"
+    config = BertConfig()
+    assert config.get_text_config() is config

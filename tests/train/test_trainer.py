@@ -302,3 +302,14 @@ def test_an_output_folder_that_cannot_be_made(tmp_path, trainer_for):
     with pytest.raises(OSError, match="file"):
         trainer.train()
     assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_a_stream_is_evaluated_under_a_bar(tmp_path, capsys):
+    class Stream(torch.utils.data.IterableDataset):
+        def __iter__(self):
+            return iter(tiny_rows(10))
+
+    trainer = Trainer(tiny_model(), TrainingArguments(str(tmp_path)), PadRows(), eval_dataset=Stream())
+    assert trainer.evaluate()["eval_loss"] == pytest.approx(trainer.evaluate(tiny_rows(10))["eval_loss"], abs=1e-6)
+    with pytest.raises(TypeError, match="a stream has no length"):
+        len(trainer.get_eval_dataloader())
