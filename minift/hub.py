@@ -73,6 +73,28 @@ def local_copy(name: str, repo_type: str = "model") -> Path | None:
     return copies[0] if len(copies) == 1 else None
 
 
+def create_repository(
+    repo_id: str, repo_type: str = "model", private: bool | None = None, token: str | bool | None = None
+) -> str:
+    """Create a repository, if it does not exist; return its name with the owner in front. Errors as `upload_folder`."""
+    try:
+        return huggingface_hub.create_repo(
+            repo_id, repo_type=repo_type, private=private, token=token, exist_ok=True
+        ).repo_id
+    except (HTTPError, OfflineModeIsEnabled, LocalTokenNotFoundError) as error:
+        raise _upload_error(error, f"{repo_id} was not created") from error
+
+
+def file_of(name: str, path: str, repo_type: str, token: str | bool | None = None) -> Path | None:
+    """Download a file of a repository, from ``owner/name``; None if the repository has no such file."""
+    try:
+        return Path(huggingface_hub.hf_hub_download(name, path, repo_type=repo_type, token=token))
+    except EntryNotFoundError:
+        return None
+    except (HTTPError, OfflineModeIsEnabled, LocalTokenNotFoundError) as error:
+        raise _upload_error(error, f"{path} of {name} cannot be read") from error
+
+
 def push_to_hub(model_or_tokenizer: Any, repo_id: str, **options: Any) -> str:
     """Save a model or a tokenizer to a temporary folder and upload that, with the options of `upload_folder`."""
     with tempfile.TemporaryDirectory() as folder:
@@ -89,6 +111,7 @@ def upload_folder(
     private: bool | None = None,
     token: str | bool | None = None,
     ignore_patterns: str | list[str] | None = None,
+    delete_patterns: str | list[str] | None = None,
 ) -> str:
     """Upload a folder's files to a repository, which is created if it does not exist; return the commit's address.
 
@@ -98,6 +121,7 @@ def upload_folder(
         private: whether a new repository is private.
         token: None takes the one that `huggingface_hub` has stored.
         ignore_patterns: the files to leave out, such as ``checkpoint-*``; ``*`` also matches ``/``.
+        delete_patterns: files of the repository to delete in the same commit, if the folder has none of their names.
 
     Raises:
         FileNotFoundError: no such folder.
@@ -117,6 +141,7 @@ def upload_folder(
             commit_message=commit_message,
             token=token,
             ignore_patterns=ignored,  # a copy: the client appends to it
+            delete_patterns=delete_patterns,
         )
     except (HTTPError, OfflineModeIsEnabled, LocalTokenNotFoundError) as error:
         raise _upload_error(error, f"{folder} was not uploaded to {repo_id}") from error

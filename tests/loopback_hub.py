@@ -39,6 +39,17 @@ class Repository:
         found = sorted(file for file in self.folder.rglob("*") if file.is_file())
         return {file.relative_to(self.folder).as_posix(): file for file in found}
 
+    def entries(self, folder: str, recursive: bool) -> list[dict]:
+        """List the files below a folder, or what stands in it: files and folders."""
+        inside = {path: file for path, file in self.files.items() if path.startswith(f"{folder}/" if folder else "")}
+        depth = folder.count("/") + 1 if folder else 0
+        shown = {path: file for path, file in inside.items() if recursive or path.count("/") == depth}
+        folders = {"/".join(path.split("/")[: depth + 1]) for path in inside.keys() - shown.keys()}
+        return [{"type": "directory", "path": path, "oid": path} for path in sorted(folders)] + [
+            {"type": "file", "path": path, "size": file.stat().st_size, "oid": self.blob(file)}
+            for path, file in shown.items()
+        ]
+
     @staticmethod
     def blob(file: Path) -> str:
         stat = file.stat()
@@ -82,11 +93,8 @@ class HubHandler(BaseHTTPRequestHandler):
     def _api(self, repository: Repository, action: list[str]) -> None:
         name = repository.folder.relative_to(repository.folder.parents[1]).as_posix()
         if action[:1] == ["tree"]:
-            entries = [
-                {"type": "file", "path": path, "size": file.stat().st_size, "oid": repository.blob(file)}
-                for path, file in repository.files.items()
-            ]
-            return self.send_json(entries)
+            is_recursive = "recursive=true" in urlsplit(self.path).query.lower()
+            return self.send_json(repository.entries("/".join(action[2:]), is_recursive))
         if action and action[0] != "revision":
             return self.send(404)
         if action and action[1] not in ("main", repository.commit):

@@ -22,6 +22,11 @@ class Commit(NamedTuple):
 class UploadHandler(HubHandler):
     hub: "UploadHub"
 
+    def do_GET(self) -> None:
+        if self.path == "/api/whoami-v2":
+            return self.send_json({"name": "me", "type": "user", "orgs": []})
+        return super().do_GET()
+
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         path = self.path.strip("/").split("?")[0]
@@ -58,7 +63,10 @@ class UploadHandler(HubHandler):
         self.send_json({"files": [{"path": file["path"], **answer} for file in asked["files"]]})
 
     def _commit(self, repository: Repository, lines: list[dict]) -> None:
-        header, *files = [line["value"] for line in lines]
+        header, *files = [line["value"] for line in lines if line["key"] != "deletedFile"]
+        for line in lines:
+            if line["key"] == "deletedFile":
+                (repository.folder / line["value"]["path"]).unlink()
         for file in files:
             target = repository.folder / file["path"]
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -88,6 +88,7 @@ from minift import AutoModelForSequenceClassification, AutoTokenizer
 from tests.tiny import tiny_model
 tokenizer = AutoTokenizer.from_pretrained({folder!r})
 tiny_model().push_to_hub("tiny", token={token!r}, commit_message="weights")
+tiny_model().config.push_to_hub("me/tiny", token={token!r}, commit_message="configuration")
 tokenizer.push_to_hub("me/tiny", token={token!r})
 assert AutoTokenizer.from_pretrained("me/tiny")("a b")["input_ids"] == tokenizer("a b")["input_ids"] == [2, 5, 6, 3]
 loaded = AutoModelForSequenceClassification.from_pretrained("me/tiny", strict=True).state_dict()
@@ -102,6 +103,7 @@ def test_models_and_tokenizers_upload_themselves(upload_hub, tmp_path):  # noqa:
     upload_hub.run(PUSH.format(folder=str(tmp_path), token=WRITE), tmp_path / "cache")
     assert upload_hub.commits == [
         ("me/tiny", "weights", ["config.json", "model.safetensors"]),
+        ("me/tiny", "configuration", ["config.json"]),
         ("me/tiny", "Upload with minift", ["tokenizer.json", "tokenizer_config.json"]),
     ]
 

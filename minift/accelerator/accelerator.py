@@ -72,8 +72,13 @@ class Accelerator(Surface):
         step_scheduler_with_optimizer: bool = True,
         kwargs_handlers: list[Any] | None = None,
         even_batches: bool = True,
+        fp16: bool | None = None,
         **unsupported: Any,
     ):
+        if fp16 is not None:  # of accelerate's first releases, which went on without it on a CPU
+            mixed_precision = mixed_precision or ("fp16" if fp16 and world().device(cpu).type == "cuda" else "no")
+            if fp16 and mixed_precision == "no":
+                warnings.warn("fp16 needs a GPU: the loop computes in float32", stacklevel=2)
         given = [name for name, value in unsupported.items() if value is not None or name not in OTHER_ENGINES]
         if given:
             raise TypeError(f"Accelerator does not support {', '.join(map(repr, given))}")

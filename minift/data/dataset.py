@@ -16,6 +16,7 @@ from minift.data.from_arrow import python_batch
 from minift.data.from_files import files_reader
 from minift.data.info import DatasetInfo
 from minift.data.order import random_generator, split_sizes, stratified_rows
+from minift.data.publish import publish
 from minift.data.saved_folder import read_saved, save, saved_splits
 from minift.data.splits import SplitsOfTables
 from minift.data.stream import IterableDataset
@@ -98,6 +99,13 @@ class Dataset(TableView):
     def from_file(cls, filename: str | Path, info: DatasetInfo | None = None, split: str | None = None) -> Self:
         """Make a dataset over an Arrow file, which is memory-mapped."""
         return cls(read_arrow(filename), info=info, split=split)
+
+    @drops_keywords
+    def push_to_hub(
+        self, repo_id: str, config_name: str = "default", *, split: str | None = None, **options: Any
+    ) -> str:
+        """Upload the rows as a split ("train", or the dataset's own name); arguments as of `publish.publish`."""
+        return publish({split or self.split or "train": self}, repo_id, config_name, **options)
 
     @classmethod
     @drops_keywords

@@ -286,11 +286,14 @@ def _from_yaml(described: dict | list | str) -> Feature:
         return {inner["name"]: _from_yaml(inner) for inner in described}
     if "struct" in described:
         return _from_yaml(described["struct"])
+    length = described.get("length", -1)
     if "list" in described:
-        return List(_from_yaml(described["list"]))
+        return List(_from_yaml(described["list"]), length)
+    if "large_list" in described:
+        return List(_from_yaml(described["large_list"]), large=True)
     if "sequence" in described:
-        return Sequence(_from_yaml(described["sequence"]))
-    dtype = described.get("dtype")
+        return Sequence(_from_yaml(described["sequence"]), length)
+    dtype = described if "class_label" in described else described.get("dtype")  # without dtype inside a list
     if isinstance(dtype, str):
         return Value(dtype)
     if isinstance(dtype, dict) and "class_label" in dtype:
@@ -301,3 +304,24 @@ def _from_yaml(described: dict | list | str) -> Feature:
     if isinstance(dtype, dict | list):
         return _from_yaml(dtype)
     raise ValueError(f"README dataset_info: cannot read the feature {described!r}")
+
+
+def to_yaml(features: Features) -> list[dict]:
+    """Write features as the `dataset_info` of a README lists them: what `Features.from_yaml` reads."""
+    return [{"name": name, **_to_yaml(feature)} for name, feature in features.items()]
+
+
+def _to_yaml(feature: Feature) -> dict[str, Any]:
+    if isinstance(feature, dict):
+        return {"struct": [{"name": name, **_to_yaml(inner)} for name, inner in feature.items()]}
+    if isinstance(feature, ClassLabel):
+        return {"dtype": {"class_label": {"names": {str(i): name for i, name in enumerate(feature.names or [])}}}}
+    if isinstance(feature, Value):
+        return {"dtype": feature.dtype}
+    feature = feature if isinstance(feature, List) else List(feature[0])
+    (inner,) = (
+        _to_yaml(feature.feature).values() if not isinstance(feature.feature, List) else [_to_yaml(feature.feature)]
+    )
+    return {"large_list" if feature.large else "list": inner} | (
+        {"length": feature.length} if feature.length != -1 else {}
+    )

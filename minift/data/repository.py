@@ -20,6 +20,7 @@ KEYWORDS = {
     "test": ("test", "testing", "eval", "evaluation"),
 }
 SHARD = re.compile(r"data/([\w.-]+?)-\d{5}-of-\d{5}.*")
+HEADER = re.compile(r"---\s*\n(.*?)\n---\s*(\n|$)", flags=re.DOTALL)  # of a README
 NO_DATA = ("README.md", "config.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json")
 WHOLE_SPLIT = "train"  # the only split of a repository that names none
 FROM_README = ("data_files", "data_dir", "default")  # fields of `Config`
@@ -58,7 +59,7 @@ def read_configs(readme: Path) -> list[Config]:
     """
     try:
         text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
-        header = re.match(r"---\s*\n(.*?)\n---\s*(\n|$)", text, flags=re.DOTALL)
+        header = HEADER.match(text)
         if header is None and re.match(r"---\s*\n\s*\w+:", text):
             raise ValueError("the header does not end: a line --- is missing")
         card = (yaml.load(header[1], Loader=PlainYaml) if header else None) or {}

@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 from functools import wraps
 from typing import Any, Self
 
+from minift.data.publish import publish
 from minift.data.saved_folder import save
 from minift.data.stream import IterableDataset
 from minift.data.view import TableView
@@ -129,6 +130,12 @@ class SplitsOfTables(Splits):
     def save_to_disk(self, dataset_dict_path: str, num_shards: dict[str, int] | None = None, **options: Any) -> None:
         """Write a folder that `load_from_disk`, here and in `datasets`, reads."""
         save(self, dataset_dict_path, num_shards=num_shards, **options)
+
+    @drops_keywords
+    def push_to_hub(self, repo_id: str, config_name: str = "default", **options: Any) -> str:
+        """Upload all splits; arguments as of `publish.publish`."""
+        self.check_values()
+        return publish(self, repo_id, config_name, **options)
 
 
 class IterableDatasetDict(Splits):

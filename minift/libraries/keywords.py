@@ -19,6 +19,14 @@ CACHING = {
     "writer_batch_size": ANY,
 }
 
+PUSHING = {
+    "commit_description": (None,),
+    "create_pr": (None, False),
+    "embed_external_files": ANY,  # there are none
+    "num_proc": ANY,
+    "revision": (None, "main"),
+}
+
 CONFIG = {
     "finetuning_task": ANY,  # a note of transformers 4, which nothing reads
     "force_download": (False,),
@@ -45,6 +53,7 @@ WITHOUT_EFFECT: dict[str, dict[str, tuple[Any, ...] | str]] = {
     "Dataset.from_text": {"keep_in_memory": ANY, "num_proc": ANY},
     "Dataset.from_file": {"in_memory": ANY, "indices_filename": (None,)},
     "Dataset.load_from_disk": {"keep_in_memory": ANY, "storage_options": (None,)},
+    "Dataset.push_to_hub": PUSHING,
     "Dataset.save_to_disk": {"num_proc": ANY, "storage_options": (None,)},
     "Dataset.train_test_split": {
         **CACHING,
@@ -55,6 +64,7 @@ WITHOUT_EFFECT: dict[str, dict[str, tuple[Any, ...] | str]] = {
     },
     "DatasetDict.load_from_disk": {"keep_in_memory": ANY, "storage_options": (None,)},
     "IterableDataset.map": {"desc": ANY},
+    "SplitsOfTables.push_to_hub": PUSHING,
     "SplitsOfTables.save_to_disk": {"num_proc": ANY, "storage_options": (None,)},
     "TableView.add_column": {"new_fingerprint": ANY},
     "TableView.batch": {"new_fingerprint": ANY},
@@ -237,7 +247,7 @@ WITHOUT_EFFECT: dict[str, dict[str, tuple[Any, ...] | str]] = {
         "framework": (None, "pt"),
         "num_workers": ANY,  # inputs are prepared in this process
         "trust_remote_code": (None, False),
-        "use_fast": (None, True),
+        "use_fast": ANY,  # there is one tokenizer, in Rust, as in transformers 5
     },
 }
 

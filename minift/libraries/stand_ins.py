@@ -8,8 +8,11 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
+import huggingface_hub
+
 from minift import PUBLIC
 from minift.libraries import checks, verbosity
+from minift.libraries.repository import Repository
 from minift.model import outputs
 
 OF_DATASETS = ("data.", "libraries.switches")
@@ -224,9 +227,14 @@ def stand_ins() -> Iterator[None]:
             setattr(modules[parent], last, module)
     sys.modules.update(modules)
     sys.meta_path.insert(0, RefuseTheRest)
+    lacks_repository = not hasattr(huggingface_hub, "Repository")  # which huggingface_hub 1 has dropped
+    if lacks_repository:
+        huggingface_hub.Repository = Repository
     try:
         yield
     finally:
+        if lacks_repository:
+            del huggingface_hub.Repository
         sys.meta_path.remove(RefuseTheRest)
         for name in modules:
             sys.modules.pop(name, None)

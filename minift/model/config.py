@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
 from minift.files import read_json_object, write_json
-from minift.hub import repository_folder
+from minift.hub import push_to_hub, repository_folder
 from minift.libraries.keywords import drops_keywords
 from minift.ranges import AT_LEAST_0, POSITIVE_INTEGER, PROBABILITY, one_of
 
@@ -212,6 +212,10 @@ class PretrainedConfig:
     def get_text_config(self, *args: Any, **options: Any) -> Self:
         """Return the part for texts: all of it."""
         return self
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> str:
+        """Upload ``config.json`` to a repository of the Hub; options of `minift.hub.upload_folder`."""
+        return push_to_hub(self, repo_id, **options)
 
     def to_json_string(self) -> str:
         """What config.json holds: `to_dict` without the shared fields that have their default value."""

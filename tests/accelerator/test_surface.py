@@ -271,3 +271,9 @@ def test_seeds():
     synchronize_rng_states(["torch", "generator"], torch.Generator())
     with pytest.raises(ValueError, match="rng_types are 'torch', 'cuda' and 'generator', not 'xla'"):
         synchronize_rng_states(["xla"])
+
+
+def test_fp16_of_the_first_releases():
+    with pytest.warns(UserWarning, match="fp16 needs a GPU: the loop computes in float32"):
+        accelerator = Accelerator(fp16=True, cpu=True)
+    assert (accelerator.mixed_precision, accelerator.use_fp16) == ("no", False)

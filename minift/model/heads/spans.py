@@ -43,7 +43,8 @@ class BertForQuestionAnswering(BertPreTrainedModel):
             output_hidden_states,
             return_dict=True,
         )
-        start, end = self.qa_outputs(encoded.last_hidden_state).unbind(-1)  # (B, T) each
+        scores = self.qa_outputs(encoded.last_hidden_state)  # (B, T, 2)
+        start, end = (scores[..., i].contiguous() for i in (0, 1))  # (B, T) each: copies, which users may write to
         loss = span_loss(start, end, start_positions, end_positions)
         output = QuestionAnsweringModelOutput(loss=loss, start_logits=start, end_logits=end, **of_layers(encoded))
         return finish(output, self.config, return_dict)
@@ -82,7 +83,8 @@ class DistilBertForQuestionAnswering(DistilBertPreTrainedModel):
             output_hidden_states,
             return_dict=True,
         )
-        start, end = self.qa_outputs(self.dropout(encoded.last_hidden_state)).unbind(-1)  # (B, T) each
+        scores = self.qa_outputs(self.dropout(encoded.last_hidden_state))  # (B, T, 2)
+        start, end = (scores[..., i].contiguous() for i in (0, 1))  # (B, T) each: copies, which users may write to
         loss = span_loss(start, end, start_positions, end_positions)
         output = QuestionAnsweringModelOutput(loss=loss, start_logits=start, end_logits=end, **of_layers(encoded))
         return finish(output, self.config, return_dict)
