@@ -27,6 +27,13 @@ class Column(Sequence):
         one = isinstance(values, Mapping)
         return values[self._name] if one else [value and value[self._name] for value in values]
 
+    def __getattr__(self, name: str) -> Any:
+        """What the column's values have as one tensor or array: ``.to(device)``, ``.shape``, as before datasets 4."""
+        values = [] if name.startswith("_") else self[:]
+        if isinstance(values, list):
+            raise AttributeError(f"a column has no attribute {name!r}")
+        return getattr(values, name)
+
     def __iter__(self) -> Iterator[Any]:
         if isinstance(self._rows, Column):
             yield from (value and value[self._name] for value in self._rows)

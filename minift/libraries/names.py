@@ -3,10 +3,12 @@
 # ruff: noqa: F401 - imported to be imported
 
 from enum import StrEnum
+from functools import partial
 
 from tokenizers import AddedToken
 
 from minift.accelerator.prepared import PreparedOptimizer, PreparedScheduler
+from minift.batches.collate import default_data_collator
 from minift.distributed.exchange import barrier
 from minift.distributed.process import notebook_launcher
 from minift.libraries.checks import is_torch_xla_available
@@ -47,6 +49,9 @@ AcceleratedOptimizer, AcceleratedScheduler = PreparedOptimizer, PreparedSchedule
 DEFAULT_CALLBACKS, DEFAULT_PROGRESS_CALLBACK = [DefaultFlowCallback], ProgressCallback
 EvaluationModule = Metric
 wait_for_everyone = barrier
+torch_default_data_collator = partial(default_data_collator, return_tensors="pt")
+numpy_default_data_collator = partial(default_data_collator, return_tensors="np")
+tf_default_data_collator = partial(default_data_collator, return_tensors="tf")
 
 
 class PaddingStrategy(StrEnum):

@@ -145,6 +145,7 @@ STRATEGIES = ["PaddingStrategy", "TensorType", "TruncationStrategy"]
 # module -> further names, of NAMES
 MORE = {
     "transformers": [*MAPPINGS, *PIPELINES, *STRATEGIES, "AddedToken", "is_torch_xla_available"],
+    "transformers.data.data_collator": [f"{kind}_default_data_collator" for kind in ("numpy", "tf", "torch")],
     "transformers.file_utils": [*STRATEGIES, "ModelOutput"],
     "transformers.modeling_outputs": [f"BaseModelOutput{rest}" for rest in ("", *WITH_POOLING)],
     "transformers.pipelines": PIPELINES,

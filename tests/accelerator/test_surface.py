@@ -275,5 +275,5 @@ def test_seeds():
 
 def test_fp16_of_the_first_releases():
     with pytest.warns(UserWarning, match="fp16 needs a GPU: the loop computes in float32"):
-        accelerator = Accelerator(fp16=True, cpu=True)
+        accelerator = minift.Accelerator(fp16=True, cpu=True)
     assert (accelerator.mixed_precision, accelerator.use_fp16) == ("no", False)

@@ -320,3 +320,15 @@ def test_bad_calls(call, error, message):
 )
 def test_python_values_before_arrays_and_tensors(values, expected):
     assert Dataset.from_dict({"a": values})["a"][:] == expected
+
+
+def test_a_column_has_what_its_tensor_has():
+    """As before datasets 4, where a column of a formatted dataset was a tensor."""
+    rows = Dataset.from_dict({"a": [[1, 2], [3, 4]], "b": [[1], [2, 3]]})
+    tensors = rows.with_format("torch")
+    assert tuple(tensors["a"].shape) == (2, 2)
+    assert tensors["a"].to("cpu").sum() == 10
+    assert rows.with_format("numpy")["a"].mean() == 2.5
+    for column in (rows["a"], tensors["b"]):  # a list; rows of two lengths
+        with pytest.raises(AttributeError, match="a column has no attribute 'shape'"):
+            _ = column.shape
