@@ -32,6 +32,7 @@ from minift.accelerator.trackers import filter_trackers
 from minift.distributed import exchange
 from minift.distributed.gradients import Averaging, make_averaging
 from minift.distributed.world import world
+from minift.fast.processor import bf16_is_real, emulated
 from minift.tensors import map_nest
 
 BUCKET_CAP_MB = 25.0  # as in DistributedDataParallel
@@ -99,6 +100,8 @@ class Accelerator(Surface):
         device = world().device(cpu)
         if precision == "fp16" and device.type == "cpu":
             raise ValueError("mixed_precision='fp16' needs a GPU; use 'bf16' on the CPU")
+        if precision == "bf16" and device.type == "cpu" and not bf16_is_real():
+            warnings.warn(emulated("mixed_precision='bf16'"), stacklevel=2)
         handlers = by_class(kwargs_handlers)
         self.state = AcceleratorState(precision if mixed_precision else None, cpu)
         self.autocast_handler = handlers.get(AutocastKwargs, AutocastKwargs())

@@ -19,7 +19,8 @@ FILES = "data files (.csv .tsv .json .jsonl .parquet .arrow .txt, also .gz)"
 # what most people need: these flags stand in the help, the others in --help-all
 # fmt: off
 EVERYDAY_RUN = [
-    "model", "output_dir", "num_train_epochs", "per_device_train_batch_size", "learning_rate", "resume_from_checkpoint",
+    "model", "output_dir", "num_train_epochs", "per_device_train_batch_size", "learning_rate", "fast",
+    "resume_from_checkpoint",
 ]
 # fmt: on
 PREDICT = "minift predict --model {folder}"

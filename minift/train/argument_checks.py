@@ -24,6 +24,7 @@ RANGES = {
     "adam_beta1": PROBABILITY,
     "adam_beta2": PROBABILITY,
     "adam_epsilon": AT_LEAST_0,
+    "bf16": one_of(False, True, "force"),
     "dataloader_num_workers": AT_LEAST_0,
     "ddp_averaging": one_of("overlapped", "bucketed", "naive"),
     "ddp_bucket_cap_mb": ABOVE_0,

@@ -18,10 +18,12 @@ from minift.distributed.world import world
 from minift.fast.clipping import clipping_in_update
 from minift.fast.memory import keep_freed_memory
 from minift.fast.options import use_fast_path
+from minift.fast.processor import bf16_is_real, emulated
 from minift.optim.adamw import parameter_groups
 from minift.optim.schedule import get_scheduler
 from minift.train.arguments import TrainingArguments
 from minift.train.columns import CollateUsedColumns, keep_used_columns, used_columns
+from minift.train.fast_options import switch_on
 from minift.train.loader import Loader, StreamLoader
 from minift.train.optimizers import optimizer_class, with_our_adamw
 
@@ -40,12 +42,21 @@ def place_model(model: nn.Module, args: TrainingArguments) -> tuple[nn.Module, n
     Raises:
         ValueError: the model is not one that the fast path is made for.
     """
+    if args.fast:
+        switch_on(args, model)
     if args.keep_memory and args.device.type == "cpu":
         keep_freed_memory()
+    if args.bf16 and args.bf16 != "force" and not has_bf16(args):
+        logger.warning('%s. Training in float32; bf16="force" has it anyway', emulated("bf16"))
     model = use_fast_path(model, args.padding_free, args.sparse_mlm_head, args.fast_dropout).to(args.device)
     if args.gradient_checkpointing:
         model.gradient_checkpointing_enable(args.gradient_checkpointing_kwargs)
     return model, torch.compile(model) if args.torch_compile else model
+
+
+def has_bf16(args: TrainingArguments) -> bool:
+    """Say whether the model is to compute in bfloat16: it was forced, or the device has such products."""
+    return args.bf16 == "force" or args.device.type != "cpu" or bf16_is_real()
 
 
 def make_loader(
@@ -219,7 +230,7 @@ def make_clip(optimizer: torch.optim.Optimizer, args: TrainingArguments) -> Call
 
 def autocast(args: TrainingArguments) -> contextlib.AbstractContextManager:
     """Compute what is in the `with` block in the precision that the arguments ask for."""
-    if args.bf16:
+    if args.bf16 and has_bf16(args):
         return torch.autocast(args.device.type, dtype=torch.bfloat16)
     if args.fp16 and args.device.type == "cuda":
         return torch.autocast("cuda", dtype=torch.float16)
