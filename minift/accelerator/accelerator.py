@@ -113,7 +113,8 @@ class Accelerator(Surface):
         self.project_configuration = project_config or ProjectConfiguration(project_dir)
         if project_dir is not None and self.project_dir is None:
             self.project_configuration.set_directories(project_dir)
-        self.log_with, self.trackers, self.triggered = filter_trackers(log_with), [], False
+        self.log_with = filter_trackers(log_with, self.project_configuration.logging_dir)
+        self.trackers, self.triggered = [], False
         self.device_placement, self.step_scheduler_with_optimizer = device_placement, step_scheduler_with_optimizer
 
     # -- preparing

@@ -14,7 +14,7 @@ from minift.accelerator import nests, saved_state
 from minift.accelerator.configuration import DataLoaderConfiguration, ProjectConfiguration
 from minift.accelerator.prepared import Loop
 from minift.accelerator.state import AcceleratorState
-from minift.accelerator.trackers import GeneralTracker
+from minift.accelerator.trackers import TRACKERS, GeneralTracker, make_tracker
 from minift.distributed import exchange
 from minift.files import atomic_path
 from minift.model.files.folder import write_checkpoint
@@ -39,7 +39,7 @@ class Surface(Loop):
     state: AcceleratorState
     dataloader_config: DataLoaderConfiguration
     project_configuration: ProjectConfiguration
-    log_with: list[GeneralTracker]
+    log_with: list[GeneralTracker | str]
     trackers: list[GeneralTracker]
     triggered: bool
 
@@ -128,8 +128,11 @@ class Surface(Loop):
         init_kwargs: dict[str, dict[str, Any]] | None = None,
     ) -> None:
         """Start the trackers of `log_with`, and hand them the `config` of the run."""
-        for tracker in self.log_with:
-            if self.is_main_process or not tracker.main_process_only:
+        for chosen in self.log_with:
+            kind = TRACKERS[chosen] if isinstance(chosen, str) else chosen
+            if self.is_main_process or not kind.main_process_only:
+                options = (init_kwargs or {}).get(kind.name, {})
+                tracker = make_tracker(chosen, project_name, self.logging_dir, options)
                 self.trackers.append(tracker)
                 tracker.start()
                 if config is not None:

@@ -211,7 +211,6 @@ WITHOUT_EFFECT: dict[str, dict[str, tuple[Any, ...] | str]] = {
         "local_rank": ANY,  # torchrun's environment says it
         "log_level_replica": ANY,
         "log_on_each_node": ANY,
-        "logging_dir": ANY,
         "mp_parameters": ("",),
         "optim_target_modules": (None,),
         "parallelism_config": (None,),
@@ -221,7 +220,6 @@ WITHOUT_EFFECT: dict[str, dict[str, tuple[Any, ...] | str]] = {
         "push_to_hub_organization": (None,),
         "push_to_hub_token": (None,),
         "ray_scope": ANY,
-        "run_name": ANY,  # nothing is reported
         "save_on_each_node": (False,),
         "save_safetensors": (True,),
         "skip_memory_metrics": (True,),

@@ -70,6 +70,7 @@ TRAINER_UTILS = [
     "speed_metrics",
 ]
 NOT_OF_LOGGING = ("logging", "lru_cache", "partial")
+TRACKING = ["CodeCarbonCallback", "MLflowCallback", "TensorBoardCallback", "WandbCallback"]
 LOGGING = [name for name in vars(verbosity) if not name.startswith("_") and name not in NOT_OF_LOGGING]
 
 # module of the libraries -> the modules where its names are looked up, in order, and the names
@@ -80,7 +81,7 @@ MODULES: dict[str, tuple[str, list[str]]] = {
     "transformers.configuration_utils": ("minift", ["PreTrainedConfig", "PretrainedConfig"]),
     "transformers.debug_utils": ("minift", []),
     "transformers.hf_argparser": ("minift", ["HfArgumentParser"]),
-    "transformers.integrations": ("minift", []),
+    "transformers.integrations": ("minift.train.tracking", TRACKING),
     "transformers.keras_callbacks": ("minift", ["PushToHubCallback"]),
     "transformers.modeling_outputs": ("minift.model.outputs", OUTPUTS),
     "transformers.modeling_utils": ("minift", ["PreTrainedModel"]),

@@ -24,7 +24,7 @@ from minift.train.arguments import TrainingArguments
 
 # fields of TrainingArguments that are obeyed here; of the others only the default is accepted
 SUPPORTED = """
-    output_dir overwrite_output_dir do_train do_eval do_predict seed data_seed bf16 fp16 report_to disable_tqdm
+    output_dir overwrite_output_dir do_train do_eval do_predict seed data_seed bf16 fp16 report_to disable_tqdm run_name
     per_device_train_batch_size per_device_eval_batch_size dataloader_drop_last num_train_epochs max_steps
     learning_rate lr_scheduler_type lr_scheduler_kwargs warmup_steps warmup_ratio
     weight_decay adam_beta1 adam_beta2 adam_epsilon max_grad_norm
@@ -33,6 +33,7 @@ SUPPORTED = """
 # field -> the values of it that are obeyed
 VALUES = {
     "eval_strategy": ("no", "epoch"),
+    "report_to": ("none", None, [], ["none"]),
     "save_strategy": ("no", "steps", "epoch"),
     "logging_strategy": ("epoch", "steps"),  # "steps" as the default: the progress bar shows every step
     "lr_scheduler_type": ("linear", "polynomial", "constant", "constant_with_warmup"),

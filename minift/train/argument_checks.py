@@ -16,7 +16,14 @@ STEPS = Range(
 )
 SHARE = Range("a share from 0 to 1", lambda value: 0 <= value <= 1)
 MAX_STEPS = Range("positive, or -1 for num_train_epochs", lambda value: value > 0 or value == -1)
-NO_REPORTS = Range("'none': minift reports to no service", lambda value: value in ("none", [], ["none"]))
+SERVICES = ("tensorboard", "jsonl", "wandb", "mlflow", "codecarbon")  # of `tracking.py`
+REPORTS = Range(
+    f"none, all, or some of {', '.join(SERVICES)}",
+    lambda value: (
+        value in ("none", "all", *SERVICES, [], ["none"], ["all"])
+        or (isinstance(value, list) and set(value) <= set(SERVICES))
+    ),
+)
 FOR_METRICS = Range("a list of 'inputs' and 'loss'", lambda value: set(value) <= {"inputs", "loss"})
 
 # field -> the range of its values; a value of None is not looked at
@@ -48,7 +55,7 @@ RANGES = {
     "optim": one_of("adamw_torch", "adamw_torch_fused", "adamw_compiled", "adagrad", "rmsprop", "sgd"),
     "per_device_eval_batch_size": AT_LEAST_1,
     "per_device_train_batch_size": AT_LEAST_1,
-    "report_to": NO_REPORTS,
+    "report_to": REPORTS,
     "save_steps": STEPS,
     "save_strategy": one_of("no", "steps", "epoch", "best"),
     "save_total_limit": ABOVE_0,

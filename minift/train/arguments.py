@@ -140,7 +140,12 @@ class TrainingArguments(Settings, metaclass=DropsKeywords):
     log_level: str = "passive"
     """Of minift's own messages: debug, info, warning, error, critical; passive leaves it as it is."""
     report_to: str | list[str] | None = "none"
-    """Only "none": minift sends nothing to anyone."""
+    """Where the log goes as well: tensorboard, jsonl, wandb, mlflow, codecarbon, or a list of them; none; all that are
+    installed. tensorboard and jsonl are files, and need no package."""
+    logging_dir: str | None = None
+    """Folder for TensorBoard's files; None takes one in `output_dir`, runs/TIME_HOST."""
+    run_name: str | None = None
+    """The name of the run, for services that show one; None takes `output_dir`."""
     eval_strategy: str = "no"
     """no, steps or epoch."""
     eval_steps: float | None = None

@@ -46,6 +46,7 @@ from minift.train.setup import (
 from minift.train.state import watched_metric
 from minift.train.step import update
 from minift.train.surface import TrainerSurface
+from minift.train.tracking import trackers_of
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +125,8 @@ class Trainer(TrainerSurface, Evaluator):
         run = Run(args, model, model_in_use, label_names, data_collator, tokenizer, new_state(args))
         reporter = PrinterCallback if args.disable_tqdm else ProgressCallback
         reporters = [reporter] if run.state.is_world_process_zero else []
-        handler = CallbackHandler([DefaultFlowCallback, *(callbacks or []), *reporters], run)  # who prints comes last
+        told = [DefaultFlowCallback, *trackers_of(args.report_to), *(callbacks or []), *reporters]  # who prints, last
+        handler = CallbackHandler(told, run)
         super().__init__(run, handler, eval_dataset, compute_loss_func, compute_metrics, preprocess_logits_for_metrics)
         self.train_dataset, self.model_init = train_dataset, model_init
         self.optimizer, self.lr_scheduler = self.given_optimizers = optimizers

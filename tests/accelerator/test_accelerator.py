@@ -158,7 +158,7 @@ def test_save_refuses_what_would_be_a_pickle(thing, file, message, tmp_path):
     ("arguments", "error", "message"),
     [
         ({"fsdp_plugin": object(), "wrong": None}, TypeError, "does not support 'fsdp_plugin', 'wrong'"),
-        ({"log_with": "wandb"}, ValueError, "log_with: minift has no tracker 'wandb'"),
+        ({"log_with": "comet_ml"}, ValueError, "log_with: minift has no tracker 'comet_ml'; it has tensorboard, wandb"),
         ({"kwargs_handlers": [object()]}, TypeError, "kwargs_handlers: Accelerator does not support object"),
         ({"rng_types": ["torch"]}, ValueError, "rng_types=.*share the order of rows only"),
         ({"mixed_precision": "fp8"}, ValueError, "one of 'no', 'bf16', 'fp16', not 'fp8'"),

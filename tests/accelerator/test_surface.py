@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 import minift
 from minift.accelerator.state import AcceleratorState, GradientState, PartialState
 from minift.libraries.loop_tools import set_seed, synchronize_rng_states
+from tests.report.test_event_file import read_events
 
 
 class Notes(minift.GeneralTracker):
@@ -42,12 +43,19 @@ def test_trackers_of_the_users_own():
     assert notes.seen == [{"lr": 0.1}, ({"loss": 1.0}, 3, {"tag": "a"}), "end"]
 
 
-def test_all_trackers_are_none(caplog):
-    accelerator = minift.Accelerator(cpu=True, log_with="all")
-    accelerator.init_trackers("project")
-    accelerator.log({"loss": 1.0})
-    assert "nothing is tracked" in caplog.text
-    assert accelerator.get_tracker("wandb").name == "none"
+def test_tensorboard_in_a_plain_loop(tmp_path):
+    accelerator = minift.Accelerator(log_with=["all", "tensorboard"], project_dir=str(tmp_path))
+    accelerator.init_trackers("runs", {"lr": 0.1, "seed": 1})
+    accelerator.log({"loss": torch.tensor(0.5), "note": "a text", "scores": {"f1": 0.25}}, step=3)
+    accelerator.end_training()
+    scalars, texts = read_events(tmp_path / "runs")
+    assert scalars == {"loss": [(3, 0.5)], "scores/f1": [(3, 0.25)]}
+    assert texts == {"note/text_summary": "a text", "config/text_summary": '{\n  "lr": 0.1,\n  "seed": 1\n}'}
+    with pytest.raises(ValueError, match="log_with='tensorboard' needs a folder: pass project_dir"):
+        minift.Accelerator(log_with="tensorboard")
+    with pytest.raises(ImportError, match="needs the package wandb: pip install wandb"):
+        minift.Accelerator(log_with="wandb").init_trackers("project")
+    assert minift.Accelerator().get_tracker("wandb").name == "none"
 
 
 def test_all_accelerators_compute_in_one_type():
