@@ -1,0 +1,1 @@
+"""One example through every stage, and the exercises."""
