@@ -32,6 +32,7 @@ COMMANDS = {
     "fill-mask": ("answers", "the likeliest tokens for each [MASK] of a text"),
     "inspect": ("looking", "what is in a checkpoint, a data set, or a batch of it"),
     "plot": ("looking", "compare the losses and scores of runs, as a page or a picture"),
+    "tour": ("learning", "one example through every stage of fine-tuning, in the terminal or as a page"),
     "exercise": ("learning", "write functions of the pipeline yourself, checked against the source"),
     "crosscheck": ("others", "the same job on minift and on transformers, compared to the bit"),
     "run": ("others", "run a script with minift in place of transformers, datasets, …"),
