@@ -95,10 +95,13 @@ def file_of(name: str, path: str, repo_type: str, token: str | bool | None = Non
         raise _upload_error(error, f"{path} of {name} cannot be read") from error
 
 
-def push_to_hub(model_or_tokenizer: Any, repo_id: str, **options: Any) -> str:
-    """Save a model or a tokenizer to a temporary folder and upload that, with the options of `upload_folder`."""
+def push_to_hub(model_or_tokenizer: Any, repo_id: str, saving: dict[str, Any] | None = None, **options: Any) -> str:
+    """Save a model or a tokenizer to a temporary folder and upload that, with the options of `upload_folder`.
+
+    `saving` are arguments of its `save_pretrained`.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        model_or_tokenizer.save_pretrained(folder)
+        model_or_tokenizer.save_pretrained(folder, **(saving or {}))
         return upload_folder(folder, repo_id, **options)
 
 
@@ -107,7 +110,11 @@ def upload_folder(
     repo_id: str,
     *,
     repo_type: str = "model",
-    commit_message: str = "Upload with minift",
+    path_in_repo: str | None = None,
+    revision: str | None = None,
+    commit_message: str | None = None,
+    commit_description: str | None = None,
+    create_pr: bool = False,
     private: bool | None = None,
     token: str | bool | None = None,
     ignore_patterns: str | list[str] | None = None,
@@ -118,6 +125,10 @@ def upload_folder(
     Args:
         folder: its files are added to the repository, or replace those of the same name.
         repo_id: ``organisation/name``, or ``name`` for a repository of the token's owner.
+        path_in_repo: the folder of the repository that takes the files; None is its root.
+        revision: the branch to upload to, which is made if it does not exist; None is ``main``.
+        commit_message: None is "Upload with minift".
+        create_pr: make a pull request of the commit.
         private: whether a new repository is private.
         token: None takes the one that `huggingface_hub` has stored.
         ignore_patterns: the files to leave out, such as ``checkpoint-*``; ``*`` also matches ``/``.
@@ -134,11 +145,18 @@ def upload_folder(
     ignored = [ignore_patterns] if isinstance(ignore_patterns, str) else list(ignore_patterns or ())
     try:
         url = huggingface_hub.create_repo(repo_id, repo_type=repo_type, private=private, token=token, exist_ok=True)
+        name = url.repo_id  # with the owner in front, also where repo_id has none
+        if revision is not None and not revision.startswith("refs/pr"):
+            huggingface_hub.create_branch(name, branch=revision, repo_type=repo_type, token=token, exist_ok=True)
         commit = huggingface_hub.upload_folder(
             folder_path=folder,
-            repo_id=url.repo_id,  # with the owner in front, also where repo_id has none
+            repo_id=name,
             repo_type=repo_type,
-            commit_message=commit_message,
+            path_in_repo=path_in_repo,
+            revision=revision,
+            commit_message=commit_message or "Upload with minift",
+            commit_description=commit_description,
+            create_pr=create_pr,
             token=token,
             ignore_patterns=ignored,  # a copy: the client appends to it
             delete_patterns=delete_patterns,

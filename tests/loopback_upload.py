@@ -40,12 +40,18 @@ class UploadHandler(HubHandler):
             return self.send_json({"errors": [], "warnings": []})
         if path == "api/repos/create":
             return self._create(json.loads(body))
-        _, kind, user, name, action, _ = path.split("/")  # api/models/USER/NAME/commit/REVISION
+        _, kind, user, name, action, revision = path.split("/")  # api/models/USER/NAME/commit/REVISION
         repository = Repository(self.hub.root / kind / user / name)
         if not repository.folder.is_dir():
             return self.send(404, headers={"X-Error-Code": "RepoNotFound"})
+        if action == "branch":
+            status = 409 if revision in self.hub.branches else 200
+            self.hub.branches.add(revision)
+            return self.send_json({}, status)
+        if revision not in self.hub.branches:
+            return self.send(404, headers={"X-Error-Code": "RevisionNotFound"})
         lines = [json.loads(line) for line in body.splitlines()]
-        return self._preupload(lines[0]) if action == "preupload" else self._commit(repository, lines)
+        return self._preupload(lines[0]) if action == "preupload" else self._commit(repository, lines, revision)
 
     def _create(self, asked: dict) -> None:
         name = f"{asked['organization'] or 'me'}/{asked['name']}"
@@ -62,7 +68,7 @@ class UploadHandler(HubHandler):
         answer = {"uploadMode": "regular", "shouldIgnore": False}
         self.send_json({"files": [{"path": file["path"], **answer} for file in asked["files"]]})
 
-    def _commit(self, repository: Repository, lines: list[dict]) -> None:
+    def _commit(self, repository: Repository, lines: list[dict], revision: str) -> None:
         header, *files = [line["value"] for line in lines if line["key"] != "deletedFile"]
         for line in lines:
             if line["key"] == "deletedFile":
@@ -73,18 +79,24 @@ class UploadHandler(HubHandler):
             target.write_bytes(base64.b64decode(file["content"]))
         name = "/".join(repository.folder.parts[-2:])
         self.hub.commits.append(Commit(name, header["summary"], sorted(file["path"] for file in files)))
+        self.hub.revisions.append(revision)
         url = f"{self.hub.endpoint}/{name}/commit/{repository.commit}"
         self.send_json({"success": True, "commitUrl": url, "commitOid": repository.commit})
 
 
 class UploadHub(LoopbackHub):
-    """Keeps uploads in `root`, from where they can be downloaded again; `commits` lists them."""
+    """Keeps uploads in `root`, from where they can be downloaded again; `commits` lists them.
+
+    All branches are one folder; `revisions` says which branch each commit was for.
+    """
 
     handler = UploadHandler
 
     def __init__(self, root: Path):
         super().__init__(root)
         self.commits: list[Commit] = []
+        self.branches = {"main"}
+        self.revisions: list[str] = []
 
 
 @pytest.fixture

@@ -141,6 +141,58 @@ def test_trainer_uploads_what_it_trained(upload_hub, tmp_path, strategy, name, s
     assert json.loads(uploaded.read_text())["hub_token"] == "<HUB_TOKEN>"
 
 
+RESUME = """
+from minift import Trainer, TrainingArguments, set_seed
+from minift.hub import snapshot
+from tests.tiny import PadRows, tiny_model, tiny_rows
+def train(resume=None, **more):
+    args = TrainingArguments(
+        {folder!r}, max_steps=4, save_steps=2, learning_rate=1e-2, disable_tqdm=True, use_cpu=True, seed=3, **more
+    )
+    trainer = Trainer(tiny_model(), args, PadRows(), tiny_rows(16))
+    trainer.train(resume)
+    return trainer.model.state_dict()
+whole = train(push_to_hub=True, hub_strategy={strategy!r}, hub_model_id="me/tiny", hub_token={token!r})
+loaded = train(snapshot("me/tiny") / {subfolder!r}, overwrite_output_dir=True)
+assert all(value.equal(loaded[name]) for name, value in whole.items())
+"""
+
+
+@pytest.mark.parametrize(
+    ("strategy", "subfolder", "folders"),
+    [
+        ("checkpoint", "last-checkpoint", ["last-checkpoint", "last-checkpoint"]),
+        ("all_checkpoints", "checkpoint-2", ["checkpoint-2", "checkpoint-4"]),
+    ],
+)
+def test_a_run_goes_on_from_an_uploaded_checkpoint(upload_hub, tmp_path, strategy, subfolder, folders):  # noqa: F811
+    code = RESUME.format(folder=str(tmp_path / "tiny"), strategy=strategy, subfolder=subfolder, token=WRITE)
+    upload_hub.run(code, tmp_path / "cache")
+    step_2, step_4 = "Training in progress, step 2", "Training in progress, step 4"
+    messages = [step_2, f"{step_2}, checkpoint", step_4, f"{step_4}, checkpoint", "End of training"]
+    assert [commit.message for commit in upload_hub.commits] == messages
+    for commit, folder in zip(upload_hub.commits[1::2], folders, strict=True):
+        names = {path.rpartition("/")[2] for path in commit.paths if path.startswith(f"{folder}/")}
+        assert len(names) == len(commit.paths)
+        assert names > {*MODEL_FILES, "optimizer.safetensors", "resume.json"}
+
+
+BRANCH = """
+from tests.tiny import tiny_model
+model = tiny_model()
+for _ in range(2):
+    model.push_to_hub("me/tiny", token={token!r}, revision="trial", max_shard_size=20_000, commit_message=None)
+"""
+
+
+def test_a_branch_is_made_for_the_upload(upload_hub, tmp_path):  # noqa: F811
+    upload_hub.run(BRANCH.format(token=WRITE), tmp_path / "cache")
+    assert upload_hub.branches == {"main", "trial"}
+    assert upload_hub.revisions == ["trial", "trial"]
+    assert "model.safetensors.index.json" in upload_hub.commits[0].paths
+    assert upload_hub.commits[0].message == "Upload with minift"
+
+
 def test_a_rejected_token_leaves_what_was_trained(upload_hub, tmp_path):  # noqa: F811
     output = tmp_path / "output"
     code = TRAIN.format(folder=str(output), strategy="end", name="me/tiny", token="wrong")

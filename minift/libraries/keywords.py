@@ -124,7 +124,7 @@ WITHOUT_EFFECT: dict[str, dict[str, tuple[Any, ...] | str]] = {
         "resume_download": ANY,
         "trust_remote_code": (None, False),
         "use_auth_token": (None,),
-        "use_fast": (True,),
+        "use_fast": ANY,  # there is one tokenizer, in Rust, as in transformers 5
     },
     "Tokenizer.save_pretrained": {
         "legacy_format": (None, False),
@@ -203,8 +203,7 @@ WITHOUT_EFFECT: dict[str, dict[str, tuple[Any, ...] | str]] = {
         "fsdp_min_num_params": (0,),
         "fsdp_transformer_layer_cls_to_wrap": (None,),
         "half_precision_backend": ("auto",),
-        "hub_always_push": (False,),
-        "hub_revision": (None,),
+        "hub_always_push": ANY,  # each upload has ended when training goes on
         "include_tokens_per_second": (False,),
         "jit_mode_eval": (False,),
         "liger_kernel_config": (None,),

@@ -39,7 +39,7 @@ RANGES = {
     "eval_steps": STEPS,
     "eval_strategy": one_of("no", "steps", "epoch"),
     "gradient_accumulation_steps": AT_LEAST_1,
-    "hub_strategy": one_of("end", "every_save"),
+    "hub_strategy": one_of("end", "every_save", "checkpoint", "all_checkpoints"),
     "include_for_metrics": FOR_METRICS,
     "include_num_input_tokens_seen": one_of("no", "all", "non_padding"),
     "label_smoothing_factor": PROBABILITY,

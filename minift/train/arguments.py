@@ -232,11 +232,14 @@ class TrainingArguments(Settings, metaclass=DropsKeywords):
     hub_model_id: str | None = None
     """Repository to upload to; None takes the name of `output_dir`."""
     hub_strategy: str = "every_save"
-    """end or every_save."""
+    """end; every_save: the model at each save, too; checkpoint: also all that is needed to go on, as the folder
+    last-checkpoint; all_checkpoints: so every checkpoint."""
     hub_token: str | None = dataclasses.field(default=None, repr=False)
     """Token for the Hub; None takes the stored one."""
     hub_private_repo: bool | None = None
     """Whether a new repository is private."""
+    hub_revision: str | None = None
+    """Branch to upload to, made if it does not exist; None is the main one."""
 
     # Names that the course used and today's transformers has dropped
     evaluation_strategy: str | None = None

@@ -44,6 +44,7 @@ METHODS: dict[str, dict[str, tuple[str, Any]]] = {
         "strategy": ("hub_strategy", "every_save"),
         "token": ("hub_token", None),
         "private_repo": ("hub_private_repo", None),
+        "revision": ("hub_revision", None),
     },
     "set_optimizer": {
         "name": ("optim", "adamw_torch"),

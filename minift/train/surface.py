@@ -1,5 +1,6 @@
 """What transformers' Trainer offers besides training: counts, blocks and files of numbers, the card, the upload."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from minift.train import checkpoint, report
 from minift.train.arguments import TrainingArguments
 from minift.train.model_card import model_card
 from minift.train.state import TrainerState
+
+logger = logging.getLogger(__name__)
 
 
 class TrainerSurface:
@@ -118,24 +121,52 @@ class TrainerSurface:
             fresh.write_text(text, encoding="utf-8")
 
     def push_to_hub(
-        self, commit_message: str = "End of training", folder: str | Path | None = None, **card: Any
+        self,
+        commit_message: str = "End of training",
+        blocking: bool = True,
+        token: str | None = None,
+        revision: str | None = None,
+        **card: Any,
     ) -> str | None:
-        """Upload the model (or a checkpoint's folder) to the Hub; returns the address of the commit.
+        """Save the model and its card, and upload them to the Hub; returns the address of the commit.
 
-        With the model goes its card; `card` are arguments of `create_model_card`. Of several processes only the first
-        uploads; the others return None at once.
+        Args:
+            blocking: of no concern: the upload has ended when this returns.
+            token, revision: None takes the arguments' `hub_token` and `hub_revision`.
+            card: arguments of `create_model_card`.
+
+        Of several processes only the first uploads; the others return None at once.
         """
         if not self.is_world_process_zero():
             return None
-        if folder is None:
-            folder = self.args.output_dir
-            self.save_model()
-            self.create_model_card(**card)
-        return upload_folder(
-            folder,
-            self.args.hub_model_id or Path(self.args.output_dir).resolve().name,
-            token=self.args.hub_token,
-            private=self.args.hub_private_repo,
-            commit_message=commit_message,
-            ignore_patterns=checkpoint.NOT_UPLOADED,
-        )
+        self.save_model()
+        self.create_model_card(**card)
+        return self._upload(self.args.output_dir, token, revision, commit_message=commit_message)
+
+    def _push_from_checkpoint(self, checkpoint_folder: str | Path) -> None:
+        """Upload the model of a checkpoint as the repository's; and the whole checkpoint, if `hub_strategy` says so.
+
+        What fails is a warning: the checkpoint is on the disk, and the next save uploads again.
+        """
+        args, state = self.args, self.state
+        if not args.push_to_hub or args.hub_strategy == "end" or not self.is_world_process_zero():
+            return
+        in_epochs = args.save_strategy == "epoch"
+        when = f"epoch {int(state.epoch)}" if in_epochs else f"step {state.global_step}"
+        message = f"Training in progress, {when}"
+        whole = {"checkpoint": "last-checkpoint", "all_checkpoints": Path(checkpoint_folder).name}
+        try:
+            self._upload(checkpoint_folder, commit_message=message)
+            if args.hub_strategy in whole:
+                options = {"path_in_repo": whole[args.hub_strategy], "ignore_patterns": ".*"}
+                self._upload(checkpoint_folder, commit_message=f"{message}, checkpoint", **options)
+        except OSError as error:
+            logger.warning("%s", error)
+
+    def _upload(self, folder: str | Path, token: str | None = None, revision: str | None = None, **options: Any) -> str:
+        """Upload a folder to the repository that the arguments name; options of `upload_folder`."""
+        args = self.args
+        name = args.hub_model_id or Path(args.output_dir).resolve().name
+        where = {"token": token or args.hub_token, "revision": revision or args.hub_revision}
+        options = {"ignore_patterns": checkpoint.NOT_UPLOADED} | options
+        return upload_folder(folder, name, private=args.hub_private_repo, **where, **options)

@@ -322,11 +322,7 @@ class Trainer(TrainerSurface, Evaluator):
                 self.control.should_save = is_best
         if self.control.should_save:
             folder = self._save_checkpoint(self.model)
-            if self.args.push_to_hub and self.args.hub_strategy == "every_save":
-                try:
-                    self.push_to_hub(f"Training in progress, step {state.global_step}", folder)
-                except OSError as error:  # the checkpoint is on the disk, and the next save uploads again
-                    logger.warning("%s", error)
+            self._push_from_checkpoint(folder)
             self.callback_handler.on_save(run)
 
     def finish(self, start: float, steps: int) -> TrainOutput:

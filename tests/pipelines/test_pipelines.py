@@ -130,7 +130,7 @@ def test_the_task_is_read_from_the_checkpoint(classifier, filler, tokenizer, tmp
 
 
 def test_keywords_without_effect_are_taken(classifier, tokenizer):
-    other = dict(framework="pt", use_fast=True, trust_remote_code=False, device_map="auto")
+    other = dict(framework="pt", use_fast=False, trust_remote_code=False, device_map="auto")
     assert pipeline("text-classification", classifier.model, tokenizer=tokenizer, **other)("a") == classifier("a")
 
 
@@ -152,7 +152,6 @@ def test_keywords_without_effect_are_taken(classifier, tokenizer):
         (lambda c, f: pipeline("summarization"), ValueError, "'summarization' writes text, which needs a decoder"),
         (lambda c, f: pipeline(), ValueError, "needs a task, or a model"),
         (lambda c, f: pipeline("fill-mask", framework="tf"), ValueError, "framework='tf'"),
-        (lambda c, f: pipeline("fill-mask", use_fast=False), ValueError, "use_fast=False"),
         (lambda c, f: pipeline("fill-mask", device_map="cpu", device=0), ValueError, "name one of them"),
         (lambda c, f: pipeline("fill-mask", device_map={"a": 0, "b": 1}), ValueError, "stands on one device"),
         (

@@ -203,8 +203,8 @@ def test_bad_files(folder):
         AutoTokenizer.from_pretrained("no/such")
     with pytest.raises(TypeError, match="no option 'colour'"):
         AutoTokenizer.from_pretrained(folder, colour="red")
-    with pytest.raises(ValueError, match="from_pretrained does not support use_fast=False, only True"):
-        AutoTokenizer.from_pretrained(folder, use_fast=False)
+    with pytest.raises(ValueError, match="from_pretrained does not support from_slow=True, only False"):
+        AutoTokenizer.from_pretrained(folder, from_slow=True)
     (folder / "tokenizer.json").write_text('{"version": ')
     with pytest.raises(ValueError, match=r"tokenizer\.json is not a tokenizer"):
         AutoTokenizer.from_pretrained(folder)

@@ -188,6 +188,6 @@ class StoredModel(ABC):
         write_checkpoint(tensors, save_directory, max_shard_size, save_function or self.write_file, variant)
         self.config.save_pretrained(save_directory)
 
-    def push_to_hub(self, repo_id: str, **options: Any) -> str:
-        """Upload what `save_pretrained` writes; see `minift.hub.push_to_hub`."""
-        return push_to_hub(self, repo_id, **options)
+    def push_to_hub(self, repo_id: str, max_shard_size: int | str = "50GB", **options: Any) -> str:
+        """Upload what `save_pretrained` writes; options of `minift.hub.upload_folder`."""
+        return push_to_hub(self, repo_id, {"max_shard_size": max_shard_size}, **options)
