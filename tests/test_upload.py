@@ -1,13 +1,15 @@
 """Uploads through huggingface_hub's own client to a loopback server, and what comes back from there."""
 
 import json
+from typing import ClassVar
 
 import pytest
 
+from minift import Trainer, TrainingArguments
 from minift.hub import upload_folder
 from minift.model.auto import AutoModelForSequenceClassification
 from tests.loopback_upload import READ, WRITE, upload_hub  # noqa: F401 - a fixture
-from tests.tiny import tiny_model
+from tests.tiny import PadRows, tiny_model, tiny_rows
 
 MODEL_FILES = ["config.json", "model.safetensors", "training_args.json"]
 
@@ -175,6 +177,24 @@ def test_a_run_goes_on_from_an_uploaded_checkpoint(upload_hub, tmp_path, strateg
         names = {path.rpartition("/")[2] for path in commit.paths if path.startswith(f"{folder}/")}
         assert len(names) == len(commit.paths)
         assert names > {*MODEL_FILES, "optimizer.safetensors", "resume.json"}
+
+
+@pytest.mark.parametrize("push", [False, True])
+def test_a_subclass_takes_the_upload_of_a_checkpoint_over(tmp_path, push):
+    class Mine(Trainer):
+        pushed: ClassVar[list] = []
+
+        def _push_from_checkpoint(self, checkpoint_folder):
+            self.pushed.append((self.state.global_step, checkpoint_folder))
+
+        def push_to_hub(self, *args, **options):
+            self.pushed.append("end")
+
+    options = {"max_steps": 2, "save_steps": 1, "disable_tqdm": True, "use_cpu": True, "push_to_hub": push}
+    args = TrainingArguments(str(tmp_path), **options)
+    Mine(tiny_model(), args, PadRows(), tiny_rows(16)).train()
+    folders = [(step, str(tmp_path / f"checkpoint-{step}")) for step in (1, 2)]
+    assert Mine.pushed == ([*folders, "end"] if push else [])
 
 
 BRANCH = """

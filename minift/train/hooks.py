@@ -6,7 +6,7 @@ NOT_CALLED = """
     _get_num_items_in_batch _get_output_dir _hp_search_setup _init_training_state _inner_training_loop
     _issue_warnings_after_load _load_callback_state _load_from_checkpoint _load_optimizer_and_scheduler
     _load_rng_state _load_scaler _maybe_log_save_evaluate _move_model_to_device _nested_gather
-    _prepare_for_training _prepare_input _push_from_checkpoint _remove_unused_columns _report_to_hp_search
+    _prepare_for_training _prepare_input _remove_unused_columns _report_to_hp_search
     _rotate_checkpoints _run_epoch _save_optimizer_and_scheduler _save_rng_state _save_scaler
     _set_signature_columns_if_needed _sorted_checkpoints _track_num_input_tokens _tune_save_checkpoint
     _update_auto_batch_size _validate_args _wrap_model autocast_smart_context_manager
@@ -29,5 +29,6 @@ def check_hooks(trainer: type, base: type) -> None:
                     "get_eval_dataloader, get_test_dataloader, _get_train_sampler, _get_eval_sampler, training_step, "
                     "_prepare_inputs, compute_loss, compute_loss_context_manager, floating_point_ops, prediction_step, "
                     "evaluation_loop, evaluate, predict, log, save_model, _save, _save_checkpoint, _load_best_model, "
-                    "get_optimizer_cls_and_kwargs, call_model_init and create_model_card"
+                    "get_optimizer_cls_and_kwargs, call_model_init, create_model_card, push_to_hub and "
+                    "_push_from_checkpoint"
                 )

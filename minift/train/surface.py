@@ -143,13 +143,13 @@ class TrainerSurface:
         self.create_model_card(**card)
         return self._upload(self.args.output_dir, token, revision, commit_message=commit_message)
 
-    def _push_from_checkpoint(self, checkpoint_folder: str | Path) -> None:
+    def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
         """Upload the model of a checkpoint as the repository's; and the whole checkpoint, if `hub_strategy` says so.
 
         What fails is a warning: the checkpoint is on the disk, and the next save uploads again.
         """
         args, state = self.args, self.state
-        if not args.push_to_hub or args.hub_strategy == "end" or not self.is_world_process_zero():
+        if args.hub_strategy == "end" or not self.is_world_process_zero():
             return
         in_epochs = args.save_strategy == "epoch"
         when = f"epoch {int(state.epoch)}" if in_epochs else f"step {state.global_step}"

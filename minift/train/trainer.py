@@ -322,7 +322,8 @@ class Trainer(TrainerSurface, Evaluator):
                 self.control.should_save = is_best
         if self.control.should_save:
             folder = self._save_checkpoint(self.model)
-            self._push_from_checkpoint(folder)
+            if self.args.push_to_hub:
+                self._push_from_checkpoint(str(folder))
             self.callback_handler.on_save(run)
 
     def finish(self, start: float, steps: int) -> TrainOutput:
