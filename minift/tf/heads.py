@@ -24,8 +24,6 @@ class TFHead(TFPreTrainedModel):
         """Compute the logits."""
 
     def own_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        if self.output_class is MaskedLMOutput:
-            return masked_lm_loss(logits, labels)
         return classification_loss(logits, labels, self.config)
 
     def each_text(self, values: Tensor | None) -> Tensor | None:
@@ -192,6 +190,7 @@ class TFBertForMaskedLM(TFBertHead):
     """BERT with the head that it was pre-trained with."""
 
     output_class = MaskedLMOutput
+    own_loss = staticmethod(masked_lm_loss)
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__(config, add_pooling_layer=False)
@@ -206,6 +205,7 @@ class TFDistilBertForMaskedLM(TFDistilBertHead):
     """DistilBERT with its head."""
 
     output_class = MaskedLMOutput
+    own_loss = staticmethod(masked_lm_loss)
 
     def __init__(self, config: DistilBertConfig) -> None:
         super().__init__(config)

@@ -1,5 +1,6 @@
 """Heads on tokens, spans, choices and pairs of sentences; to be read beside model/heads."""
 
+from abc import abstractmethod
 from typing import Any, ClassVar
 
 from minift.model.config import BertConfig, DistilBertConfig
@@ -34,6 +35,7 @@ class TFBertForTokenClassification(TFBertHead):
     """Dropout, classifier."""
 
     output_class = TokenClassifierOutput
+    own_loss = staticmethod(token_loss)
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__(config, add_pooling_layer=False)
@@ -45,14 +47,12 @@ class TFBertForTokenClassification(TFBertHead):
     def score(self, encoded: EncoderOutput) -> Tensor:
         return self.classifier(self.dropout(encoded.last_hidden_state))  # (B, T, num_labels)
 
-    def own_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return token_loss(logits, labels)
-
 
 class TFDistilBertForTokenClassification(TFDistilBertHead):
     """Dropout, classifier."""
 
     output_class = TokenClassifierOutput
+    own_loss = staticmethod(token_loss)
 
     def __init__(self, config: DistilBertConfig) -> None:
         super().__init__(config)
@@ -64,9 +64,6 @@ class TFDistilBertForTokenClassification(TFDistilBertHead):
     def score(self, encoded: EncoderOutput) -> Tensor:
         return self.classifier(self.dropout(encoded.last_hidden_state))  # (B, T, num_labels)
 
-    def own_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return token_loss(logits, labels)
-
 
 # -- multiple choice: C texts a row, and a score for each
 
@@ -75,6 +72,7 @@ class TFBertForMultipleChoice(TFBertHead):
     """Pooled [CLS], dropout, a score."""
 
     output_class = MultipleChoiceModelOutput
+    own_loss = staticmethod(choice_loss)
     flattens = True
 
     def __init__(self, config: BertConfig) -> None:
@@ -86,14 +84,12 @@ class TFBertForMultipleChoice(TFBertHead):
     def score(self, encoded: EncoderOutput) -> Tensor:
         return self.classifier(self.dropout(encoded.pooler_output))  # (B · C, 1)
 
-    def own_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return choice_loss(logits, labels)
-
 
 class TFDistilBertForMultipleChoice(TFDistilBertHead):
     """[CLS], dense, ReLU, dropout, a score."""
 
     output_class = MultipleChoiceModelOutput
+    own_loss = staticmethod(choice_loss)
     flattens = True
 
     def __init__(self, config: DistilBertConfig) -> None:
@@ -106,9 +102,6 @@ class TFDistilBertForMultipleChoice(TFDistilBertHead):
     def score(self, encoded: EncoderOutput) -> Tensor:
         pooled = tf.nn.relu(self.pre_classifier(encoded.last_hidden_state[:, 0]))  # (B · C, E)
         return self.classifier(self.dropout(pooled))  # (B · C, 1)
-
-    def own_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return choice_loss(logits, labels)
 
 
 # -- next sentence: two classes of pairs
@@ -140,9 +133,9 @@ class TFSeveralLogits(TFPreTrainedModel):
     label_names: ClassVar[tuple[str, ...]]
     output_class: ClassVar[type[ModelOutput]]
 
+    @abstractmethod
     def several_loss(self, output: ModelOutput, labels: dict[str, Tensor]) -> Tensor:
         """Compute the loss of a batch from the logits and the labels, by their names."""
-        raise NotImplementedError
 
     def several(self, fields: dict[str, Tensor], encoded: EncoderOutput, labels: dict, return_dict: bool | None) -> Any:
         """Make the output of logits, in float32; with a loss, if no label is missing."""

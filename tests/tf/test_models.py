@@ -120,7 +120,7 @@ def loss_over_all_tokens(patch):
     def wrong(logits, labels):
         return right(logits, labels) * tf.reduce_mean(tf.cast(labels != -100, tf.float32))
 
-    patch.setattr(heads, "masked_lm_loss", wrong)
+    patch.setattr(heads.TFBertForMaskedLM, "own_loss", staticmethod(wrong))
 
 
 def gelu_for_relu(patch):

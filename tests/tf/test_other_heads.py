@@ -76,8 +76,10 @@ def test_logits_loss_and_gradients(name, tmp_path):
     assert_same(results(build(name, tmp_path), batch(name)), torch_results(name))
 
 
-def forgotten_dropout_of_ignored(patch):
-    patch.setattr(other_heads, "token_loss", lambda logits, labels: tf.reduce_mean(logits))
+def ignored_tokens_counted(patch):
+    right = other_heads.token_loss
+    wrong = staticmethod(lambda logits, labels: right(logits, tf.maximum(labels, 0)))
+    patch.setattr(other_heads.TFBertForTokenClassification, "own_loss", wrong)
 
 
 def positions_not_cut(patch):
@@ -98,7 +100,7 @@ def rows_for_choices(patch):
 @pytest.mark.parametrize(
     ("mutation", "name"),
     [
-        (forgotten_dropout_of_ignored, f"Bert{TOKENS}"),
+        (ignored_tokens_counted, f"Bert{TOKENS}"),
         (positions_not_cut, f"DistilBert{SPANS}"),
         (rows_for_choices, f"Bert{CHOICES}"),
     ],
