@@ -198,17 +198,20 @@ def test_a_subclass_takes_the_upload_of_a_checkpoint_over(tmp_path, push):
 
 
 BRANCH = """
+from minift import Trainer, TrainingArguments
 from tests.tiny import tiny_model
 model = tiny_model()
 for _ in range(2):
     model.push_to_hub("me/tiny", token={token!r}, revision="trial", max_shard_size=20_000, commit_message=None)
+args = TrainingArguments({folder!r}, hub_revision="trial", hub_model_id="me/tiny", hub_token={token!r}, use_cpu=True)
+Trainer(model, args).push_to_hub()
 """
 
 
 def test_a_branch_is_made_for_the_upload(upload_hub, tmp_path):  # noqa: F811
-    upload_hub.run(BRANCH.format(token=WRITE), tmp_path / "cache")
+    upload_hub.run(BRANCH.format(folder=str(tmp_path / "run"), token=WRITE), tmp_path / "cache")
     assert upload_hub.branches == {"main", "trial"}
-    assert upload_hub.revisions == ["trial", "trial"]
+    assert upload_hub.revisions == ["trial"] * 3
     assert "model.safetensors.index.json" in upload_hub.commits[0].paths
     assert upload_hub.commits[0].message == "Upload with minift"
 

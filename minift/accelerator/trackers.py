@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from minift.report.event_file import EventFile
-from minift.train.tracking import import_client
+from minift.train.tracking import import_client, mlflow_parameters, numbers_of
 
 
 class GeneralTracker:
@@ -117,11 +117,11 @@ class MLflowTracker(ClientTracker):
         self.run = self.client.start_run(**self.init_kwargs)
 
     def store_init_configuration(self, values: dict[str, Any]) -> None:
-        self.client.log_params({name: str(value)[:500] for name, value in values.items()})
+        for parameters in mlflow_parameters(values):
+            self.client.log_params(parameters)
 
     def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
-        numbers = {name: value for name, value in values.items() if isinstance(value, int | float)}
-        self.client.log_metrics(numbers, step=step)
+        self.client.log_metrics(numbers_of(values, self.name), step=step, **kwargs)
 
     def finish(self) -> None:
         self.client.end_run()

@@ -9,7 +9,7 @@ from minift.batches.collate_tokens import DataCollatorForMultipleChoice
 from minift.data.dataset import Dataset
 from minift.data.features import Features, List
 from minift.tasks.columns import is_text
-from minift.tasks.holdout import check_has_train, train_and_evaluation
+from minift.tasks.holdout import check_has_train, has_labels, train_and_evaluation
 from minift.tasks.source import describe_splits, open_source
 from minift.tasks.vocabulary import open_tokenizer
 from minift.tokenizer.tokenizer import Tokenizer
@@ -133,10 +133,6 @@ def find_columns(
         if not is_text(kind):
             raise ValueError(f"column {column!r} holds {features[column]!r}; expected texts")
     return Columns(context, choices, head, label)
-
-
-def has_labels(rows: Dataset, column: str) -> bool:
-    return len(rows) > 0 and column in rows.features and rows[0][column] not in (None, -1, "")
 
 
 def tokenize(rows: Dataset, tokenizer: Tokenizer, columns: Columns, max_length: int | None = None) -> Dataset:

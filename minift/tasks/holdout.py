@@ -62,3 +62,8 @@ def check_share(share: float) -> None:
 def check_has_train(data: DatasetDict) -> None:
     if "train" not in data:
         raise ValueError(f"the data set has no split 'train', only {', '.join(data)}")
+
+
+def has_labels(rows: Dataset, column: str) -> bool:
+    """Whether any row has a label: test sets on the Hub often hold -1 or nothing instead."""
+    return column in rows.features and any(label not in (None, -1, "") for label in rows[column])

@@ -10,7 +10,7 @@ from minift.data.features import ClassLabel, Feature, Features, List
 from minift.metrics.glue import GLUE
 from minift.metrics.metric import load
 from minift.tasks.columns import find_label, find_texts, is_text
-from minift.tasks.holdout import check_has_train
+from minift.tasks.holdout import check_has_train, has_labels
 from minift.tasks.labels import MANY, NUMBER, ONE, number_labels
 
 
@@ -79,7 +79,7 @@ def find_task(
     _check_texts(features, text_columns, label_column)
 
     candidates = [*(glue.eval_splits if glue else ()), "validation", "test"]
-    labelled = [name for name in candidates if name in data and _has_labels(data[name], label_column)]
+    labelled = [name for name in candidates if name in data and has_labels(data[name], label_column)]
     eval_split = labelled[0] if labelled else None
     more = [name for name in labelled[1:] if glue and name in glue.eval_splits]  # MNLI has two
     data = DatasetDict({name: data[name] for name in ("train", eval_split, *more) if name is not None})
@@ -133,11 +133,6 @@ def _check_texts(features: Features, text_columns: list[str], label_column: str)
             raise ValueError(f"column {column!r} cannot be both a text and the label")
         if not is_text(features[column]):
             raise ValueError(f"the text column {column!r} holds {features[column]!r}; expected strings")
-
-
-def _has_labels(split: Dataset, column: str) -> bool:
-    """Return whether a split has labels: test sets on the Hub often hold -1 or nothing instead."""
-    return len(split) > 0 and column in split.features and split[0][column] not in (None, -1)
 
 
 def _check_complete(split: Dataset, name: str, columns: list[str]) -> None:

@@ -1,19 +1,27 @@
 """Where the numbers of a run go besides the log: a small callback for each service that `report_to` names."""
 
 import json
+import logging
 import os
+import re
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from minift.report.event_file import EventFile
 from minift.train.arguments import TrainingArguments
 from minift.train.callbacks import TrainerCallback
 from minift.train.state import TrainerState
+
+logger = logging.getLogger(__name__)
+MLFLOW_PARAMETERS, MLFLOW_LETTERS = 100, 500  # in one call, and in each value
 
 
 class Tracking(TrainerCallback):
@@ -67,11 +75,12 @@ class TensorBoardCallback(Tracking):
             self.events.add_text("model_config", model.config.to_json_string())
 
     def write(self, logs, step):
-        for name, value in by_stage(logs).items():
-            if isinstance(value, str):
-                self.events.add_text(name, value, step)
-            elif isinstance(value, int | float):
-                self.events.add_scalar(name, value, step)
+        texts = {name: value for name, value in by_stage(logs).items() if isinstance(value, str)}
+        for name, value in texts.items():
+            self.events.add_text(name, value, step)
+        numbers = {name: value for name, value in by_stage(logs).items() if name not in texts}
+        for name, value in numbers_of(numbers, self.name).items():
+            self.events.add_scalar(name, value, step)
 
     def finish(self):
         self.events.close()
@@ -116,18 +125,17 @@ class MLflowCallback(Tracking):
     """MLflow, by its own client; the experiment is ``MLFLOW_EXPERIMENT_NAME``."""
 
     name = package = "mlflow"
-    most = 100  # parameters in one call, and 500 characters in each
 
     def start(self, args, state, model):
         self.client.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME"))
         self.client.start_run(run_name=args.run_name)
-        texts = {name: str(value) for name, value in {**model_config(model), **args.to_sanitized_dict()}.items()}
-        items = [(name, value) for name, value in texts.items() if len(value) <= 500]
-        for first in range(0, len(items), self.most):
-            self.client.log_params(dict(items[first : first + self.most]))
+        for parameters in mlflow_parameters({**model_config(model), **args.to_sanitized_dict()}):
+            self.client.log_params(parameters)
 
     def write(self, logs, step):
-        self.client.log_metrics({k: v for k, v in logs.items() if isinstance(v, int | float)}, step=step)
+        numbers = numbers_of(logs, self.name)
+        allowed = {re.sub(r"[^0-9A-Za-z_\-. :/]", "_", name): value for name, value in numbers.items()}
+        self.client.log_metrics(allowed, step=step)
 
     def finish(self):
         self.client.end_run()
@@ -182,6 +190,26 @@ def stage_of(name: str) -> str:
         if name.startswith(f"{stage}_"):
             return f"{stage}/{name.removeprefix(f'{stage}_')}"
     return f"train/{name}"
+
+
+def numbers_of(values: Mapping[str, Any], service: str) -> dict[str, int | float]:
+    """Return the numbers among the values, also those of tensors with one element; warn of the others."""
+    found = {name: v.item() if isinstance(v, torch.Tensor) and v.numel() == 1 else v for name, v in values.items()}
+    for name, value in found.items():
+        if not isinstance(value, int | float):
+            logger.warning("%s: %s is not stored: it is %r, not a number", service, name, value)
+    return {name: value for name, value in found.items() if isinstance(value, int | float)}
+
+
+def mlflow_parameters(values: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    """Yield the settings of a run as MLflow takes them, some in each call; warn of those that are too long for it."""
+    texts = {name: str(value) for name, value in values.items()}
+    for name, text in texts.items():
+        if len(text) > MLFLOW_LETTERS:
+            logger.warning("mlflow: %s is not stored: %d characters, more than %d", name, len(text), MLFLOW_LETTERS)
+    kept = iter([(name, text) for name, text in texts.items() if len(text) <= MLFLOW_LETTERS])
+    while part := dict(islice(kept, MLFLOW_PARAMETERS)):
+        yield part
 
 
 def model_config(model: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from minift.data.dataset import Dataset
 from minift.data.features import Features, List, Value
 from minift.tasks.choices import find_columns, load_choices, number_of, tokenize
 from minift.tasks.choose import choose
+from minift.tasks.holdout import has_labels
 from minift.tokenizer.classes import AutoTokenizer
 from minift.train.arguments import TrainingArguments
 
@@ -79,6 +80,14 @@ def test_pairs_and_labels(tmp_path):
         "[CLS] a [SEP] c [SEP]",
     ]
     assert tokens["label"][:] == [1]
+
+
+def test_a_split_is_passed_over_only_if_none_of_its_rows_has_a_label():
+    cases = [([None, 1], True), ([-1, 0], True), ([0], True), ([None, None], False), ([-1, -1], False), ([], False)]
+    for labels, expected in cases:
+        rows = Dataset.from_dict({"label": labels})
+        assert has_labels(rows, "label") is expected, labels
+        assert not has_labels(rows, "other")
 
 
 def test_labels():

@@ -3,12 +3,13 @@
 import json
 import sys
 from importlib.machinery import ModuleSpec
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
+import torch
 
 from minift.train.arguments import TrainingArguments
-from minift.train.tracking import SERVICES, by_stage, trackers_of
+from minift.train.tracking import SERVICES, MLflowCallback, TensorBoardCallback, by_stage, trackers_of
 from minift.train.trainer import Trainer
 from tests.report.test_event_file import read_events
 from tests.tiny import PadRows, tiny_model, tiny_rows
@@ -91,6 +92,30 @@ def test_services_with_clients_of_their_own(tmp_path, clients, monkeypatch):
     assert first.keys() >= {"train/loss", "train/global_step"}
     assert clients["mlflow"][0][1] == ("letters",)
     assert all(len(args[0]) <= 100 for name, args, _ in clients["mlflow"] if name == "log_params")
+
+
+def test_what_a_service_cannot_store_is_named(clients, tmp_path, caplog):
+    logs = {"loss": torch.tensor(0.5), "eval_f1 (macro)": 0.25, "rows": [1, 2], "note": "text"}
+    args = TrainingArguments(str(tmp_path), run_name="first")
+    for kind in (MLflowCallback, TensorBoardCallback):
+        one = kind()
+        one.client = sys.modules["mlflow"]
+        one.start(args, None, SimpleNamespace(config=SimpleNamespace(to_dict=lambda: {"long": "x" * 501})))
+        one.write(dict(logs), 3)
+        one.finish()
+    written = next(args for name, args, _ in clients["mlflow"] if name == "log_metrics")[0]
+    assert written == {"loss": 0.5, "eval_f1 _macro_": 0.25}
+    assert not any("long" in args[0] for name, args, _ in clients["mlflow"] if name == "log_params")
+    (folder,) = (tmp_path / "runs").iterdir()
+    scalars, texts = read_events(folder)
+    assert scalars == {"train/loss": [(3, 0.5)], "eval/f1 (macro)": [(3, 0.25)]}
+    assert texts["train/note/text_summary"] == "text"
+    assert [line.split(" is not stored")[0] for line in caplog.messages] == [
+        "mlflow: long",
+        "mlflow: rows",
+        "mlflow: note",
+        "tensorboard: train/rows",
+    ]
 
 
 def test_names(clients):
