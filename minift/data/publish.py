@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from minift.data.features import to_yaml
-from minift.data.repository import HEADER, PlainYaml
+from minift.data.repository import HEADER, PlainYaml, patterns_by_split
 from minift.data.saved_folder import MAX_SHARD_SIZE, parse_size
 from minift.data.view import TableView
 from minift.data.write_files import to_parquet
@@ -87,7 +87,10 @@ def with_splits(
 ) -> str:
     """Return a README with these splits in its header: `dataset_info` and `configs`."""
     header = HEADER.match(text)
-    card = (yaml.load(header[1], Loader=PlainYaml) if header else None) or {}
+    try:
+        card = (yaml.load(header[1], Loader=PlainYaml) if header else None) or {}
+    except yaml.YAMLError as error:
+        raise ValueError(f"README.md: its header is not YAML; mend it on the Hub first: {error}") from error
     infos = card.get("dataset_info") or []
     infos = {info.get("config_name", "default"): info for info in ([infos] if isinstance(infos, dict) else infos)}
     before = infos.get(config_name, {})
@@ -104,11 +107,11 @@ def with_splits(
     named = {} if config_name == "default" else {"config_name": config_name}
     infos[config_name] = {**named, "features": features, "splits": splits, **sizes}
     card["dataset_info"] = next(iter(infos.values())) if len(infos) == 1 else in_full(infos)
-    configs = {config["config_name"]: config for config in card.get("configs") or []}
-    files = {one["split"]: one["path"] for one in configs.get(config_name, {}).get("data_files") or []}
-    files |= {split: f"{data_dir}/{split}-*" for split in new}
-    order = [split["name"] for split in splits]
-    listed = [{"split": split, "path": files[split]} for split in order if split in files]
+    configs = {config.get("config_name", "default"): config for config in card.get("configs") or []}
+    listed = configs.get(config_name, {}).get("data_files")
+    files = patterns_by_split(listed) if listed else {}
+    files |= {split["name"]: [f"{data_dir}/{split['name']}-*"] for split in written}
+    listed = [{"split": split, "path": paths[0] if len(paths) == 1 else paths} for split, paths in files.items()]
     configs[config_name] = {**configs.get(config_name, {}), "config_name": config_name, "data_files": listed}
     if set_default:
         configs = {name: {key: v for key, v in one.items() if key != "default"} for name, one in configs.items()}

@@ -102,6 +102,25 @@ def test_what_people_have_written_stays():
         with_splits(once, "default", to_yaml(Features(other=Value("string"))), [split | {"name": "b"}], "data", None)
 
 
+def test_a_readme_written_by_hand_keeps_its_splits():
+    """Files in every spelling that loading takes; no dataset_info says which splits there are."""
+    features = to_yaml(Features(text=Value("string")))
+    split = {"name": "test", "num_bytes": 5, "num_examples": 1, "download_size": 9}
+    new = {"split": "test", "path": "data/test-*"}
+    for given, kept in [
+        ("letters.csv", ["letters.csv"]),
+        (["a.csv", "b.csv"], ["a.csv", "b.csv"]),
+        ({"train": "a.csv"}, ["a.csv"]),
+        ([{"split": "train", "path": ["a.csv", "b.csv"]}, {"split": "test", "path": "old.csv"}], ["a.csv", "b.csv"]),
+    ]:
+        text = f"---\n{yaml.safe_dump({'configs': [{'config_name': 'default', 'data_files': given}]})}---\n"
+        card = yaml.safe_load(HEADER.match(with_splits(text, "default", features, [split], "data", None))[1])
+        old = {"split": "train", "path": kept[0] if len(kept) == 1 else kept}
+        assert card["configs"][0]["data_files"] == [old, new], given
+    with pytest.raises(ValueError, match=r"README\.md: its header is not YAML"):
+        with_splits("---\na: [\n---\n", "default", features, [split], "data", None)
+
+
 def test_what_is_refused():
     rows = Dataset.from_dict({"a": [1]})
     for made in (rows, DatasetDict(train=rows)):
